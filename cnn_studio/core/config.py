@@ -1,0 +1,241 @@
+"""An experiment: everything a user can set, frozen and validated, in and out of TOML.
+
+``Experiment`` is what the window edits, the run folder keeps and ``--experiment`` reads, so a run set up on a desktop
+can be trained on a server. It holds no path of a machine.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cnn_studio.core.errors import ExperimentError
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Filters = Annotated[int, Field(ge=1, le=4096)]
+Units = Annotated[int, Field(ge=1, le=65536)]
+
+
+class Settings(BaseModel):
+    """Frozen, refuses unknown names, so that a typing error in a file is told and not ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SplitSettings(Settings):
+    """How images are shared out; the rest after ``validation`` and ``test`` is for training."""
+
+    validation: Fraction = 0.15
+    test: Fraction = 0.15
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+
+    @model_validator(mode="after")
+    def _leaves_something_to_train_on(self) -> SplitSettings:
+        if self.validation + self.test > 0.9:
+            raise ValueError("validation and test together leave less than a tenth of the images for training")
+        return self
+
+
+class Colour(StrEnum):
+    """Whether the network sees colour. Files are prepared as RGB either way; grey is made inside the network."""
+
+    RGB = "rgb"
+    GREY = "grey"
+
+
+class ImageSettings(Settings):
+    """The size every image is brought to, in pixels, and whether the network sees colour."""
+
+    height: int = Field(128, ge=8, le=1024)
+    width: int = Field(128, ge=8, le=1024)
+    colour: Colour = Colour.RGB
+
+    @property
+    def channels(self) -> int:
+        """Channels the network's first layer sees: 3 or 1."""
+        return 3 if self.colour is Colour.RGB else 1
+
+
+class Padding(StrEnum):
+    """Convolution padding: "same" keeps the feature map's size, "valid" uses only whole windows."""
+
+    SAME = "same"
+    VALID = "valid"
+
+
+class Pooling(StrEnum):
+    """What ends each block: 2×2 maximum, 2×2 average, or nothing."""
+
+    MAX = "max"
+    AVERAGE = "average"
+    NONE = "none"
+
+
+class Activation(StrEnum):
+    """The nonlinearity after each convolution and each hidden dense layer."""
+
+    RELU = "relu"
+    TANH = "tanh"
+
+
+class Features(StrEnum):
+    """How the last feature maps become one vector."""
+
+    FLATTEN = "flatten"
+    GLOBAL_AVERAGE = "global_average"
+
+
+class ScratchArchitecture(Settings):
+    """A convolutional network trained from random weights.
+
+    Attributes:
+        name: the preset it started from; it is a label, the other fields decide.
+        blocks: per block, the number of filters of each of its convolutions: ``[[32, 32], [64, 64]]``. No block at all
+            makes a multilayer perceptron.
+        kernel: height and width of every convolution's window, in pixels.
+        padding: of every convolution.
+        stride: of the last convolution of each block (the others have 1).
+        pooling: after each block, 2×2 with stride 2.
+        activation: after each convolution and hidden dense layer.
+        batch_normalization: between each convolution and its activation.
+        dropout: fraction dropped after the last block, 0 for no such layer.
+        features: flatten, or global average pooling.
+        dense: units of each hidden dense layer.
+        dense_dropout: fraction dropped after each hidden dense layer, 0 for no such layer.
+    """
+
+    kind: Literal["scratch"] = "scratch"
+    name: str = Field("small_cnn", min_length=1, max_length=60)
+    blocks: tuple[Annotated[tuple[Filters, ...], Field(min_length=1, max_length=8)], ...] = Field(
+        ((16,), (32,), (64,)), max_length=8
+    )
+    kernel: Literal[3, 5] = 3
+    padding: Padding = Padding.SAME
+    stride: int = Field(1, ge=1, le=4)
+    pooling: Pooling = Pooling.MAX
+    activation: Activation = Activation.RELU
+    batch_normalization: bool = False
+    dropout: Fraction = 0.2
+    features: Features = Features.FLATTEN
+    dense: tuple[Units, ...] = Field((128,), max_length=6)
+    dense_dropout: Fraction = 0.0
+
+
+class Optimizer(StrEnum):
+    """The update rule; ``sgd`` has momentum 0.9."""
+
+    ADAM = "adam"
+    SGD = "sgd"
+    RMSPROP = "rmsprop"
+
+
+USUAL_LEARNING_RATE = {Optimizer.ADAM: 1e-3, Optimizer.SGD: 1e-2, Optimizer.RMSPROP: 1e-3}
+"""Keras's own defaults, which suit networks of this size."""
+
+
+class ClassWeights(StrEnum):
+    """ "balanced" weighs each class by n / (classes · n_class), scikit-learn's formula."""
+
+    NONE = "none"
+    BALANCED = "balanced"
+
+
+class TrainingSettings(Settings):
+    """How the network is trained.
+
+    Attributes:
+        optimizer: the update rule.
+        learning_rate: its step size.
+        batch_size: images per update.
+        epochs: passes over the training images, at most.
+        early_stopping: end when validation loss has not fallen for ``patience`` epochs.
+        patience: epochs without a better validation loss before ending.
+        class_weights: whether rare classes count for more.
+        seed: of the initial weights, the order of images and dropout.
+    """
+
+    optimizer: Optimizer = Optimizer.ADAM
+    learning_rate: float = Field(1e-3, gt=0.0, le=10.0)
+    batch_size: int = Field(32, ge=1, le=4096)
+    epochs: int = Field(15, ge=1, le=10_000)
+    early_stopping: bool = True
+    patience: int = Field(5, ge=1, le=1000)
+    class_weights: ClassWeights = ClassWeights.NONE
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+
+
+class Experiment(Settings):
+    """Everything needed to repeat a run on the same images."""
+
+    split: SplitSettings = SplitSettings()
+    image: ImageSettings = ImageSettings()
+    architecture: ScratchArchitecture = ScratchArchitecture()
+    training: TrainingSettings = TrainingSettings()
+
+
+def build_experiment(values: dict[str, Any], *, source: Path | None = None) -> Experiment:
+    """Validate plain values into an experiment.
+
+    Args:
+        values: nested dictionaries as TOML or JSON give them.
+        source: the file they came from, for the error.
+
+    Raises:
+        ExperimentError: for the first value that is wrong; ``field`` is its dotted name.
+    """
+    try:
+        return Experiment.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        given = "" if isinstance(first["input"], dict) else f" (it is {first['input']!r})"
+        where = f"{source.name}: " if source else ""
+        raise ExperimentError(f"{where}{field}{given}: {reason}.", field=field, path=source) from None
+
+
+def with_values(experiment: Experiment, changes: dict[str, Any]) -> Experiment:
+    """A copy with some settings changed and everything validated again.
+
+    Args:
+        experiment: the settings to start from.
+        changes: dotted names to values, such as ``{"training.epochs": 5}``.
+
+    Raises:
+        ExperimentError: as ``build_experiment``.
+    """
+    values = experiment.model_dump()
+    for dotted, value in changes.items():
+        *parents, last = dotted.split(".")
+        section = values
+        for parent in parents:
+            section = section[parent]
+        section[last] = value
+    return build_experiment(values)
+
+
+def read_experiment(path: Path) -> Experiment:
+    """Read an experiment file.
+
+    Raises:
+        ExperimentError: the file is missing, is not TOML, or holds a setting that is unknown or out of range.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ExperimentError(f"There is no experiment file {path}.", path=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExperimentError(f"{path} could not be read: {error}.", path=path) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ExperimentError(f"{path.name} is not a TOML file: {error}.", path=path) from None
+    return build_experiment(values, source=path)
+
+
+def experiment_to_toml(experiment: Experiment) -> str:
+    """The experiment as the text of a file that ``read_experiment`` takes."""
+    return tomli_w.dumps(experiment.model_dump(mode="json"))

@@ -1,0 +1,206 @@
+"""A data set: class names, image files, what was left out, and how the images are shared out for training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from cnn_studio.core.architectures import architecture_preset
+from cnn_studio.core.config import Colour, Experiment, ImageSettings, SplitSettings
+from cnn_studio.core.errors import DatasetError
+from cnn_studio.core.issues import Issue
+
+
+class Split(StrEnum):
+    """What an image is used for."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """One usable image.
+
+    Attributes:
+        path: relative to the data set's root, with forward slashes.
+        label: index into the data set's class names.
+        height, width: of the upright picture, in pixels.
+        grey: whether the file holds no colour.
+        bytes: file size.
+        modified_ns: time of last change, nanoseconds since 1970; with path and size it tells whether a file changed.
+        given_split: the split its folder names, where the data set comes divided.
+    """
+
+    path: str
+    label: int
+    height: int
+    width: int
+    grey: bool
+    bytes: int
+    modified_ns: int
+    given_split: Split | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A scanned folder.
+
+    Attributes:
+        root: the folder, absolute.
+        class_names: in label order: sorted as people sort (2 before 10), fixed from here on and kept with the model.
+        files: every usable image, ordered by label, then path.
+        issues: every file and folder left out.
+        given_splits: the splits that the folder itself names (train/, val/, test/), empty for a plain folder.
+    """
+
+    root: Path
+    class_names: tuple[str, ...]
+    files: tuple[ImageFile, ...]
+    issues: tuple[Issue, ...] = ()
+    given_splits: frozenset[Split] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """What to call it: the folder's name."""
+        return self.root.name or str(self.root)
+
+    def counts(self) -> dict[str, int]:
+        """Images per class, in label order; a class without any counts 0."""
+        found = Counter(file.label for file in self.files)
+        return {name: found[label] for label, name in enumerate(self.class_names)}
+
+    def path_of(self, file: ImageFile) -> Path:
+        """Where the file is."""
+        return self.root / file.path
+
+
+@dataclass(frozen=True, slots=True)
+class SplitAssignment:
+    """Which split each image of a data set is in.
+
+    Attributes:
+        splits: aligned with ``Dataset.files``.
+    """
+
+    splits: tuple[Split, ...]
+    totals: dict[Split, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        found = Counter(self.splits)
+        object.__setattr__(self, "totals", {split: found[split] for split in Split})
+
+    def indices(self, split: Split) -> list[int]:
+        """Positions in ``Dataset.files`` of the images in ``split``, ascending."""
+        return [index for index, given in enumerate(self.splits) if given is split]
+
+
+def split_dataset(dataset: Dataset, settings: SplitSettings) -> SplitAssignment:
+    """Share the images out: stratified per class, decided by the seed and each file's own path.
+
+    Within a class, images are ranked by a hash of seed and path; the first are for testing, the next for validation.
+    So the same seed gives the same split on every machine, whatever the order of the listing, and adding files moves
+    only images at the borders (shuffling a list, as scikit-learn does, would move nearly all of them). Each class
+    gets its share to the nearest whole image, and keeps at least one image for training; a class with two images has
+    one for validation, one with three also one for testing.
+
+    Splits that the folder names are used as they are. Where it names a training folder but no validation folder,
+    validation images are taken from training; where it names neither validation nor test, both are.
+    """
+    splits = [file.given_split or Split.TRAIN for file in dataset.files]
+    take_validation = settings.validation if Split.VALIDATION not in dataset.given_splits else 0.0
+    take_test = settings.test if not dataset.given_splits - {Split.TRAIN} else 0.0
+    by_label: dict[int, list[int]] = {}
+    for index, file in enumerate(dataset.files):
+        if splits[index] is Split.TRAIN:
+            by_label.setdefault(file.label, []).append(index)
+    for members in by_label.values():
+        ranked = sorted(members, key=lambda index: _rank(settings.seed, dataset.files[index].path))
+        validation, test = _shares(len(ranked), take_validation, take_test)
+        for index in ranked[:test]:
+            splits[index] = Split.TEST
+        for index in ranked[test : test + validation]:
+            splits[index] = Split.VALIDATION
+    return SplitAssignment(tuple(splits))
+
+
+def _shares(count: int, validation: float, test: float) -> tuple[int, int]:
+    """Images of one class for validation and for testing, at least one of each asked for while one is left to train."""
+    wanted_validation = max(1, round(count * validation)) if validation and count >= 2 else 0
+    wanted_test = max(1, round(count * test)) if test and count >= 2 + bool(validation) else 0
+    while wanted_validation + wanted_test >= count > 0:
+        if wanted_test >= wanted_validation:
+            wanted_test -= 1
+        else:
+            wanted_validation -= 1
+    return wanted_validation, wanted_test
+
+
+def _rank(seed: int, path: str) -> bytes:
+    return hashlib.blake2b(f"{seed}/{path}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
+
+
+def why_not_trainable(dataset: Dataset, assignment: SplitAssignment) -> DatasetError | None:
+    """The reason why a classifier cannot be trained on this split, or None when it can."""
+    filled = [name for name, count in dataset.counts().items() if count]
+    if not filled:
+        return DatasetError(
+            f"There is no usable image in {dataset.name}.",
+            hint="Put the images of each class into a sub-folder of its own and open the folder again.",
+            path=dataset.root,
+        )
+    if len(filled) == 1:
+        return DatasetError(
+            f"{dataset.name} holds images of one class only ({filled[0]}); a classifier tells at least two apart.",
+            hint="Add a sub-folder with images of something else.",
+            path=dataset.root,
+        )
+    trained = Counter(
+        file.label for file, split in zip(dataset.files, assignment.splits, strict=True) if split is Split.TRAIN
+    )
+    if untrained := [name for label, name in enumerate(dataset.class_names) if not trained[label]]:
+        return DatasetError(
+            f"There is no training image of {_and(untrained)}.",
+            hint="Add images to that folder, or take the empty folder away.",
+            path=dataset.root,
+        )
+    if not assignment.totals[Split.VALIDATION]:
+        return DatasetError(
+            "No image is left for validation, so there would be no telling how good the network is.",
+            hint="Give each class at least two images and a validation share above zero.",
+            path=dataset.root,
+            field="split.validation",
+        )
+    return None
+
+
+def _and(names: Sequence[str]) -> str:
+    shown = list(names[:5]) + ([f"{len(names) - 5} more"] if len(names) > 5 else [])
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def suggest_image_settings(dataset: Dataset, architecture_name: str) -> ImageSettings:
+    """The image size and colour to begin with on this data set.
+
+    The architecture's usual size, but no larger than the median picture's shorter side: enlarging small pictures
+    costs time and adds nothing. Grey when every file is.
+    """
+    usual = architecture_preset(architecture_name).usual_size
+    sides = sorted(min(file.height, file.width) for file in dataset.files)
+    side = min(usual, sides[len(sides) // 2]) if sides else usual
+    grey = bool(dataset.files) and all(file.grey for file in dataset.files)
+    side = max(8, side)
+    return ImageSettings(height=side, width=side, colour=Colour.GREY if grey else Colour.RGB)
+
+
+def suggest_experiment(dataset: Dataset, architecture_name: str = "small_cnn") -> Experiment:
+    """The experiment to begin with on this data set: good enough that *open folder → Train* works."""
+    return Experiment(
+        image=suggest_image_settings(dataset, architecture_name),
+        architecture=architecture_preset(architecture_name).architecture,
+    )

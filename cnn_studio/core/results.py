@@ -1,0 +1,123 @@
+"""What jobs return: files and facts, never a live Keras object, so that they can cross to the window and to JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says of one image, or why it could say nothing.
+
+    Attributes:
+        path: the image file.
+        ranked: (class name, probability 0–1), most likely first; empty when ``error`` is set.
+        error: why the image could not be read, a sentence; empty when it could.
+    """
+
+    path: Path
+    ranked: tuple[tuple[str, float], ...] = ()
+    error: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name of the most likely class; "" when there is an error."""
+        return self.ranked[0][0] if self.ranked else ""
+
+    @property
+    def probability(self) -> float:
+        """Its probability, 0–1; 0.0 when there is an error."""
+        return self.ranked[0][1] if self.ranked else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """Precision, recall and F1 (0–1) of one class, with the number of its images (support)."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How good a model is on a set of images it was not trained on.
+
+    Attributes:
+        split: which images: "validation", "test" or the name of a folder.
+        images: how many.
+        accuracy: fraction right, 0–1.
+        accuracy_low, accuracy_high: its 95 % Wilson interval.
+        loss: mean cross-entropy in nats.
+        classes: scores per class, in label order.
+        confusion: ``confusion[true][predicted]`` = number of images.
+    """
+
+    split: str
+    images: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    loss: float
+    classes: tuple[ClassScore, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a model file says of itself.
+
+    Attributes:
+        class_names: in the order of its outputs; empty when the file carries none.
+        height, width: of the images it takes, in pixels.
+        architecture: the preset's or backbone's name; "" for a file made elsewhere.
+        made_here: whether cnn_studio wrote it, so that it takes raw RGB 0–255 and ends in probabilities.
+        metrics: figures such as ``val_accuracy`` (0–1) at the end of training.
+        data_name: name of the data set it was trained on.
+        created: ISO 8601 time, UTC.
+        versions: of cnn_studio, keras and the backend that made it.
+    """
+
+    class_names: tuple[str, ...]
+    height: int
+    width: int
+    architecture: str = ""
+    made_here: bool = True
+    metrics: dict[str, float] | None = None
+    data_name: str = ""
+    created: str = ""
+    versions: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """The end of a training job.
+
+    Attributes:
+        run: the run's folder.
+        model: the best model's file inside it.
+        facts: what the file says of itself.
+        metrics: ``accuracy``, ``loss``, ``val_accuracy``, ``val_loss`` of the best epoch.
+        validation: evaluation of the best model on the validation images.
+        test: the same on the test images; None when there are none.
+        epochs: how many were completed.
+        best_epoch: which one the model is from, counted from 1; 0 when stopped before the first was complete.
+        ended: "completed", "early_stopping" or "stopped" (by the user).
+        seconds: the whole job, wall clock.
+        device: what computed, in a few words.
+    """
+
+    run: Path
+    model: Path
+    facts: ModelFacts
+    metrics: dict[str, float]
+    validation: Evaluation
+    test: Evaluation | None
+    epochs: int
+    best_epoch: int
+    ended: str
+    seconds: float
+    device: str
