@@ -139,7 +139,7 @@ USUAL_LEARNING_RATE = {Optimizer.ADAM: 1e-3, Optimizer.SGD: 1e-2, Optimizer.RMSP
 
 
 class ClassWeights(StrEnum):
-    """ "balanced" weighs each class by n / (classes · n_class), scikit-learn's formula."""
+    """How much a class counts: "balanced" weighs each class by n / (classes · n_class), scikit-learn's formula."""
 
     NONE = "none"
     BALANCED = "balanced"
