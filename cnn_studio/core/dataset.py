@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -89,11 +89,12 @@ class SplitAssignment:
     """
 
     splits: tuple[Split, ...]
-    totals: dict[Split, int] = field(init=False)
 
-    def __post_init__(self) -> None:
+    @property
+    def totals(self) -> dict[Split, int]:
+        """Images in each split."""
         found = Counter(self.splits)
-        object.__setattr__(self, "totals", {split: found[split] for split in Split})
+        return {split: found[split] for split in Split}
 
     def indices(self, split: Split) -> list[int]:
         """Positions in ``Dataset.files`` of the images in ``split``, ascending."""
@@ -113,15 +114,13 @@ def split_dataset(dataset: Dataset, settings: SplitSettings) -> SplitAssignment:
     validation images are taken from training; where it names neither validation nor test, both are.
     """
     splits = [file.given_split or Split.TRAIN for file in dataset.files]
-    take_validation = settings.validation if Split.VALIDATION not in dataset.given_splits else 0.0
-    take_test = settings.test if not dataset.given_splits - {Split.TRAIN} else 0.0
     by_label: dict[int, list[int]] = {}
     for index, file in enumerate(dataset.files):
         if splits[index] is Split.TRAIN:
             by_label.setdefault(file.label, []).append(index)
     for members in by_label.values():
         ranked = sorted(members, key=lambda index: _rank(settings.seed, dataset.files[index].path))
-        validation, test = _shares(len(ranked), take_validation, take_test)
+        validation, test = _shares(len(ranked), dataset.given_splits, settings)
         for index in ranked[:test]:
             splits[index] = Split.TEST
         for index in ranked[test : test + validation]:
@@ -129,24 +128,43 @@ def split_dataset(dataset: Dataset, settings: SplitSettings) -> SplitAssignment:
     return SplitAssignment(tuple(splits))
 
 
-def _shares(count: int, validation: float, test: float) -> tuple[int, int]:
-    """Images of one class for validation and for testing, at least one of each asked for while one is left to train."""
-    wanted_validation = max(1, round(count * validation)) if validation and count >= 2 else 0
-    wanted_test = max(1, round(count * test)) if test and count >= 2 + bool(validation) else 0
-    while wanted_validation + wanted_test >= count > 0:
-        if wanted_test >= wanted_validation:
-            wanted_test -= 1
+def count_splits(dataset: Dataset, settings: SplitSettings) -> dict[Split, tuple[int, ...]]:
+    """How many images of each class ``split_dataset`` puts into each split, in label order.
+
+    The numbers follow from the class sizes alone, so this takes microseconds where the split itself ranks every file:
+    it is what a page shows while a slider moves.
+    """
+    found = Counter((file.given_split or Split.TRAIN, file.label) for file in dataset.files)
+    counts = {split: [found[split, label] for label in range(len(dataset.class_names))] for split in Split}
+    for label, count in enumerate(counts[Split.TRAIN]):
+        validation, test = _shares(count, dataset.given_splits, settings)
+        counts[Split.TRAIN][label] -= validation + test
+        counts[Split.VALIDATION][label] += validation
+        counts[Split.TEST][label] += test
+    return {split: tuple(of_label) for split, of_label in counts.items()}
+
+
+def _shares(count: int, given: frozenset[Split], settings: SplitSettings) -> tuple[int, int]:
+    """Of a class with ``count`` training images, how many go to validation and to testing."""
+    validation = settings.validation if Split.VALIDATION not in given else 0.0
+    test = settings.test if not given - {Split.TRAIN} else 0.0
+    for_validation = max(1, round(count * validation)) if validation and count >= 2 else 0
+    for_test = max(1, round(count * test)) if test and count >= 2 + bool(validation) else 0
+    while for_validation + for_test >= count > 0:
+        if for_test >= for_validation:
+            for_test -= 1
         else:
-            wanted_validation -= 1
-    return wanted_validation, wanted_test
+            for_validation -= 1
+    return for_validation, for_test
 
 
 def _rank(seed: int, path: str) -> bytes:
     return hashlib.blake2b(f"{seed}/{path}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
-def why_not_trainable(dataset: Dataset, assignment: SplitAssignment) -> DatasetError | None:
-    """The reason why a classifier cannot be trained on this split, or None when it can."""
+def why_not_trainable(dataset: Dataset, settings: SplitSettings) -> DatasetError | None:
+    """The reason why a classifier cannot be trained on this data set with this split, or None when it can."""
+    counts = count_splits(dataset, settings)
     filled = [name for name, count in dataset.counts().items() if count]
     if not filled:
         return DatasetError(
@@ -160,16 +178,13 @@ def why_not_trainable(dataset: Dataset, assignment: SplitAssignment) -> DatasetE
             hint="Add a sub-folder with images of something else.",
             path=dataset.root,
         )
-    trained = Counter(
-        file.label for file, split in zip(dataset.files, assignment.splits, strict=True) if split is Split.TRAIN
-    )
-    if untrained := [name for label, name in enumerate(dataset.class_names) if not trained[label]]:
+    if untrained := [name for name, n in zip(dataset.class_names, counts[Split.TRAIN], strict=True) if not n]:
         return DatasetError(
             f"There is no training image of {_and(untrained)}.",
             hint="Add images to that folder, or take the empty folder away.",
             path=dataset.root,
         )
-    if not assignment.totals[Split.VALIDATION]:
+    if not sum(counts[Split.VALIDATION]):
         return DatasetError(
             "No image is left for validation, so there would be no telling how good the network is.",
             hint="Give each class at least two images and a validation share above zero.",
@@ -177,6 +192,16 @@ def why_not_trainable(dataset: Dataset, assignment: SplitAssignment) -> DatasetE
             field="split.validation",
         )
     return None
+
+
+def without_files(dataset: Dataset, issues: Sequence[Issue]) -> Dataset:
+    """The data set with files left out that turned out to be unusable after it was scanned."""
+    gone = {issue.path for issue in issues}
+    return replace(
+        dataset,
+        files=tuple(file for file in dataset.files if file.path not in gone),
+        issues=dataset.issues + tuple(issues),
+    )
 
 
 def _and(names: Sequence[str]) -> str:

@@ -11,6 +11,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from cnn_studio.core.issues import Issue
+from cnn_studio.core.results import Prediction
+
 
 class Stage(StrEnum):
     """The part of a job that is running, in the order a training job goes through them."""
@@ -118,6 +121,20 @@ class EpochEnded(Event):
     val_accuracy: float
     seconds: float
     best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FilesLeftOut(Event):
+    """Files that were fine when scanned could not be read when they were prepared."""
+
+    issues: tuple[Issue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesPredicted(Event):
+    """Some more images have been classified, in the order they were given."""
+
+    predictions: tuple[Prediction, ...]
 
 
 def event_name(event: Event) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from cnn_studio.core.atomic_file import csv_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class ModelFacts:
         data_name: name of the data set it was trained on.
         created: ISO 8601 time, UTC.
         versions: of cnn_studio, keras and the backend that made it.
+        outputs: how many classes it tells apart, also where they have no names; 0 while that is not known.
     """
 
     class_names: tuple[str, ...]
@@ -90,6 +94,12 @@ class ModelFacts:
     data_name: str = ""
     created: str = ""
     versions: dict[str, str] | None = None
+    outputs: int = 0
+
+    @property
+    def class_count(self) -> int:
+        """How many classes it tells apart."""
+        return len(self.class_names) or self.outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +131,21 @@ class TrainedModel:
     ended: str
     seconds: float
     device: str
+
+
+def predictions_csv(predictions: Sequence[Prediction]) -> str:
+    """Predictions as CSV text: path, class, probability, error, then the probability (0–1) of every class by name."""
+    names = sorted({name for prediction in predictions for name, _ in prediction.ranked})
+    rows = []
+    for prediction in predictions:
+        by_name = dict(prediction.ranked)
+        rows.append(
+            (
+                str(prediction.path),
+                prediction.label,
+                "" if prediction.error else f"{prediction.probability:.6f}",
+                prediction.error,
+                *(f"{by_name[name]:.6f}" if name in by_name else "" for name in names),
+            )
+        )
+    return csv_text(("path", "class", "probability", "error", *names), rows)

@@ -1,0 +1,80 @@
+"""Writing a file so that it is either whole or not there."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from cnn_studio.core.errors import StorageError
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Give a path beside ``target`` to write to; when the block ends well it takes ``target``'s place at once.
+
+    When the block raises, what was written is removed and ``target`` is as it was.
+
+    Raises:
+        StorageError: the disk is full, or the folder cannot be written to.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # mkstemp asks for the safe mode 0600; the new file gets what an ordinary open() would have given.
+        handle, name = tempfile.mkstemp(prefix=".", suffix=f".part{target.suffix}", dir=target.parent)
+        os.close(handle)
+    except OSError as error:
+        raise storage_error(target, error) from error
+    part = Path(name)
+    try:
+        yield part
+        mask = os.umask(0)
+        os.umask(mask)
+        part.chmod(0o666 & ~mask)
+        part.replace(target)
+    except OSError as error:
+        raise storage_error(target, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write ``text`` as UTF-8, whole or not at all.
+
+    Raises:
+        StorageError: as ``replacing``.
+    """
+    with replacing(target) as part:
+        # A file name that is not UTF-8 on disk comes as surrogates; it goes out as the bytes it was.
+        part.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows as the text of a CSV file with a header line."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def storage_error(target: Path, error: OSError) -> StorageError:
+    """An ``OSError`` met while writing ``target``, in a person's words."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StorageError(
+            f"The disk is full: {target.name} could not be written to {target.parent}.",
+            hint="Free some space there or choose another folder; nothing that was there before has changed.",
+            path=target,
+        )
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return StorageError(
+            f"You may not write to {target.parent}, so {target.name} was not saved.",
+            hint="Choose a folder that is yours.",
+            path=target,
+        )
+    return StorageError(f"{target} could not be written: {error.strerror or error}.", path=target)
