@@ -1,0 +1,171 @@
+"""Export a model file for use outside: checked by reloading it before it is called done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnn_studio.core.atomic_file import replacing
+from cnn_studio.core.errors import ModelFileError, StorageError
+from cnn_studio.core.events import Progress, Stage, StageStarted
+from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.core.results import ModelFacts
+from cnn_studio.ml.model_file import check_ending, load_model, write_archive
+
+LARGEST_DIFFERENCE = 1e-5
+"""Between probabilities of the model here and the exported one, on the same images."""
+
+_STEPS = 3
+_SAMPLES = 8
+
+
+def export_model(
+    source: Path,
+    target: Path,
+    sample_images: NDArray[np.uint8] | None,
+    *,
+    replace: bool,
+    report: Report,
+    cancel: CancelToken,
+    class_names: tuple[str, ...] = (),
+) -> ModelFacts:
+    """Write ``target`` (a ``.keras`` file) and beside it a ``.json`` that says how to use it.
+
+    The file is written beside ``target``, reloaded by plain Keras, and takes its place only when both models give the
+    same probabilities.
+
+    Args:
+        source: the model file of a run, or one opened from disk.
+        target: ends in ``.keras``.
+        sample_images: uint8 (k, height, width, 3), at the model's size, to compare on; None or none at all: noise.
+        replace: whether an existing file may be replaced; ask first.
+        report: told ``StageStarted(EXPORT)`` and ``Progress``.
+        cancel: *cancel* leaves nothing behind.
+        class_names: for a source that carries none.
+
+    Returns:
+        What the exported file says of itself.
+
+    Raises:
+        StorageError: ``target`` exists and ``replace`` is false, the disk is full, or the folder may not be written to.
+        ModelFileError: ``source`` cannot be loaded or has no class names, ``target`` does not end in ``.keras``, or
+            the reloaded file gives other probabilities.
+        JobCancelled: the user cancelled.
+    """
+    import keras  # noqa: PLC0415
+
+    check_ending(target)
+    side_car = target.with_suffix(".json")
+    if not replace:
+        _refuse_existing(target, side_car)
+    report(StageStarted(Stage.EXPORT, _STEPS))
+    model, facts = load_model(source)
+    if class_names:
+        from cnn_studio.ml.model_file import class_count, with_class_names  # noqa: PLC0415
+
+        facts = with_class_names(facts, class_names, class_count(model))
+    if not facts.class_names:
+        raise ModelFileError(
+            f"{source.name} carries no class names, so an exported model could not say what it sees.",
+            hint="Give it class names first.",
+            path=source,
+        )
+    images = _samples(sample_images, facts)
+    expected = _probabilities(model, images)
+    report(Progress(Stage.EXPORT, 1, _STEPS, unit="steps"))
+    cancel.raise_if_cancelled()
+    with replacing(side_car) as description, replacing(target) as part:
+        description.write_text(json.dumps(_description(facts, target.name), indent=2) + "\n", encoding="utf-8")
+        write_archive(model, part, facts)
+        report(Progress(Stage.EXPORT, 2, _STEPS, unit="steps"))
+        cancel.raise_if_cancelled()
+        reloaded = keras.saving.load_model(part)
+        reloaded.jit_compile = False
+        difference = float(np.abs(_probabilities(reloaded, images) - expected).max())
+        if not difference <= LARGEST_DIFFERENCE:  # written so that a NaN fails too
+            raise ModelFileError(
+                f"The exported file gives other probabilities than the model here (by up to {difference:.2g}), "
+                "so it was not kept.",
+                hint="Please report this with the run's folder.",
+                path=target,
+            )
+        cancel.raise_if_cancelled()
+    report(Progress(Stage.EXPORT, _STEPS, _STEPS, unit="steps"))
+    return facts
+
+
+def _refuse_existing(target: Path, side_car: Path) -> None:
+    for path in (target, side_car):
+        if path.exists():
+            raise StorageError(
+                f"{path} exists already.", hint="Choose another name, or allow it to be replaced.", path=path
+            )
+
+
+def _samples(given: NDArray[np.uint8] | None, facts: ModelFacts) -> NDArray[np.uint8]:
+    if given is not None and len(given):
+        return given
+    noise = np.random.default_rng(0).integers(0, 256, (_SAMPLES, facts.height, facts.width, 3))
+    return noise.astype(np.uint8)
+
+
+def _probabilities(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.concatenate([model.predict_on_batch(images[i : i + _SAMPLES]) for i in range(0, len(images), _SAMPLES)])
+
+
+def _description(facts: ModelFacts, file_name: str) -> dict[str, Any]:
+    """The side-car: what another tool must know to use the file."""
+    return {
+        "model": file_name,
+        "class_names": list(facts.class_names),
+        "input": {
+            "shape": [None, facts.height, facts.width, 3],
+            "colour": "RGB",
+            "dtype": "uint8 or float32",
+            "value_range": [0, 255],
+            "resize": "bilinear, antialiased, to height × width without keeping proportions, after applying the EXIF "
+            "orientation",
+        },
+        "output": {"shape": [None, len(facts.class_names)], "meaning": "probabilities in the order of class_names"},
+        "architecture": facts.architecture,
+        "metrics": facts.metrics or {},
+        "data_name": facts.data_name,
+        "created": facts.created,
+        "versions": facts.versions or {},
+        "usage": usage_snippet(facts, file_name),
+    }
+
+
+def usage_snippet(facts: ModelFacts, file_name: str) -> str:
+    """A short script that classifies one image with plain Keras and Pillow, the way it is done here.
+
+    Args:
+        facts: of the exported file.
+        file_name: how the script names it.
+    """
+    names = ",\n    ".join(repr(name) for name in facts.class_names)
+    return f'''\
+"""Classify a picture: python classify.py PICTURE  (needs: pip install keras tensorflow pillow)."""
+
+import sys
+
+import keras
+import numpy as np
+from PIL import Image, ImageOps
+
+CLASS_NAMES = [
+    {names},
+]
+
+model = keras.models.load_model({file_name!r})
+picture = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB")
+picture = picture.resize(({facts.width}, {facts.height}), Image.Resampling.BILINEAR)
+batch = np.asarray(picture)[np.newaxis]  # raw RGB, 0-255: the model does the rest
+probabilities = model.predict(batch, verbose=0)[0]
+for label in probabilities.argsort()[::-1][:5]:
+    print(f"{{CLASS_NAMES[label]}}: {{probabilities[label]:.6f}}")
+'''

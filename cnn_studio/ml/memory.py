@@ -1,0 +1,108 @@
+"""How much memory there is, and whether a model fits: asked before allocating, because Linux kills what takes too much.
+
+Estimates are lower bounds, so that nothing which would have worked is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+
+from cnn_studio.core.errors import TrainingError
+from cnn_studio.core.layer_plan import PlannedLayer
+
+BYTES_PER_PARAMETER = 16
+"""float32 value, gradient, and Adam's two moments."""
+
+_SHARE_FOR_PARAMETERS = 0.6
+
+
+def total_memory() -> int | None:
+    """Bytes of memory of this machine, or None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+        return None
+
+
+def available_memory() -> int | None:
+    """Bytes that can be taken without swapping (Linux's own estimate), or None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def check_parameters(layers: Sequence[PlannedLayer], height: int, width: int) -> None:
+    """Refuse a network whose weights alone would not fit into memory while it trains.
+
+    Args:
+        layers: the plan of the network.
+        height: of the images, in pixels, for the sentence.
+        width: of the images, in pixels, for the sentence.
+
+    Raises:
+        TrainingError: it needs more than 60 % of this machine's memory; names the largest layer.
+    """
+    total = total_memory()
+    parameters = sum(layer.parameters for layer in layers)
+    needed = parameters * BYTES_PER_PARAMETER
+    if total is None or needed <= _SHARE_FOR_PARAMETERS * total:
+        return
+    largest = max(layers, key=lambda layer: layer.parameters)
+    raise TrainingError(
+        f"The network has {parameters:,} parameters at {height} × {width} pixels, {largest.parameters:,} of them in "
+        f"layer {largest.name}. Training it takes {gigabytes(needed)} of memory; this machine has {gigabytes(total)}.",
+        hint="Use a smaller image size, fewer dense units, pooling, or global average pooling in place of flatten.",
+        field="image",
+    )
+
+
+def check_batch(output_shapes: Sequence[Sequence[int | None]], parameters: int, batch_size: int) -> None:
+    """Refuse a batch whose layer outputs would not fit into memory.
+
+    The outputs of all layers are kept for the backward pass, as float32.
+
+    Args:
+        output_shapes: of every layer, without the batch.
+        parameters: of the model.
+        batch_size: images per update.
+
+    Raises:
+        TrainingError: more is needed than the system has left; the field is the batch size.
+    """
+    available = available_memory()
+    values = sum(prod(side or 1 for side in shape) for shape in output_shapes)
+    needed = 4 * values * batch_size + BYTES_PER_PARAMETER * parameters
+    if available is None or needed <= available:
+        return
+    height, width = (output_shapes[0][0] or 0, output_shapes[0][1] or 0) if len(output_shapes[0]) > 1 else (0, 0)
+    raise out_of_memory(batch_size, height, width, f"it takes {gigabytes(needed)} and {gigabytes(available)} are free")
+
+
+def out_of_memory(batch_size: int, height: int, width: int, detail: str = "") -> TrainingError:
+    """The error for a batch that does not fit.
+
+    Args:
+        batch_size: images per update.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
+        detail: figures, for the sentence; may be empty.
+    """
+    why = f": {detail}" if detail else ""
+    return TrainingError(
+        f"There is not enough memory for a batch of {batch_size} images at {height} × {width} pixels{why}.",
+        hint="Use a smaller batch size or a smaller image size." if batch_size > 1 else "Use a smaller image size.",
+        field="training.batch_size",
+    )
+
+
+def gigabytes(count: int) -> str:
+    """``count`` bytes as people say it: “3.2 GB”."""
+    return f"{count / 1e9:,.1f} GB"

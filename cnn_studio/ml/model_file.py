@@ -1,0 +1,199 @@
+"""Model files: a ``.keras`` file that also carries class names, image size and figures.
+
+Whoever loads it needs nothing of ours: it takes raw RGB 0–255 and ends in probabilities. This module imports Keras
+only where a model is really loaded or saved, so that facts can be read at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnn_studio.core.atomic_file import replacing
+from cnn_studio.core.errors import ModelFileError
+from cnn_studio.core.results import ModelFacts
+from cnn_studio.ml.model_inspection import FACTS_MEMBER, InspectedFile, image_input_shape, inspect_model_file
+
+if TYPE_CHECKING:
+    import keras
+
+USUAL_SIZE = 224
+"""Pixels per side for a network that takes any size: what ImageNet networks were trained on."""
+
+
+def save_model(model: keras.Model, path: Path, facts: ModelFacts) -> None:
+    """Write a model file, whole or not at all. How the model was compiled is left out.
+
+    Args:
+        model: a functional or sequential model.
+        path: ends in ``.keras``; an existing file is replaced.
+        facts: go into the file.
+
+    Raises:
+        ModelFileError: ``path`` does not end in ``.keras``.
+        StorageError: the disk is full or the folder may not be written to.
+    """
+    check_ending(path)
+    with replacing(path) as part:
+        write_archive(model, part, facts)
+
+
+def write_archive(model: keras.Model, part: Path, facts: ModelFacts) -> None:
+    """Write the file itself, in place and without asking; callers make it atomic. Raises ``OSError``."""
+    import keras  # noqa: PLC0415
+
+    # A model over the same layers that was never compiled: no optimizer state goes into the file.
+    bare = keras.Model(model.inputs, model.outputs, name=model.name)
+    try:
+        bare.save(part, overwrite=True)
+    except OSError:
+        raise
+    except RuntimeError as error:  # how HDF5 says that it could not write
+        raise OSError(errno.EIO, str(error)) from error
+    with zipfile.ZipFile(part, "a") as archive:
+        archive.writestr(FACTS_MEMBER, json.dumps(asdict(facts), indent=1))
+
+
+def read_facts(path: Path) -> ModelFacts:
+    """What a model file says of itself, without loading it: the zip is read, Keras is not imported.
+
+    A file made elsewhere gives its image size (``USUAL_SIZE`` where any will do) and no class names.
+
+    Raises:
+        ModelFileError: it is not a ``.keras`` file, is damaged, takes no image, or holds code of its own.
+    """
+    return _facts(path, inspect_model_file(path, weights=False))
+
+
+def load_model(path: Path) -> tuple[keras.Model, ModelFacts]:
+    """Load a model file, made here or elsewhere, without running any code it may hold.
+
+    Whatever the file's network takes and gives, the model returned takes RGB images (batch, height, width, 3) with
+    values 0–255 and gives probabilities (batch, classes): grey is made where the network wants it, a single sigmoid
+    becomes two classes, and outputs without an activation go through a softmax.
+
+    Returns:
+        The model, uncompiled, and the facts; ``class_names`` is empty when the file carries none.
+
+    Raises:
+        ModelFileError: it is not a ``.keras`` file, is damaged, does not classify images, or holds code of its own.
+    """
+    inspected = inspect_model_file(path)
+    facts = _facts(path, inspected)
+    import keras  # noqa: PLC0415
+
+    from cnn_studio.ml.adapt import adapt_model  # noqa: PLC0415 -- imports Keras
+
+    try:
+        loaded = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
+        raise ModelFileError(
+            f"Keras {keras.__version__} cannot open {path.name}: {reason}.",
+            hint="It may be damaged, or made by another version of Keras: save it again with Keras 3.",
+            path=path,
+        ) from error
+    model = adapt_model(loaded, facts.height, facts.width, path)
+    classes = class_count(model)
+    if facts.class_names and len(facts.class_names) != classes:
+        raise ModelFileError(
+            f"{path.name} names {len(facts.class_names)} classes but tells {classes} apart.",
+            hint="Export it again.",
+            path=path,
+        )
+    # XLA, Keras's default, takes seconds to compile each batch shape on a CPU and gains nothing there.
+    model.jit_compile = False
+    return model, facts
+
+
+def class_count(model: keras.Model) -> int:
+    """How many classes a model from ``load_model`` or ``build_model`` tells apart."""
+    return int(model.outputs[0].shape[-1])
+
+
+def with_class_names(facts: ModelFacts, names: Sequence[str], classes: int) -> ModelFacts:
+    """``facts`` with class names for a file that carries none.
+
+    Args:
+        facts: of the file.
+        names: in the order of its outputs.
+        classes: how many it tells apart, from ``class_count``.
+
+    Raises:
+        ModelFileError: there are too few or too many names, an empty one, or one that occurs twice.
+    """
+    given = tuple(name.strip() for name in names)
+    if len(given) != classes:
+        raise ModelFileError(
+            f"The model tells {classes} classes apart, but {len(given)} names were given.",
+            hint="Give one name per class, in the order the model was trained with.",
+        )
+    if "" in given:
+        raise ModelFileError("A class name is empty.", hint="Give every class a name.")
+    if twice := sorted({name for name in given if given.count(name) > 1}):
+        raise ModelFileError(f"The class name {twice[0]} was given twice.", hint="Give every class a name of its own.")
+    return replace(facts, class_names=given)
+
+
+def check_ending(path: Path) -> None:
+    """Make sure that Keras will take the file's name.
+
+    Raises:
+        ModelFileError: it does not end in ``.keras``.
+    """
+    if path.suffix != ".keras":
+        raise ModelFileError(
+            f"{path.name} does not end in .keras, and Keras opens no other.",
+            hint=f"Call it {path.stem or 'model'}.keras.",
+            path=path,
+        )
+
+
+def _facts(path: Path, inspected: InspectedFile) -> ModelFacts:
+    height, width, _ = image_input_shape(path, inspected.config)
+    values = inspected.facts
+    if values is None:
+        return ModelFacts((), height or USUAL_SIZE, width or USUAL_SIZE, made_here=False)
+    try:
+        return _facts_from(values, height, width)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"What {path.name} says of itself ({FACTS_MEMBER}) is damaged.", hint="Export it again.", path=path
+        ) from error
+
+
+def _facts_from(values: dict[str, Any], height: int | None, width: int | None) -> ModelFacts:
+    names = values["class_names"]
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise TypeError("class_names is no list of names")
+    # The network's own input decides; where it takes any size, the size it was trained on does.
+    stated_height, stated_width = int(values["height"]), int(values["width"])
+    if not (1 <= stated_height <= 16384 and 1 <= stated_width <= 16384):
+        raise ValueError("no image size")
+    metrics = values.get("metrics")
+    versions = values.get("versions")
+    return ModelFacts(
+        class_names=tuple(names),
+        height=height or stated_height,
+        width=width or stated_width,
+        architecture=str(values.get("architecture", "")),
+        made_here=bool(values.get("made_here", True)),
+        metrics=None if metrics is None else {str(key): float(value) for key, value in metrics.items()},
+        data_name=str(values.get("data_name", "")),
+        created=str(values.get("created", "")),
+        versions=None if versions is None else {str(key): str(value) for key, value in versions.items()},
+    )
+
+
+def __getattr__(name: str) -> Any:
+    # export builds on this module; callers find everything about model files here.
+    if name in {"export_model", "usage_snippet"}:
+        from cnn_studio.ml import export  # noqa: PLC0415
+
+        return getattr(export, name)
+    raise AttributeError(name)

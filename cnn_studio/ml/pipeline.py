@@ -1,0 +1,122 @@
+"""From prepared images on disk to batches, by tf.data operations only: Python never touches a batch.
+
+The store is memory-mapped; TensorFlow reads it in place through DLPack. Whether it fits into memory or not, the
+system's page cache decides what stays, and every epoch is a perfect shuffle, because what is shuffled is row numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+_PARALLEL_CALLS = 2
+_BATCHES_AHEAD = 4
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Batches of images and their labels, to be gone through as often as wanted.
+
+    Attributes:
+        dataset: a ``tf.data.Dataset`` of (uint8 images (batch, height, width, 3), int32 labels (batch,)), with a third
+            part, float32 sample weights (batch,), when class weights were given.
+        images: number of images in one pass.
+        batch_size: images per batch; the last may hold fewer.
+    """
+
+    dataset: Any
+    images: int
+    batch_size: int
+    # TensorFlow reads the memory map in place, so the map must live as long as the dataset.
+    _keep_alive: NDArray[np.uint8] = field(repr=False)
+
+    @property
+    def steps(self) -> int:
+        """Batches in one pass."""
+        return -(-self.images // self.batch_size)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.dataset)
+
+
+def training_batches(
+    images: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    labels: NDArray[np.int32],
+    batch_size: int,
+    seed: int,
+    class_weights: NDArray[np.float32] | None = None,
+) -> Batches:
+    """Batches in an order that differs each epoch and is the same for the same seed.
+
+    Args:
+        images: (total, height, width, 3) 0–255, the store's memory map.
+        rows: (n,) rows of ``images`` to use; none negative.
+        labels: (n,) their labels.
+        batch_size: images per batch.
+        seed: of the order.
+        class_weights: (classes,) how much an image of each class counts in the loss; None for all the same.
+    """
+    return _batches(images, rows, labels, batch_size, seed, class_weights)
+
+
+def evaluation_batches(
+    images: NDArray[np.uint8], rows: NDArray[np.int64], labels: NDArray[np.int32], batch_size: int
+) -> Batches:
+    """Batches in the order of ``rows``; arguments as for ``training_batches``."""
+    return _batches(images, rows, labels, batch_size, None, None)
+
+
+def balanced_class_weights(labels: NDArray[np.int32], class_count: int) -> NDArray[np.float32]:
+    """Weights (class_count,) that make every class count the same: n / (classes · n_class).
+
+    The formula of scikit-learn's ``compute_class_weight("balanced")``; a class without images weighs 0.
+    """
+    counts = np.bincount(labels, minlength=class_count)
+    weights = len(labels) / (class_count * np.maximum(counts, 1))
+    return np.where(counts > 0, weights, 0.0).astype(np.float32)
+
+
+def _batches(
+    images: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    labels: NDArray[np.int32],
+    batch_size: int,
+    seed: int | None,
+    class_weights: NDArray[np.float32] | None,
+) -> Batches:
+    if len(rows) != len(labels):
+        raise ValueError(f"{len(rows)} rows do not go with {len(labels)} labels")
+    if len(rows) and (rows.min() < 0 or rows.max() >= len(images)):
+        raise ValueError(f"rows must be within 0 and {len(images) - 1}; an unreadable image has no row")
+    # With a GPU present the store must not be copied to it.
+    with tf.device("CPU:0"):
+        store = _in_place(images)
+        row_of = tf.constant(rows, tf.int64)
+        label_of = tf.constant(labels, tf.int32)
+        weight_of = None if class_weights is None else tf.constant(class_weights[labels], tf.float32)
+
+        def fetch(picked: Any) -> tuple[Any, ...]:
+            pictures = tf.gather(store, tf.gather(row_of, picked))
+            if weight_of is None:
+                return pictures, tf.gather(label_of, picked)
+            return pictures, tf.gather(label_of, picked), tf.gather(weight_of, picked)
+
+        dataset = tf.data.Dataset.range(len(rows))
+        if seed is not None and len(rows):
+            dataset = dataset.shuffle(len(rows), seed=seed, reshuffle_each_iteration=True)
+        dataset = dataset.batch(batch_size).map(fetch, num_parallel_calls=_PARALLEL_CALLS).prefetch(_BATCHES_AHEAD)
+    return Batches(dataset, len(rows), batch_size, images)
+
+
+def _in_place(images: NDArray[np.uint8]) -> Any:
+    """``images`` as a tensor over the same memory; a copy where DLPack refuses (a read-only array, a strided one)."""
+    try:
+        return tf.experimental.dlpack.from_dlpack(images.__dlpack__())
+    except (BufferError, RuntimeError, TypeError, ValueError, tf.errors.OpError):
+        return tf.constant(images)

@@ -1,0 +1,160 @@
+"""The training loop: Keras's ``fit`` with our own eyes and ears on it.
+
+Keras's ``stop_training`` set during a batch still runs the whole validation pass, and its EarlyStopping restores the
+best weights only when it is what ends the training. So stopping is an exception raised between two batches, and the
+best weights are a file of our own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from cnn_studio.core.config import Optimizer, TrainingSettings
+from cnn_studio.core.errors import TrainingError
+from cnn_studio.core.events import Message, Progress, Stage, StageStarted, TrainingStarted
+from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.ml.best_weights import BestWeights
+from cnn_studio.ml.memory import check_batch, out_of_memory
+from cnn_studio.ml.pipeline import Batches
+from cnn_studio.ml.training_watch import DivergedError, EpochRecord, StoppedError, TrainingWatch
+
+__all__ = ["EpochRecord", "TrainingHistory", "fit_model"]
+
+_MOMENTUM = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingHistory:
+    """How a training went.
+
+    Attributes:
+        epochs: figures of every epoch that was completed, its validation included.
+        best_epoch: the epoch the model's weights are from, counted from 1: the one with the lowest validation loss;
+            0 when none was completed and the weights are those of the last batch.
+        ended: "completed", "early_stopping" or "stopped" (by the user).
+    """
+
+    epochs: tuple[EpochRecord, ...]
+    best_epoch: int
+    ended: str
+
+    @property
+    def best(self) -> EpochRecord | None:
+        """The figures of the best epoch, or None when none was completed."""
+        return self.epochs[self.best_epoch - 1] if self.best_epoch else None
+
+
+def fit_model(
+    model: keras.Model,
+    settings: TrainingSettings,
+    training: Batches,
+    validation: Batches,
+    checkpoint: Path,
+    report: Report,
+    cancel: CancelToken,
+) -> TrainingHistory:
+    """Train ``model``; when this returns it holds the best weights that were seen.
+
+    Args:
+        model: from ``build_model``; is compiled here.
+        settings: optimizer, learning rate, epochs, early stopping. The batch size and class weights are those of
+            ``training``.
+        training: from ``training_batches``.
+        validation: from ``evaluation_batches``; must hold at least one image.
+        checkpoint: a ``.weights.h5`` file that always holds the best weights so far, whatever happens to the process.
+        report: told ``StageStarted``, ``TrainingStarted``, ``BatchEnded`` per batch, ``EpochEnded``, ``Progress``.
+        cancel: looked at after every batch, of validation too. *Stop* keeps the best weights so far (before the first
+            epoch is complete: those of the last batch).
+
+    Raises:
+        JobCancelled: the user cancelled; what is at ``checkpoint`` is for the caller to discard.
+        TrainingError: a batch does not fit into memory, or the loss stopped being a number in the first epoch.
+    """
+    cancel.raise_if_cancelled()
+    height, width = model.inputs[0].shape[1:3]
+    if not _runs_on_gpu():  # a GPU's allocator refuses politely, Linux kills
+        shapes = [tensor.shape[1:] for layer in model.layers for tensor in _tensors(layer.output)]
+        check_batch(shapes, model.count_params(), training.batch_size)
+    model.compile(
+        _optimizer(settings),
+        keras.losses.SparseCategoricalCrossentropy(),
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        # On a CPU, XLA made epochs of the scratch networks 2–4 times slower and costs a compilation for each batch
+        # shape; on a GPU it needs a libdevice that is often missing (tensorflow#62320).
+        jit_compile=False,
+    )
+    steps = settings.epochs * (training.steps + validation.steps)
+    report(StageStarted(Stage.TRAIN, steps))
+    report(
+        TrainingStarted(settings.epochs, training.steps, training.images, validation.images, int(model.count_params()))
+    )
+    best = BestWeights(model, checkpoint, report)
+    watch = TrainingWatch(settings, training, validation, best, report, cancel)
+    try:
+        model.fit(
+            training.dataset,
+            epochs=settings.epochs,
+            validation_data=validation.dataset,
+            callbacks=[watch],
+            shuffle=False,  # the pipeline shuffles; Keras would only warn that it cannot
+            verbose=0,  # anything else writes to sys.stdout, which a windowed bundle does not have
+        )
+        ended = watch.ended
+    except StoppedError:
+        ended = "stopped"
+    except DivergedError as error:
+        if not best.epoch:
+            raise _diverged(error, settings) from None
+        report(Message(f"{error} Training ended there; the model is that of epoch {best.epoch}."))
+        ended = "early_stopping"
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise out_of_memory(training.batch_size, height, width) from error
+    best.restore()
+    report(Progress(Stage.TRAIN, steps, steps, unit="batches"))
+    return TrainingHistory(tuple(watch.records), best.epoch, ended)
+
+
+def _optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
+    match settings.optimizer:
+        case Optimizer.ADAM:
+            return keras.optimizers.Adam(settings.learning_rate)
+        case Optimizer.SGD:
+            return keras.optimizers.SGD(settings.learning_rate, momentum=_MOMENTUM)
+        case Optimizer.RMSPROP:
+            return keras.optimizers.RMSprop(settings.learning_rate)
+
+
+def _diverged(error: DivergedError, settings: TrainingSettings) -> TrainingError:
+    smaller = 10 ** math.floor(math.log10(settings.learning_rate) - 0.5)
+    return TrainingError(
+        f"{error} The training diverged.",
+        hint=f"Use a smaller learning rate than {settings.learning_rate:g}, such as {smaller:g}.",
+        field="training.learning_rate",
+    )
+
+
+def _runs_on_gpu() -> bool:
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf  # noqa: PLC0415 -- only this backend
+
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
+def _tensors(output: Any) -> list[Any]:
+    return list(output) if isinstance(output, list | tuple) else [output]
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether the backend ran out of memory: TensorFlow, XLA and PyTorch each say it in another way."""
+    if isinstance(error, MemoryError) or type(error).__name__ in {"ResourceExhaustedError", "OutOfMemoryError"}:
+        return True
+    text = str(error).lower()
+    return "resource_exhausted" in text or "out of memory" in text or "oom when allocating" in text
