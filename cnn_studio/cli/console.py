@@ -1,0 +1,134 @@
+"""What a command prints: readable text with a progress bar, or JSON lines and nothing else."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from cnn_studio.core import events
+from cnn_studio.core.jobs import CancelToken
+
+
+class Face:
+    """Where a job's reports go.
+
+    With ``as_json`` every event is one JSON object on a line of standard output. Without it, a progress bar with the
+    time left runs on standard error and sentences are printed above it.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.token = CancelToken()
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._progress: Progress | None = None
+        self._bar: TaskID | None = None
+        self._epochs = 0
+
+    def print_json(self, values: dict[str, Any]) -> None:
+        """Print one JSON object on a line of standard output."""
+        # ASCII only: a file name that is no UTF-8 still makes a valid line.
+        sys.stdout.write(json.dumps(values, default=str) + "\n")
+        sys.stdout.flush()
+
+    def say(self, sentence: str = "") -> None:
+        """Print a line for a person on standard output; nothing with ``as_json``."""
+        if not self.as_json:
+            sys.stdout.write(sentence.encode("utf-8", "replace").decode() + "\n")
+            sys.stdout.flush()
+
+    def report(self, event: events.Event) -> None:
+        """A job's ``Report``."""
+        if self.as_json:
+            if not isinstance(event, events.ImagesPredicted):
+                self.print_json(events.event_as_dict(event))
+            return
+        self._show(event)
+
+    def _show(self, event: events.Event) -> None:
+        match event:
+            case events.StageStarted(stage, total):
+                self._show_bar(events.STAGE_TEXT[stage], 0, total)
+            case events.Progress(stage, done, total):
+                self._show_bar(events.STAGE_TEXT[stage], done, total)
+            case events.TrainingStarted(epochs, steps, train, validation, parameters):
+                self._epochs = epochs
+                self._console.print(
+                    f"{train:,} training and {validation:,} validation images, {parameters:,} parameters, "
+                    f"{steps:,} steps an epoch"
+                )
+            case events.EpochEnded():
+                self._console.print(
+                    f"epoch {event.epoch:>3} of {self._epochs}  loss {event.loss:.4f}  accuracy {event.accuracy:.3f}  "
+                    f"validation loss {event.val_loss:.4f}  validation accuracy {event.val_accuracy:.3f}"
+                    f"{'  best so far' if event.best else ''}"
+                )
+            case events.Message(text):
+                self._console.print(text, markup=False)
+            case events.DeviceChosen(detail=detail):
+                self._console.print(f"Device: {detail}", markup=False)
+            case events.FilesLeftOut(issues):
+                for issue in issues:
+                    self._console.print(f"left out: {issue.path}: {issue.detail}", markup=False)
+
+    def _show_bar(self, text: str, done: int, total: int) -> None:
+        if self._progress is None:
+            return
+        if self._bar is None:
+            self._bar = self._progress.add_task(text, total=total or None, completed=done)
+        elif self._progress.tasks[0].description != text:
+            self._progress.reset(self._bar, description=text, total=total or None, completed=done)
+        else:
+            self._progress.update(self._bar, total=total or None, completed=done)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Show progress; Ctrl-C stops the job, keeping what was learnt if anything was, and a second one cancels it."""
+        previous = signal.signal(signal.SIGINT, self._interrupted)
+        try:
+            if self.as_json or not self._console.is_terminal:
+                yield
+                return
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.completed:,.0f}"),
+                TimeRemainingColumn(compact=True),
+            )
+            with Progress(*columns, console=self._console, transient=True) as self._progress:
+                yield
+        finally:
+            self._progress = self._bar = None
+            signal.signal(signal.SIGINT, previous)
+
+    def _interrupted(self, number: int, frame: Any) -> None:  # noqa: ARG002 -- signal's shape
+        if self.token.stop_requested:
+            self.token.cancel()
+        else:
+            self.token.stop()
+            sys.stderr.write("Stopping, and keeping what was learnt so far. Ctrl-C again discards it.\n")
+
+
+@contextmanager
+def telling_failures(status: list[int]) -> Iterator[None]:
+    """Turn failures into a sentence on standard error and an exit status, put into ``status``."""
+    from cnn_studio.core.errors import CnnStudioError, ExperimentError
+    from cnn_studio.core.jobs import JobCancelled
+
+    try:
+        yield
+    except ExperimentError as error:
+        sys.stderr.write(f"{error}\n")
+        status.append(2)
+    except CnnStudioError as error:
+        sys.stderr.write(f"{error}\n")
+        status.append(1)
+    except JobCancelled:
+        sys.stderr.write("Cancelled; nothing was kept.\n")
+        status.append(130)
