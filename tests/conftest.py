@@ -24,7 +24,7 @@ def pytest_addoption(parser, pluginmanager):
     if _DISPLAY_PROBLEM is None:
         return
     if os.environ.get("CI"):
-        pytest.exit(_why_left_out(), returncode=1)
+        pytest.exit(_why_left_out("the window's tests"), returncode=1)
     pluginmanager.unregister(name="pytest-qt")
 
 
@@ -38,12 +38,12 @@ def pytest_pycollect_makemodule(module_path, parent):
 
 class _FolderLeftOut(pytest.File):  # for a pytest.Dir its conftest.py would be imported
     def collect(self):
-        pytest.skip(_why_left_out(), allow_module_level=True)
+        pytest.skip(_why_left_out(self.path.name), allow_module_level=True)
 
 
 class _FileLeftOut(pytest.Module):
     def collect(self):
-        pytest.skip(_why_left_out(), allow_module_level=True)
+        pytest.skip(_why_left_out(self.path.name), allow_module_level=True)
 
 
 def _needs_qt(file):
@@ -53,8 +53,8 @@ def _needs_qt(file):
     return any(sign in text for sign in _SIGNS_OF_QT)
 
 
-def _why_left_out():
-    return f"{_DISPLAY_PROBLEM.sentence} {_DISPLAY_PROBLEM.hint}"
+def _why_left_out(name):
+    return f"{name}: {_DISPLAY_PROBLEM.sentence} {_DISPLAY_PROBLEM.hint}"
 
 
 # -- nothing of a test reaches the user's own folders --------------------------------------------------------------

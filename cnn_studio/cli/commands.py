@@ -19,6 +19,7 @@ from cnn_studio.core import config, dataset, paths, runs
 from cnn_studio.core.architectures import ARCHITECTURE_PRESETS, architecture_preset
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.errors import StorageError
+from cnn_studio.core.jobs import ignore_reports
 from cnn_studio.core.results import Evaluation, Prediction, TrainedModel, predictions_csv
 
 OpenWindow = Callable[[Path | None, Path | None], int]
@@ -83,7 +84,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
-    version: Annotated[  # noqa: ARG001 -- its callback answers
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
@@ -98,7 +99,7 @@ def scan(
     """List a folder's classes, its split and every file left out, with the reason."""
     face = Face(as_json=False)
     with face.working():
-        found = tasks.scan(folder, (lambda event: None) if as_json else face.report, face.token)
+        found = tasks.scan(folder, ignore_reports if as_json else face.report, face.token)
     settings = config.SplitSettings()
     totals = {split.value: sum(n) for split, n in dataset.count_splits(found, settings).items()}
     problem = dataset.why_not_trainable(found, settings)
@@ -276,7 +277,7 @@ def predict(
     with face.working():
         file = _model_file(model, face)
         request = tasks.PredictRequest(file, tuple(images), _names(class_names))
-        predictions = tasks.predict(request, (lambda event: None) if as_json else face.report, face.token)
+        predictions = tasks.predict(request, ignore_reports if as_json else face.report, face.token)
     for prediction in predictions:
         if as_json:
             face.print_json(prediction_values(prediction, top))

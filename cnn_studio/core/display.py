@@ -90,6 +90,12 @@ _NO_DISPLAY_HINT = (
     "Log in to a desktop (over ssh: `ssh -X`), or use the commands, which need no display: `cnn-studio --help`."
 )
 
+_NO_QT = DisplayProblem(
+    DisplayProblemKind.NO_QT,
+    "The window needs Qt, and PySide6 is not installed.",
+    f"Run `{Path(sys.executable).name} -m pip install PySide6_Essentials`.",
+)
+
 
 def find_display_problem() -> DisplayProblem | None:
     """The reason why Qt could not show a window here, or None when it can.
@@ -98,14 +104,9 @@ def find_display_problem() -> DisplayProblem | None:
     """
     if sys.platform != "linux":
         return None
-    spec = importlib.util.find_spec("PySide6")
-    if spec is None or not spec.submodule_search_locations:
-        return DisplayProblem(
-            DisplayProblemKind.NO_QT,
-            "The window needs Qt, and PySide6 is not installed.",
-            f"Run `{Path(sys.executable).name} -m pip install PySide6_Essentials`.",
-        )
-    qt = Path(spec.submodule_search_locations[0], "Qt")
+    qt = _qt_folder()
+    if qt is None:
+        return _NO_QT
     platforms = _platforms_to_try()
     if not platforms:
         return DisplayProblem(
@@ -122,6 +123,23 @@ def find_display_problem() -> DisplayProblem | None:
     return problems[0]
 
 
+def find_library_problem(platform_name: str = "xcb") -> DisplayProblem | None:
+    """The system libraries that a window would lack, whether or not there is a display; None when all are there.
+
+    Args:
+        platform_name: Qt's platform plugin to look at: "xcb" (X11), "wayland", "offscreen".
+    """
+    if sys.platform != "linux":
+        return None
+    qt = _qt_folder()
+    return _NO_QT if qt is None else _library_problem_of(_parts(platform_name, qt), qt)
+
+
+def _qt_folder() -> Path | None:
+    spec = importlib.util.find_spec("PySide6")
+    return Path(spec.submodule_search_locations[0], "Qt") if spec and spec.submodule_search_locations else None
+
+
 def _platforms_to_try() -> list[str]:
     """Names of Qt's platform plugins in the order in which Qt itself would try them (``qguiapplication.cpp``)."""
     if asked := os.environ.get("QT_QPA_PLATFORM"):
@@ -134,8 +152,7 @@ def _platforms_to_try() -> list[str]:
 
 
 def _problem_with(name: str, qt: Path) -> DisplayProblem | None:
-    plugin = qt / "plugins" / "platforms" / f"libq{name}.so"
-    if not plugin.exists():
+    if not _plugin(name, qt).exists():
         if not qt.is_dir() or os.environ.get("QT_QPA_PLATFORM_PLUGIN_PATH") or os.environ.get("QT_PLUGIN_PATH"):
             return None  # a Qt of the user's own making: nothing is known about it
         return DisplayProblem(
@@ -143,13 +160,8 @@ def _problem_with(name: str, qt: Path) -> DisplayProblem | None:
             f"QT_QPA_PLATFORM names {name!r}, which this Qt does not have.",
             "Unset QT_QPA_PLATFORM to let Qt choose.",
         )
-    parts = [qt / "lib" / library for library in _QT_LIBRARIES] + [plugin]
-    if name.startswith("wayland"):
-        parts.append(qt / "plugins" / _WAYLAND_SHELL)
-    parts = [part for part in parts if part.exists()]
-    for part in parts:
-        if failure := why_not_loadable(part):
-            return _library_problem(missing_libraries(parts, qt / "lib"), failure)
+    if problem := _library_problem_of(_parts(name, qt), qt):
+        return problem
     if name == "xcb" and not _x_server_answers():
         return DisplayProblem(
             DisplayProblemKind.NO_DISPLAY,
@@ -161,6 +173,25 @@ def _problem_with(name: str, qt: Path) -> DisplayProblem | None:
         return DisplayProblem(
             DisplayProblemKind.NO_DISPLAY, f"The Wayland display {named!r} does not answer.", _NO_DISPLAY_HINT
         )
+    return None
+
+
+def _plugin(name: str, qt: Path) -> Path:
+    return qt / "plugins" / "platforms" / f"libq{name}.so"
+
+
+def _parts(name: str, qt: Path) -> list[Path]:
+    """Qt's own files that a window on this platform makes use of."""
+    parts = [*(qt / "lib" / library for library in _QT_LIBRARIES), _plugin(name, qt)]
+    if name.startswith("wayland"):
+        parts.append(qt / "plugins" / _WAYLAND_SHELL)
+    return [part for part in parts if part.exists()]
+
+
+def _library_problem_of(parts: list[Path], qt: Path) -> DisplayProblem | None:
+    for part in parts:
+        if failure := why_not_loadable(part):
+            return _library_problem(missing_libraries(parts, qt / "lib"), failure)
     return None
 
 

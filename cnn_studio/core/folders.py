@@ -70,7 +70,7 @@ class Listing:
 
     def leave_out(self, path: str, kind: IssueKind, detail: str) -> None:
         """Note a file or folder that is not used; ``path`` is relative to the root."""
-        self.issues.append(Issue(printable(path), kind, detail))
+        self.issues.append(Issue(path, kind, detail))
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:

@@ -76,7 +76,7 @@ def _dataset(listing: Listing, outcomes: Sequence[ImageFacts | ImageError]) -> D
         if isinstance(outcome, ImageFacts):
             usable.append((file, outcome))
         else:
-            issues.append(Issue(printable(file.path), outcome.kind, outcome.message))
+            issues.append(Issue(file.path, outcome.kind, outcome.message))
     # A network can only learn the classes it is shown in training.
     taught = {file.class_folder for file, _ in usable if file.split in {None, Split.TRAIN}}
     issues += _empty_classes(listing, taught)
@@ -86,7 +86,7 @@ def _dataset(listing: Listing, outcomes: Sequence[ImageFacts | ImageError]) -> D
     for file, facts in usable:
         if file.class_folder not in labels:
             detail = f"No training image of {printable(file.class_folder)} can be used, so this one is left out too."
-            issues.append(Issue(printable(file.path), IssueKind.UNKNOWN_CLASS, detail))
+            issues.append(Issue(file.path, IssueKind.UNKNOWN_CLASS, detail))
             continue
         label = labels[file.class_folder]
         files.append(
@@ -110,16 +110,18 @@ def _empty_classes(listing: Listing, taught: set[str]) -> list[Issue]:
     met = {file.class_folder for file in listing.files if file.split in {None, Split.TRAIN}}
     issues = []
     for folder, path in listing.class_folders.items():
-        if folder in taught or printable(path) in explained:
+        if folder in taught or path in explained:
             continue
         reason = "None of its files is a usable image." if folder in met else "There is no file in it."
-        issues.append(Issue(printable(path), IssueKind.EMPTY_CLASS, f"{reason} It is not counted as a class."))
+        issues.append(Issue(path, IssueKind.EMPTY_CLASS, f"{reason} It is not counted as a class."))
     return issues
 
 
 def _nothing_usable(listing: Listing, issues: Sequence[Issue]) -> DatasetError:
     broken = [issue for issue in issues if issue.kind not in {IssueKind.EMPTY_CLASS, IssueKind.NOT_AN_IMAGE}]
-    example = f" The first of {len(broken)} files left out: {broken[0].path}: {broken[0].detail}" if broken else ""
+    example = (
+        f" The first of {len(broken)} files left out: {printable(broken[0].path)}: {broken[0].detail}" if broken else ""
+    )
     return DatasetError(
         f"There is no usable image in {listing.root.name or listing.root}.{example}",
         hint="Put the images of each class into a sub-folder of its own and open the folder that holds them all.",

@@ -24,7 +24,6 @@ from cnn_studio.core.atomic_file import storage_error
 from cnn_studio.core.dataset import Dataset, ImageFile
 from cnn_studio.core.errors import DatasetError, StorageError
 from cnn_studio.core.events import Message, Stage, StageStarted
-from cnn_studio.core.folders import printable
 from cnn_studio.core.images import ImageError, decoder_id, read_image
 from cnn_studio.core.issues import Issue
 from cnn_studio.core.jobs import CancelToken, Report
@@ -74,7 +73,7 @@ class PreparedImages:
 
 
 def prepare_images(
-    dataset: Dataset, height: int, width: int, report: Report, cancel: CancelToken, *, cache: Path | None = None
+    dataset: Dataset, height: int, width: int, report: Report, cancel: CancelToken, cache: Path | None = None
 ) -> PreparedImages:
     """Bring every image of a data set to one size, on disk; what is there already is not decoded again.
 
@@ -194,9 +193,9 @@ def _result(
         row = _row_of(store, file)
         if row is None:
             error = passing[file.path]
-            issues.append(Issue(printable(file.path), error.kind, error.message))
+            issues.append(Issue(file.path, error.kind, error.message))
         elif row.kind is not None:
-            issues.append(Issue(printable(file.path), row.kind, row.detail))
+            issues.append(Issue(file.path, row.kind, row.detail))
         else:
             rows[index] = row.number
     return PreparedImages(store.images, rows, tuple(issues), height, width, store.total_rows)

@@ -56,7 +56,7 @@ def export_model(
             the reloaded file gives other probabilities.
         JobCancelled: the user cancelled.
     """
-    import keras  # noqa: PLC0415
+    import keras
 
     check_ending(target)
     side_car = target.with_suffix(".json")
@@ -65,7 +65,7 @@ def export_model(
     report(StageStarted(Stage.EXPORT, _STEPS))
     model, facts = load_model(source)
     if class_names:
-        from cnn_studio.ml.model_file import class_count, with_class_names  # noqa: PLC0415
+        from cnn_studio.ml.model_file import class_count, with_class_names
 
         facts = with_class_names(facts, class_names, class_count(model))
     if not facts.class_names:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import tempfile
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnn_studio.core.atomic_file import replacing
-from cnn_studio.core.errors import ModelFileError
+from cnn_studio.core.errors import ModelFileError, StorageError
 from cnn_studio.core.results import ModelFacts
 from cnn_studio.ml.model_inspection import FACTS_MEMBER, InspectedFile, image_input_shape, inspect_model_file
 
@@ -45,7 +46,7 @@ def save_model(model: keras.Model, path: Path, facts: ModelFacts) -> None:
 
 def write_archive(model: keras.Model, part: Path, facts: ModelFacts) -> None:
     """Write the file itself, in place and without asking; callers make it atomic. Raises ``OSError``."""
-    import keras  # noqa: PLC0415
+    import keras
 
     # A model over the same layers that was never compiled: no optimizer state goes into the file.
     bare = keras.Model(model.inputs, model.outputs, name=model.name)
@@ -78,26 +79,32 @@ def load_model(path: Path) -> tuple[keras.Model, ModelFacts]:
     becomes two classes, and outputs without an activation go through a softmax.
 
     Returns:
-        The model, uncompiled, and the facts; ``class_names`` is empty when the file carries none.
+        The model, uncompiled, and the facts; ``class_names`` is empty when the file carries none, ``outputs`` is set
+        either way.
 
     Raises:
         ModelFileError: it is not a ``.keras`` file, is damaged, does not classify images, or holds code of its own.
+        StorageError: there is no room to unpack it.
     """
     inspected = inspect_model_file(path)
     facts = _facts(path, inspected)
-    import keras  # noqa: PLC0415
+    import keras
 
-    from cnn_studio.ml.adapt import adapt_model  # noqa: PLC0415 -- imports Keras
+    from cnn_studio.ml.adapt import adapt_model
 
     try:
         loaded = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
-        raise ModelFileError(
-            f"Keras {keras.__version__} cannot open {path.name}: {reason}.",
-            hint="It may be damaged, or made by another version of Keras: save it again with Keras 3.",
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise _cannot_open(path, error) from error
+        # Keras unpacks a file that has members of others, ours too, into the folder for temporary files.
+        raise StorageError(
+            f"There is no room in {tempfile.gettempdir()} to unpack {path.name}.",
+            hint="Free some space there and open it again.",
             path=path,
         ) from error
+    except Exception as error:
+        raise _cannot_open(path, error) from error
     model = adapt_model(loaded, facts.height, facts.width, path)
     classes = class_count(model)
     if facts.class_names and len(facts.class_names) != classes:
@@ -108,7 +115,18 @@ def load_model(path: Path) -> tuple[keras.Model, ModelFacts]:
         )
     # XLA, Keras's default, takes seconds to compile each batch shape on a CPU and gains nothing there.
     model.jit_compile = False
-    return model, facts
+    return model, replace(facts, outputs=classes)
+
+
+def _cannot_open(path: Path, error: Exception) -> ModelFileError:
+    import keras
+
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
+    return ModelFileError(
+        f"Keras {keras.__version__} cannot open {path.name}: {reason}.",
+        hint="It may be damaged, or made by another version of Keras: save it again with Keras 3.",
+        path=path,
+    )
 
 
 def class_count(model: keras.Model) -> int:
@@ -188,12 +206,3 @@ def _facts_from(values: dict[str, Any], height: int | None, width: int | None) -
         created=str(values.get("created", "")),
         versions=None if versions is None else {str(key): str(value) for key, value in versions.items()},
     )
-
-
-def __getattr__(name: str) -> Any:
-    # export builds on this module; callers find everything about model files here.
-    if name in {"export_model", "usage_snippet"}:
-        from cnn_studio.ml import export  # noqa: PLC0415
-
-        return getattr(export, name)
-    raise AttributeError(name)

@@ -43,7 +43,10 @@ _OBJECT_MODULES = (
 """Modules whose objects a network may be made of, each also in its form under ``keras.src``."""
 
 _TOP_LEVEL_CLASSES = {"DTypePolicy", "FloatDTypePolicy", "QuantizedDTypePolicy", "Sequential", "Model", "Functional"}
-_FUNCTION_MODULES = ("builtins", *_OBJECT_MODULES)  # Keras looks for "builtins" among its own activations and so on
+_FUNCTION_MODULES = ("builtins", *(name for name in _OBJECT_MODULES if name not in {"keras.layers", "keras.models"}))
+"""Where functions may come from; Keras looks for "builtins" among its own activations, losses and so on."""
+
+_FORBIDDEN_FUNCTIONS = {"deserialize", "serialize", "get"}
 _DATA_KINDS = {"__keras_tensor__", "__tensor__", "__numpy__", "__ellipsis__", "__slice__", "__bytes__"}
 
 _FORBIDDEN_CLASSES = {
@@ -214,14 +217,17 @@ def _why_refused(described: dict[str, Any]) -> str:
     if kind == "function":
         # A function is named by "config"; what is registered under another name is somebody's own.
         known = isinstance(module, str) and _within(module, _FUNCTION_MODULES)
-        return "" if known and isinstance(inner, str) and _plain_name(described, inner) else f"function {inner}"
+        plain = isinstance(inner, str) and inner not in _FORBIDDEN_FUNCTIONS and _plain_name(described, inner)
+        return "" if known and plain else f"function {inner}"
     if kind in _FORBIDDEN_CLASSES or not isinstance(module, str) or not _plain_name(described, kind):
         return named
     return "" if _is_kerass_own(module, kind) else f"{named} of {module}"
 
 
 def _is_kerass_own(module: str, kind: str) -> bool:
-    if module == "keras":
+    if not kind[:1].isupper():  # a function in a class's place
+        return False
+    if module == "keras" or _within(module, ("keras.models",)):
         return kind in _TOP_LEVEL_CLASSES
     return _within(module, _OBJECT_MODULES) or (module + ".").startswith("keras.src.ops.")
 
@@ -236,7 +242,7 @@ def _within(module: str, allowed: tuple[str, ...]) -> bool:
 
 
 def _check_weights(path: Path, archive: zipfile.ZipFile) -> None:
-    import h5py  # type: ignore[import-untyped]  # noqa: PLC0415 -- not needed to read facts
+    import h5py  # type: ignore[import-untyped]
 
     try:
         with h5py.File(io.BytesIO(archive.read(_WEIGHTS_MEMBER)), "r") as file:
@@ -246,7 +252,7 @@ def _check_weights(path: Path, archive: zipfile.ZipFile) -> None:
 
 
 def _check_group(path: Path, group: Any, depth: int) -> None:
-    import h5py  # noqa: PLC0415
+    import h5py
 
     if depth > _DEEPEST:
         raise _refused(path, "is nested too deeply")

@@ -77,6 +77,11 @@ def start(report: Report) -> Device:
     return device
 
 
+def computes_on_gpu() -> bool:
+    """Whether ``start`` chose a GPU."""
+    return _Started.device is not None and _Started.device.kind == "gpu"
+
+
 def versions() -> dict[str, str]:
     """Versions of what a result depends on, without importing any of it; "missing" where something is not there."""
     found = {"cnn_studio": __version__, "python": platform.python_version()}
@@ -106,7 +111,7 @@ def _set_environment() -> None:
 
 def _import_keras() -> None:
     try:
-        import tensorflow as tf  # noqa: PLC0415 -- must come after the environment is set
+        import tensorflow as tf
 
         if os.environ["KERAS_BACKEND"] == "tensorflow":
             for gpu in tf.config.list_physical_devices("GPU"):
@@ -114,7 +119,7 @@ def _import_keras() -> None:
         else:
             # TensorFlow only feeds the data here; the GPU belongs to the backend.
             tf.config.set_visible_devices([], "GPU")
-        import keras  # noqa: PLC0415
+        import keras
 
         keras.config.set_image_data_format("channels_last")
     except Exception as error:
@@ -126,7 +131,7 @@ def _import_keras() -> None:
 
 
 def _prepare_thread(device: Device) -> None:
-    import keras  # noqa: PLC0415
+    import keras
 
     keras.config.disable_interactive_logging()
     keras.config.set_dtype_policy("float32")
@@ -164,10 +169,10 @@ def _cores() -> int:
 
 def _listed_gpus() -> list[str]:
     """Names of the GPUs that the backend lists, usable or not."""
-    import keras  # noqa: PLC0415
+    import keras
 
     if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf  # noqa: PLC0415
+        import tensorflow as tf
 
         found = tf.config.get_visible_devices("GPU")
         return [str(tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")) for gpu in found]
@@ -198,8 +203,8 @@ def _within(seconds: float, attempt: Callable[[], None]) -> str:
 
 def _smoke_test(device: str) -> None:
     """One training step of a convolution and a dense layer; raises when it fails or gives no finite number."""
-    import keras  # noqa: PLC0415
-    import numpy as np  # noqa: PLC0415
+    import keras
+    import numpy as np
 
     with keras.device(device):
         model = keras.Sequential(

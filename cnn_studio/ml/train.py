@@ -18,6 +18,7 @@ from cnn_studio.core.config import Optimizer, TrainingSettings
 from cnn_studio.core.errors import TrainingError
 from cnn_studio.core.events import Message, Progress, Stage, StageStarted, TrainingStarted
 from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.ml import runtime
 from cnn_studio.ml.best_weights import BestWeights
 from cnn_studio.ml.memory import check_batch, out_of_memory
 from cnn_studio.ml.pipeline import Batches
@@ -77,7 +78,7 @@ def fit_model(
     """
     cancel.raise_if_cancelled()
     height, width = model.inputs[0].shape[1:3]
-    if not _runs_on_gpu():  # a GPU's allocator refuses politely, Linux kills
+    if not runtime.computes_on_gpu():  # a GPU's allocator refuses politely, Linux kills
         shapes = [tensor.shape[1:] for layer in model.layers for tensor in _tensors(layer.output)]
         check_batch(shapes, model.count_params(), training.batch_size)
     model.compile(
@@ -138,14 +139,6 @@ def _diverged(error: DivergedError, settings: TrainingSettings) -> TrainingError
         hint=f"Use a smaller learning rate than {settings.learning_rate:g}, such as {smaller:g}.",
         field="training.learning_rate",
     )
-
-
-def _runs_on_gpu() -> bool:
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf  # noqa: PLC0415 -- only this backend
-
-    return bool(tf.config.get_visible_devices("GPU"))
 
 
 def _tensors(output: Any) -> list[Any]:

@@ -170,7 +170,8 @@ class TrainingWatch(keras.callbacks.Callback):  # type: ignore[misc]
             self._last_progress = now
             done, total = self._clock.done, self._clock.total
             left = self._clock.seconds_left
-            rate = (total - done) / left if left > 0 else 0.0
+            # One batch alone tells nothing: most of its time went into tracing the graph.
+            rate = (total - done) / left if left > 0 and done > 1 else 0.0
             self._report(Progress(Stage.TRAIN, done, total, unit="batches", rate=rate))
 
 

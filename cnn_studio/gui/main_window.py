@@ -1,0 +1,357 @@
+"""The window: pages on the left, the page in the middle, progress at the bottom, images dropped anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import QSettings, QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QKeySequence,
+    QPaintEvent,
+    QShortcut,
+)
+from PySide6.QtWidgets import (
+    QApplication,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QMainWindow,
+    QMessageBox,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from cnn_studio.gui import dropped, theme
+from cnn_studio.gui.job_thread import JobKind
+from cnn_studio.gui.pages.data_page import DataPage
+from cnn_studio.gui.session import Notice, NoticeKind, Session
+from cnn_studio.gui.strip_presenter import StripPresenter
+from cnn_studio.gui.widgets.drop_overlay import DropOverlay
+from cnn_studio.gui.widgets.notice import NoticeBar
+from cnn_studio.gui.widgets.progress_strip import ProgressStrip
+
+
+@dataclass(frozen=True, slots=True)
+class PageEntry:
+    """A page in the list on the left: its key, title, icon, and how it is made when first needed."""
+
+    key: str
+    title: str
+    make: Callable[[], QWidget]
+
+
+class MainWindow(QMainWindow):
+    """Shows a session."""
+
+    first_painted = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self.demonstration: object | None = None
+        self._painted = False
+        self._closing = False
+        self.setWindowTitle("cnn_studio")
+        self.setAcceptDrops(True)
+        self.resize(1180, 760)
+        self._entries = self._page_entries()
+        self._pages: dict[str, QWidget] = {}
+        self._build()
+        self._add_shortcuts()
+        session.told.connect(self._show_notice)
+        session.dataset_changed.connect(self._on_dataset_changed)
+        session.device_changed.connect(self._on_device_changed)
+        session.class_names_wanted.connect(self._ask_class_names)
+        session.predictions_added.connect(self._on_predictions)
+        session.job_ended.connect(self._on_job_ended)
+        if geometry := QSettings().value("window_geometry"):
+            self.restoreGeometry(geometry)
+        self.show_page("data")
+
+    # -- building -----------------------------------------------------------------------------------------------
+
+    def _page_entries(self) -> list[PageEntry]:
+        # Pages are imported when first shown: pyqtgraph alone would take a quarter of the time to the first paint.
+        def model() -> QWidget:
+            from cnn_studio.gui.pages.model_page import ModelPage
+
+            return ModelPage(self.session, self)
+
+        def train() -> QWidget:
+            from cnn_studio.gui.pages.train_page import TrainPage
+
+            return TrainPage(self.session, self)
+
+        def predict() -> QWidget:
+            from cnn_studio.gui.pages.predict_page import PredictPage
+
+            return PredictPage(self.session, self)
+
+        def run_list() -> QWidget:
+            from cnn_studio.gui.pages.runs_page import RunsPage
+
+            return RunsPage(self.session, self)
+
+        def read_help() -> QWidget:
+            from cnn_studio.gui.pages.help_page import HelpPage
+
+            return HelpPage()
+
+        return [
+            PageEntry("data", "Data", lambda: DataPage(self.session, self)),
+            PageEntry("model", "Model", model),
+            PageEntry("train", "Train", train),
+            PageEntry("predict", "Predict", predict),
+            PageEntry("runs", "Runs", run_list),
+            PageEntry("help", "Help", read_help),
+        ]
+
+    def _build(self) -> None:
+        self.navigation = QListWidget()
+        self.navigation.setObjectName("navigation")
+        self.navigation.setAccessibleName("Pages")
+        self.navigation.setIconSize(QSize(20, 20))
+        self.navigation.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        for entry in self._entries:
+            item = QListWidgetItem(theme.icon(entry.key), entry.title)
+            item.setData(Qt.ItemDataRole.UserRole, entry.key)
+            self.navigation.addItem(item)
+        self.navigation.currentRowChanged.connect(self._on_row_changed)
+        theme.theme().theme_changed.connect(self._refresh_icons)
+        self._device = QLabel("")
+        self._device.setObjectName("device")
+        self._device.setWordWrap(True)
+        theme.set_text_size(self._device, theme.TextSize.SMALL)
+
+        side = QWidget()
+        side.setObjectName("side")
+        side_layout = QVBoxLayout(side)
+        side_layout.setContentsMargins(theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE)
+        side_layout.addWidget(self.navigation, 1)
+        side_layout.addWidget(self._device)
+        side.setFixedWidth(self.fontMetrics().averageCharWidth() * 22)
+
+        self.notices = NoticeBar()
+        self.stack = QStackedWidget()
+        middle = QVBoxLayout()
+        middle.setContentsMargins(2 * theme.SPACE, 2 * theme.SPACE, 2 * theme.SPACE, theme.SPACE)
+        middle.setSpacing(theme.SPACE)
+        middle.addWidget(self.notices)
+        middle.addWidget(self.stack, 1)
+
+        upper = QHBoxLayout()
+        upper.setSpacing(0)
+        upper.addWidget(side)
+        upper.addLayout(middle, 1)
+        self.strip = ProgressStrip()
+        self._presenter = StripPresenter(self.session, self.strip)
+        whole = QVBoxLayout()
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(0)
+        whole.addLayout(upper, 1)
+        whole.addWidget(self.strip)
+        central = QWidget()
+        central.setLayout(whole)
+        self.setCentralWidget(central)
+        self.overlay = DropOverlay(central)
+
+    def _add_shortcuts(self) -> None:
+        for number, entry in enumerate(self._entries, start=1):
+            shortcut = QShortcut(QKeySequence(f"Ctrl+{number}"), self)
+            shortcut.activated.connect(lambda key=entry.key: self.show_page(key))
+        QShortcut(QKeySequence.StandardKey.Paste, self).activated.connect(self.paste)
+        QShortcut(QKeySequence.StandardKey.Quit, self).activated.connect(self.close)
+        QShortcut(QKeySequence.StandardKey.Open, self).activated.connect(self._open_folder)
+
+    # -- pages --------------------------------------------------------------------------------------------------
+
+    def show_page(self, key: str) -> None:
+        """Bring a page to the front: data, model, train, predict, runs or help."""
+        row = next(number for number, entry in enumerate(self._entries) if entry.key == key)
+        self.navigation.setCurrentRow(row)
+
+    def page(self, key: str) -> QWidget:
+        """A page, made now if it has not been shown yet."""
+        if key not in self._pages:
+            entry = next(entry for entry in self._entries if entry.key == key)
+            self._pages[key] = entry.make()
+            self.stack.addWidget(self._pages[key])
+        return self._pages[key]
+
+    @Slot(int)
+    def _on_row_changed(self, row: int) -> None:
+        self.stack.setCurrentWidget(self.page(self._entries[row].key))
+
+    @Slot()
+    def _refresh_icons(self) -> None:
+        for row, entry in enumerate(self._entries):
+            self.navigation.item(row).setIcon(theme.icon(entry.key))
+
+    # -- what the session tells ---------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _show_notice(self, notice: Notice) -> None:
+        self.notices.show_notice(notice.kind, notice.text, details=notice.details)
+
+    @Slot()
+    def _on_dataset_changed(self) -> None:
+        if self.session.dataset:
+            self.setWindowTitle(f"{self.session.dataset.name} — cnn_studio")
+            if self.demonstration is None:
+                self.show_page("data")
+
+    @Slot()
+    def _on_device_changed(self) -> None:
+        if device := self.session.device:
+            self._device.setText(device.name)
+            self._device.setToolTip(device.detail)
+
+    @Slot(object)
+    def _on_predictions(self, predictions: object) -> None:  # noqa: ARG002 -- the page takes them from the session
+        self.page("predict")
+
+    @Slot()
+    def _ask_class_names(self) -> None:
+        from cnn_studio.gui.class_names_dialog import ClassNamesDialog
+
+        dialog = ClassNamesDialog(self.session, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    # -- opening and dropping -----------------------------------------------------------------------------------
+
+    @Slot()
+    def _open_folder(self) -> None:
+        page = self.page("data")
+        assert isinstance(page, DataPage)
+        page.choose_folder()
+
+    @Slot()
+    def paste(self) -> None:
+        """Classify the image, or the files, on the clipboard."""
+        try:
+            paths = dropped.paths_from(QApplication.clipboard().mimeData())
+        except OSError as error:
+            self.session.tell(NoticeKind.ERROR, f"The pasted picture could not be kept for reading: {error}.")
+            return
+        if paths:
+            self.take(paths)
+        else:
+            self.session.tell(NoticeKind.INFO, "There is no image on the clipboard. Copy a picture first.")
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Accept files and pictures, and say what dropping them will do."""
+        if dropped.is_welcome(event.mimeData()):
+            event.setDropAction(Qt.DropAction.CopyAction)
+            event.accept()
+            self.overlay.show_text(dropped.what_dropping_does(event.mimeData(), has_model=self._has_model()))
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """Take the overlay away."""
+        self.overlay.hide()
+        event.accept()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Take what was dropped, after the drag has ended: a dialog inside a drop would hold the file manager up."""
+        self.overlay.hide()
+        event.setDropAction(Qt.DropAction.CopyAction)
+        event.accept()
+        paths = dropped.paths_from(event.mimeData())
+        QTimer.singleShot(0, self, lambda: self.take(paths))
+
+    def take(self, paths: list[Path]) -> None:
+        """Do what is meant by dropping these paths: open a data set, a model or settings, or classify images."""
+        match dropped.meaning(paths, has_model=self._has_model()):
+            case dropped.Meaning.DATASET:
+                self._open_as_data(paths[0])
+            case dropped.Meaning.MODEL:
+                self.session.open_model(paths[0])
+                self.show_page("predict")
+            case dropped.Meaning.EXPERIMENT:
+                self.session.open_experiment(paths[0])
+                self.show_page("model")
+            case dropped.Meaning.ASK:
+                self._ask_what_to_do_with(paths)
+            case dropped.Meaning.IMAGES:
+                self._classify(paths)
+            case dropped.Meaning.NOTHING:
+                pass
+
+    def _open_as_data(self, folder: Path) -> None:
+        self.session.open_folder(folder)
+        self.show_page("data")
+
+    def _classify(self, paths: list[Path]) -> None:
+        self.show_page("predict")
+        self.session.predict(paths)
+
+    def _has_model(self) -> bool:
+        return self.session.model is not None or self.session.model_is_coming
+
+    def _ask_what_to_do_with(self, paths: list[Path]) -> None:
+        box = QMessageBox(
+            QMessageBox.Icon.Question,
+            "Folder dropped",
+            f"“{paths[0].name}” holds folders of images. Open it as a data set, or classify its images?",
+            parent=self,
+        )
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        as_data = box.addButton("Open as data set", QMessageBox.ButtonRole.AcceptRole)
+        classify = box.addButton("Classify these", QMessageBox.ButtonRole.AcceptRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        as_data.clicked.connect(lambda: self._open_as_data(paths[0]))
+        classify.clicked.connect(lambda: self._classify(paths))
+        box.open()
+
+    # -- painting and closing -----------------------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint; tell once when there is something to look at."""
+        super().paintEvent(event)
+        if not self._painted:
+            self._painted = True
+            QTimer.singleShot(0, self, self.first_painted.emit)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Ask before ending a training, and wait for it: a thread must not be destroyed while it runs."""
+        QSettings().setValue("window_geometry", self.saveGeometry())
+        if self.session.is_busy_with(JobKind.TRAIN):
+            event.ignore()
+            if not self._closing:
+                self._ask_how_to_close()
+            return
+        event.accept()
+
+    def _ask_how_to_close(self) -> None:
+        box = QMessageBox(
+            QMessageBox.Icon.Question,
+            "Training is running",
+            "A network is being trained. What should become of it?",
+            parent=self,
+        )
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        keep = box.addButton("Stop and keep the best model", QMessageBox.ButtonRole.AcceptRole)
+        discard = box.addButton("Discard it", QMessageBox.ButtonRole.DestructiveRole)
+        stay = box.addButton("Go on training", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(stay)
+        box.setEscapeButton(stay)
+        keep.clicked.connect(lambda: self._close_after(self.session.stop_training))
+        discard.clicked.connect(lambda: self._close_after(self.session.cancel_training))
+        box.open()
+
+    def _close_after(self, end: Callable[[], None]) -> None:
+        self._closing = True
+        end()
+
+    @Slot(object)
+    def _on_job_ended(self, job: object) -> None:  # noqa: ARG002 -- any job's end may be the one waited for
+        if self._closing and not self.session.is_busy_with(JobKind.TRAIN):
+            self.close()

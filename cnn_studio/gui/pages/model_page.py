@@ -1,0 +1,190 @@
+"""Model: choose an architecture, change it, and see its layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from cnn_studio.core.architectures import ARCHITECTURE_PRESETS
+from cnn_studio.core.config import Activation, Colour, Features, Padding, Pooling
+from cnn_studio.core.layer_plan import ImpossibleArchitectureError, plan_layers
+from cnn_studio.gui import theme
+from cnn_studio.gui.pages.navigation import Navigation
+from cnn_studio.gui.pages.settings_form import SettingsForm
+from cnn_studio.gui.session import Session
+from cnn_studio.gui.widgets.fields import BlocksEdit, ChoiceBox, FieldRow, IntegerBox, IntegerListEdit, PercentBox
+from cnn_studio.gui.widgets.layer_table import LayerTable
+
+CLASSES_WITHOUT_DATA = 10
+
+
+class ModelPage(QWidget):
+    """Settings of the architecture on the left, its layers on the right, which follow."""
+
+    def __init__(self, session: Session, navigation: Navigation) -> None:
+        super().__init__()
+        self._session = session
+        self.form = SettingsForm(session, self)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2 * theme.SPACE)
+        layout.addWidget(self._build_settings())
+        layout.addWidget(self._build_layers(navigation), 1)
+        session.experiment_changed.connect(self.refresh)
+        session.dataset_changed.connect(self.refresh)
+        self.form.refresh()
+        self.refresh()
+
+    def _build_settings(self) -> QWidget:
+        title = QLabel("Model")
+        theme.set_text_size(title, theme.TextSize.TITLE)
+        self.preset = QComboBox()
+        for name, preset in ARCHITECTURE_PRESETS.items():
+            self.preset.addItem(preset.title, name)
+        self.preset.activated.connect(lambda _: self._session.choose_architecture(self.preset.currentData()))
+        self.summary = QLabel()
+        self.summary.setWordWrap(True)
+        theme.set_muted(self.summary)
+
+        size = IntegerBox(8, 1024, step=8)
+        size.setSuffix(" pixels")
+        add = self.form.add
+        rows = [
+            FieldRow("Architecture", self.preset),
+            self.summary,
+            add(
+                "image.height",
+                FieldRow("Image size", size, "Every image is brought to this height and width."),
+                also=("image.width",),
+            ),
+            add("image.colour", FieldRow("Colour", ChoiceBox([("Colour (RGB)", Colour.RGB), ("Grey", Colour.GREY)]))),
+        ]
+        self.advanced_button = QCheckBox("Change the architecture")
+        self.advanced = self._build_advanced()
+        self.advanced.setVisible(False)
+        self.advanced_button.toggled.connect(self.advanced.setVisible)
+        self.open_button = QPushButton("Open settings…")
+        self.open_button.setToolTip("Take every setting from a .toml file, saved here or by a run.")
+        self.open_button.clicked.connect(self._choose_experiment)
+        self.save_button = QPushButton("Save settings…")
+        self.save_button.setToolTip("Save every setting to a .toml file, for `cnn-studio train --experiment`.")
+        self.save_button.clicked.connect(self._choose_target)
+        files = QHBoxLayout()
+        files.addWidget(self.open_button)
+        files.addWidget(self.save_button)
+
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(0, 0, theme.SPACE, 0)
+        column.setSpacing(theme.SPACE)
+        column.addWidget(title)
+        for row in rows:
+            column.addWidget(row)
+        column.addWidget(self.advanced_button)
+        column.addWidget(self.advanced)
+        column.addStretch(1)
+        column.addLayout(files)
+        return _scrolling(inner)
+
+    def _build_advanced(self) -> QWidget:
+        kernel = ChoiceBox([("3 × 3", 3), ("5 × 5", 5)])
+        stride = IntegerBox(1, 4)
+        pooling = [("Maximum", Pooling.MAX), ("Average", Pooling.AVERAGE), ("None", Pooling.NONE)]
+        features = [("Flatten", Features.FLATTEN), ("Global average pooling", Features.GLOBAL_AVERAGE)]
+        fields: list[tuple[str, FieldRow]] = [
+            (
+                "blocks",
+                FieldRow(
+                    "Blocks", BlocksEdit(), "Filters of each convolution; a comma begins a new block: 32-32, 64-64."
+                ),
+            ),
+            ("kernel", FieldRow("Kernel", kernel)),
+            (
+                "padding",
+                FieldRow("Padding", ChoiceBox([("Same (keeps the size)", Padding.SAME), ("Valid", Padding.VALID)])),
+            ),
+            ("stride", FieldRow("Stride", stride, "Of the last convolution of each block.")),
+            ("pooling", FieldRow("Pooling after each block", ChoiceBox(pooling))),
+            ("activation", FieldRow("Activation", ChoiceBox([("ReLU", Activation.RELU), ("tanh", Activation.TANH)]))),
+            ("batch_normalization", FieldRow("", QCheckBox("Batch normalisation"))),
+            ("dropout", FieldRow("Dropout after the blocks", PercentBox())),
+            ("features", FieldRow("From feature maps to a vector", ChoiceBox(features))),
+            ("dense", FieldRow("Dense layers", IntegerListEdit(), "Units of each, with commas: 128, 64.")),
+            ("dense_dropout", FieldRow("Dropout after dense layers", PercentBox())),
+        ]
+        box = QWidget()
+        layout = QVBoxLayout(box)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(theme.SPACE)
+        for name, row in fields:
+            layout.addWidget(self.form.add(f"architecture.{name}", row))
+        return box
+
+    def _build_layers(self, navigation: Navigation) -> QWidget:
+        self.layers = LayerTable()
+        self.next_button = QPushButton("Go on to training")
+        theme.accent_button(self.next_button)
+        self.next_button.clicked.connect(lambda: navigation.show_page("train"))
+        self.note = QLabel()
+        self.note.setWordWrap(True)
+        theme.set_muted(self.note)
+        foot = QHBoxLayout()
+        foot.addWidget(self.note, 1)
+        foot.addWidget(self.next_button)
+        right = QWidget()
+        column = QVBoxLayout(right)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.SPACE)
+        column.addWidget(self.layers, 1)
+        column.addLayout(foot)
+        return right
+
+    @Slot()
+    def refresh(self) -> None:
+        """Show the experiment's architecture and its layers."""
+        experiment, dataset = self._session.experiment, self._session.dataset
+        preset = ARCHITECTURE_PRESETS.get(experiment.architecture.name)
+        self.preset.setCurrentIndex(self.preset.findData(experiment.architecture.name))
+        changed = preset is not None and preset.architecture != experiment.architecture
+        self.summary.setText((preset.summary if preset else "") + (" Changed by you." if changed else ""))
+        classes = len(dataset.class_names) if dataset else CLASSES_WITHOUT_DATA
+        self.note.setText("" if dataset else f"With {classes} classes, until a folder of images is opened.")
+        try:
+            self.layers.set_layers(plan_layers(experiment.architecture, experiment.image, max(2, classes)))
+        except ImpossibleArchitectureError as error:
+            self.layers.set_broken(error)
+
+    @Slot()
+    def _choose_experiment(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Open settings", "", "Settings (*.toml)")
+        if name:
+            self._session.open_experiment(Path(name))
+
+    @Slot()
+    def _choose_target(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Save settings", "experiment.toml", "Settings (*.toml)")
+        if name:
+            self._session.save_experiment(Path(name))
+
+
+def _scrolling(inner: QWidget) -> QScrollArea:
+    """A column of settings that scrolls when the window is low."""
+    area = QScrollArea()
+    area.setWidget(inner)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setFixedWidth(inner.fontMetrics().averageCharWidth() * 46)
+    return area

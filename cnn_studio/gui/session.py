@@ -1,0 +1,405 @@
+"""The state behind the window: data set, experiment, model, and the one thread that works on them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, cast
+
+from PySide6.QtCore import QObject, QSettings, Signal, Slot
+
+from cnn_studio import tasks
+from cnn_studio.core import config, dataset, events, paths, runs
+from cnn_studio.core.architectures import architecture_preset
+from cnn_studio.core.atomic_file import write_text
+from cnn_studio.core.config import Experiment
+from cnn_studio.core.dataset import Dataset
+from cnn_studio.core.errors import CnnStudioError, ExperimentError
+from cnn_studio.core.layer_plan import plan_layers
+from cnn_studio.core.results import ModelFacts, Prediction, TrainedModel
+from cnn_studio.gui.job_thread import Failure, Job, JobKind, JobThread
+
+log = logging.getLogger(__name__)
+
+RECENT_FOLDERS = 8
+
+
+class NoticeKind(StrEnum):
+    """How serious a notice is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to tell the user in the window: what happened, what to do, and details to copy for a bug."""
+
+    kind: NoticeKind
+    text: str
+    details: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedModel:
+    """The model that dropped images are shown to: a file and what it says of itself.
+
+    Attributes:
+        path: the ``.keras`` file.
+        facts: class names, image size; the class names are the user's where the file had none.
+        title: what to call it: the data set it was trained on, or the file's name.
+    """
+
+    path: Path
+    facts: ModelFacts
+    title: str
+
+    @property
+    def class_count(self) -> int:
+        """How many classes it tells apart."""
+        return self.facts.class_count
+
+
+class Session(QObject):
+    """Owns the data set, the experiment, the model and the job thread; pages show it and ask it for things."""
+
+    dataset_changed = Signal()
+    experiment_changed = Signal()
+    model_changed = Signal()
+    runs_changed = Signal()
+    recent_changed = Signal()
+    device_changed = Signal()
+    class_names_wanted = Signal()
+    job_started = Signal(object)
+    job_reported = Signal(object, object)
+    job_ended = Signal(object)
+    trained = Signal(object)
+    predictions_added = Signal(object)
+    exported = Signal(object, object)
+    told = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.dataset: Dataset | None = None
+        self.experiment = Experiment()
+        self.model: OpenedModel | None = None
+        self.last_training: TrainedModel | None = None
+        self.device: events.DeviceChosen | None = None
+        self.predictions: list[Prediction] = []
+        self.runs_dir = paths.data_dir() / "runs"
+        self._image_size_chosen = False
+        self._images_waiting: list[tuple[Path, ...]] = []
+        self._jobs: list[Job] = []
+        self._thread = JobThread(self)
+        self._thread.job_started.connect(self._on_started)
+        self._thread.reported.connect(self._on_reported)
+        self._thread.succeeded.connect(self._on_succeeded)
+        self._thread.failed.connect(self._on_failed)
+        self._thread.cancelled.connect(self._on_cancelled)
+        self._thread.start()
+
+    # -- jobs ---------------------------------------------------------------------------------------------------
+
+    @property
+    def current(self) -> Job | None:
+        """The job that runs or is next to run."""
+        return self._jobs[0] if self._jobs else None
+
+    @property
+    def waiting(self) -> int:
+        """Jobs behind the current one."""
+        return max(0, len(self._jobs) - 1)
+
+    def is_busy_with(self, kind: JobKind) -> bool:
+        """Whether a job of that kind runs or waits."""
+        return any(job.kind is kind for job in self._jobs)
+
+    def _submit(self, kind: JobKind, title: str, function: tasks.Job, request: Any) -> None:
+        job = Job(kind, title, function, request)
+        self._jobs.append(job)
+        self._thread.submit(job)
+
+    def stop(self) -> None:
+        """End the current job early and keep what it has made."""
+        if job := self.current:
+            job.token.stop()
+
+    def cancel(self) -> None:
+        """End the current job and discard what it has made."""
+        if job := self.current:
+            job.token.cancel()
+
+    def stop_training(self) -> None:
+        """End the training that runs or waits early, and keep what it has learnt."""
+        for job in self._jobs:
+            if job.kind is JobKind.TRAIN:
+                job.token.stop()
+
+    def cancel_training(self) -> None:
+        """End the training that runs or waits and discard it."""
+        for job in self._jobs:
+            if job.kind is JobKind.TRAIN:
+                job.token.cancel()
+
+    def close(self) -> None:
+        """End every job and the thread; returns when the thread has ended."""
+        for job in self._jobs:
+            job.token.cancel()
+        self._thread.shut_down()
+        self._thread.wait()
+
+    def start_runtime(self) -> None:
+        """Load TensorFlow in the background."""
+        self._submit(JobKind.START, "Starting TensorFlow", tasks.start_runtime, None)
+
+    # -- data ---------------------------------------------------------------------------------------------------
+
+    def open_folder(self, folder: Path) -> None:
+        """Scan a folder and make it the data set."""
+        for job in self._jobs:
+            if job.kind is JobKind.SCAN:  # the user has changed their mind: only the latest folder matters
+                job.token.cancel()
+        self._submit(JobKind.SCAN, f"Opening {folder.name}", tasks.scan, folder)
+
+    def open_sample(self) -> None:
+        """Open the data set that comes with the program."""
+        self.open_folder(paths.sample_dataset_dir())
+
+    def recent_folders(self) -> list[Path]:
+        """Folders opened before that still exist, the latest first."""
+        kept = cast("list[str]", QSettings().value("recent_folders", [], list))
+        return [Path(text) for text in kept if Path(text).is_dir()]
+
+    def _remember(self, folder: Path) -> None:
+        recent = [folder, *(other for other in self.recent_folders() if other != folder)][:RECENT_FOLDERS]
+        QSettings().setValue("recent_folders", [str(path) for path in recent])
+        self.recent_changed.emit()
+
+    # -- experiment ---------------------------------------------------------------------------------------------
+
+    def change(self, changes: dict[str, Any]) -> ExperimentError | None:
+        """Change settings by dotted name; returns what is wrong with them, and then nothing has changed."""
+        try:
+            experiment = config.with_values(self.experiment, changes)
+        except ExperimentError as error:
+            return error
+        if "image.height" in changes:
+            self._image_size_chosen = True
+        if experiment != self.experiment:
+            self.experiment = experiment
+            self.experiment_changed.emit()
+        return None
+
+    def choose_architecture(self, name: str) -> None:
+        """Take a preset, and the image size that suits it and the data unless the user has set one."""
+        preset = architecture_preset(name).architecture
+        changes: dict[str, Any] = {"architecture": preset.model_dump()}
+        if self.dataset and not self._image_size_chosen:
+            suggested = dataset.suggest_image_settings(self.dataset, name)
+            changes |= {"image": suggested.model_dump()}
+        self.experiment = config.with_values(self.experiment, changes)
+        self.experiment_changed.emit()
+
+    def open_experiment(self, path: Path) -> None:
+        """Take the settings of an experiment file."""
+        try:
+            self.experiment = config.read_experiment(path)
+        except ExperimentError as error:
+            self.tell_error(error)
+            return
+        self._image_size_chosen = True
+        self.experiment_changed.emit()
+        self.tell(NoticeKind.INFO, f"Settings taken from {path.name}.")
+
+    def save_experiment(self, path: Path) -> None:
+        """Write the settings to a file that ``open_experiment`` and ``cnn-studio train --experiment`` take."""
+        try:
+            write_text(path, config.experiment_to_toml(self.experiment))
+        except CnnStudioError as error:
+            self.tell_error(error)
+            return
+        self.tell(NoticeKind.INFO, f"Settings saved to {path}.")
+
+    def why_not_train(self) -> CnnStudioError | None:
+        """The reason why training cannot start, or None when it can."""
+        if self.dataset is None:
+            return CnnStudioError("Open a folder of images first.")
+        if reason := dataset.why_not_trainable(self.dataset, self.experiment.split):
+            return reason
+        try:
+            plan_layers(self.experiment.architecture, self.experiment.image, len(self.dataset.class_names))
+        except ExperimentError as error:
+            return error
+        return None
+
+    # -- training, predicting, exporting ------------------------------------------------------------------------
+
+    def train(self, run: Path | None = None) -> None:
+        """Train the experiment on the data set, into ``run`` or a new folder among the runs."""
+        if reason := self.why_not_train():
+            self.tell_error(reason)
+            return
+        assert self.dataset is not None
+        name = self.experiment.architecture.name
+        folder = run or runs.new_run_folder(self.runs_dir, self.dataset.name, name)
+        request = tasks.TrainRequest(self.dataset, self.experiment, folder)
+        self._submit(JobKind.TRAIN, f"Training on {self.dataset.name}", tasks.train, request)
+
+    @property
+    def model_is_coming(self) -> bool:
+        """Whether a job runs or waits that ends with another model: training, or opening one."""
+        return any(job.kind in {JobKind.TRAIN, JobKind.OPEN_MODEL, JobKind.RECOVER} for job in self._jobs)
+
+    def predict(self, files: Sequence[Path]) -> None:
+        """Classify images with the opened model; while another one is on its way, with that one when it is there."""
+        if self.model_is_coming:
+            self._images_waiting.append(tuple(files))
+        elif self.model is None:
+            self.tell(
+                NoticeKind.WARNING,
+                "There is no model yet to classify images with. Train one, or open a .keras file on the Predict page.",
+            )
+        else:
+            title = f"Classifying {files[0].name}" if len(files) == 1 else f"Classifying {len(files):,} items"
+            names = self.model.facts.class_names or None
+            request = tasks.PredictRequest(self.model.path, tuple(files), names)
+            self._submit(JobKind.PREDICT, title, tasks.predict, request)
+
+    def open_model(self, path: Path) -> None:
+        """Open a ``.keras`` file to classify images with."""
+        self._submit(JobKind.OPEN_MODEL, f"Opening {path.name}", tasks.open_model, path)
+
+    def open_run(self, run: runs.Run) -> None:
+        """Open a run's model; one that was interrupted gets its model made from the best weights first."""
+        if run.model.exists():
+            self.open_model(run.model)
+        else:
+            self._submit(JobKind.RECOVER, f"Recovering {run.folder.name}", tasks.recover, run.folder)
+
+    def training_folder(self) -> Path | None:
+        """Folder of the run that is being trained or waits for it."""
+        return next((job.request.run for job in self._jobs if job.kind is JobKind.TRAIN), None)
+
+    def forget_model_in(self, folder: Path) -> None:
+        """Let go of the opened model if it lies in ``folder``, which is being deleted."""
+        if self.model and self.model.path.is_relative_to(folder):
+            self.model = None
+            self.model_changed.emit()
+
+    def name_classes(self, names: Sequence[str]) -> CnnStudioError | None:
+        """Give the opened model's classes names; returns what is wrong with them."""
+        assert self.model is not None
+        if len(set(names)) != len(names) or not all(names):
+            return CnnStudioError("Each class needs a name of its own.")
+        self.model = replace(self.model, facts=replace(self.model.facts, class_names=tuple(names)))
+        self.model_changed.emit()
+        return None
+
+    def export(self, target: Path, *, replace_existing: bool) -> None:
+        """Write the opened model to ``target``, checked by reloading it."""
+        assert self.model is not None
+        names = self.model.facts.class_names
+        request = tasks.ExportRequest(self.model.path, target, replace=replace_existing, class_names=names)
+        self._submit(JobKind.EXPORT, f"Exporting {target.name}", tasks.export, request)
+
+    # -- telling ------------------------------------------------------------------------------------------------
+
+    def tell(self, kind: NoticeKind, text: str, details: str = "") -> None:
+        """Show a notice in the window."""
+        self.told.emit(Notice(kind, text, details))
+
+    def tell_error(self, error: CnnStudioError) -> None:
+        """Show what went wrong and what to do."""
+        self.tell(NoticeKind.ERROR, str(error))
+
+    # -- what the thread tells ----------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_started(self, job: Job) -> None:
+        self.job_started.emit(job)
+
+    @Slot(object, object)
+    def _on_reported(self, job: Job, event: events.Event) -> None:
+        match event:
+            case events.DeviceChosen():
+                self.device = event
+                self.device_changed.emit()
+            case events.Message(text):
+                self.tell(NoticeKind.INFO, text)
+            case events.FilesLeftOut(issues):
+                if job.kind is JobKind.TRAIN and self.dataset and job.request.dataset is self.dataset:
+                    self.dataset = dataset.without_files(self.dataset, issues)
+                    self.dataset_changed.emit()
+                self.tell(
+                    NoticeKind.WARNING,
+                    f"{len(issues)} files could not be read any more and were left out; the first is {issues[0].path}.",
+                )
+            case events.ImagesPredicted(predictions):
+                self.predictions += predictions
+                self.predictions_added.emit(predictions)
+        self.job_reported.emit(job, event)
+
+    @Slot(object, object)
+    def _on_succeeded(self, job: Job, result: Any) -> None:
+        match job.kind:
+            case JobKind.SCAN:
+                self._take_dataset(result)
+            case JobKind.TRAIN:
+                self.last_training = result
+                self._take_model(result.model, result.facts)
+                self.trained.emit(result)
+                self.runs_changed.emit()
+            case JobKind.OPEN_MODEL:
+                self._take_model(job.request, result)
+            case JobKind.RECOVER:
+                self._take_model(runs.read_run(job.request).model, result)
+                self.runs_changed.emit()
+            case JobKind.EXPORT:
+                self.exported.emit(job.request.target, result)
+        self._end(job)
+
+    @Slot(object, object)
+    def _on_failed(self, job: Job, failure: Failure) -> None:
+        self.tell(NoticeKind.ERROR, f"{failure.message} {failure.hint}".strip(), failure.details)
+        if job.kind is JobKind.TRAIN:
+            self.runs_changed.emit()
+        self._end(job)
+
+    @Slot(object)
+    def _on_cancelled(self, job: Job) -> None:
+        if job.kind is JobKind.TRAIN:
+            stopped = job.token.stop_requested
+            self.tell(
+                NoticeKind.INFO,
+                "Stopped before training had begun, so there was nothing to keep."
+                if stopped
+                else "Cancelled: the run was discarded. Your images and earlier runs are untouched.",
+            )
+        self._end(job)
+
+    def _end(self, job: Job) -> None:
+        self._jobs.remove(job)
+        if self._images_waiting and not self.model_is_coming:
+            waiting, self._images_waiting = self._images_waiting, []
+            self.predict([path for files in waiting for path in files])
+        self.job_ended.emit(job)
+
+    def _take_dataset(self, found: Dataset) -> None:
+        self.dataset = found
+        self._image_size_chosen = False
+        suggested = dataset.suggest_image_settings(found, self.experiment.architecture.name)
+        self.experiment = config.with_values(self.experiment, {"image": suggested.model_dump()})
+        if found.root != paths.sample_dataset_dir():
+            self._remember(found.root)
+        self.dataset_changed.emit()
+        self.experiment_changed.emit()
+
+    def _take_model(self, path: Path, facts: ModelFacts) -> None:
+        self.model = OpenedModel(path, facts, facts.data_name or path.stem)
+        self.model_changed.emit()
+        if not facts.class_names:
+            self.class_names_wanted.emit()

@@ -1,0 +1,66 @@
+"""Tells the progress strip what the session's jobs report."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Slot
+
+from cnn_studio.core import events
+from cnn_studio.gui.job_thread import Job, JobKind
+from cnn_studio.gui.session import Session
+from cnn_studio.gui.widgets.progress_strip import ProgressStrip
+
+
+class StripPresenter(QObject):
+    """Shows the current job's stage, progress, rate and time left, and passes Stop and Cancel on."""
+
+    def __init__(self, session: Session, strip: ProgressStrip) -> None:
+        super().__init__(strip)
+        self._session = session
+        self._strip = strip
+        self._epochs = 0
+        self._steps = 0
+        self._can_stop = self._can_cancel = False
+        session.job_started.connect(self._on_started)
+        session.job_reported.connect(self._on_reported)
+        session.job_ended.connect(self._on_ended)
+        strip.stop_requested.connect(session.stop)
+        strip.cancel_requested.connect(session.cancel)
+
+    @Slot(object)
+    def _on_started(self, job: Job) -> None:
+        self._can_stop = job.kind is JobKind.TRAIN
+        self._can_cancel = job.kind is not JobKind.START
+        self._set_stage(job.title)
+
+    @Slot(object, object)
+    def _on_reported(self, job: Job, event: events.Event) -> None:  # noqa: ARG002 -- the signal's shape
+        strip = self._strip
+        match event:
+            case events.StageStarted(stage, total):
+                self._set_stage(events.STAGE_TEXT[stage])
+                strip.set_progress(0, total)
+            case events.Progress(stage, done, total, unit, rate):
+                if stage is not events.Stage.TRAIN:
+                    strip.set_progress(done, total)
+                    strip.set_detail(f"{done:,} of {total:,} {unit}")
+                    strip.set_rate(rate, unit)
+                    strip.set_time_left(event.seconds_left)
+            case events.TrainingStarted(epochs, steps):
+                self._epochs, self._steps = epochs, steps
+                self._set_stage(events.STAGE_TEXT[events.Stage.TRAIN])
+            case events.BatchEnded():
+                done = (event.epoch - 1) * self._steps + event.step
+                strip.set_progress(done, self._epochs * self._steps)
+                strip.set_detail(f"epoch {event.epoch} of {self._epochs} · step {event.step:,} of {self._steps:,}")
+                strip.set_rate(event.images_per_second, "images")
+                strip.set_time_left(event.seconds_left)
+
+    def _set_stage(self, text: str) -> None:
+        waiting = self._session.waiting
+        more = f" ({waiting} waiting)" if waiting else ""
+        self._strip.set_stage(text + more, can_stop=self._can_stop, can_cancel=self._can_cancel)
+
+    @Slot(object)
+    def _on_ended(self, job: Job) -> None:  # noqa: ARG002 -- the signal's shape
+        if self._session.current is None:
+            self._strip.idle()

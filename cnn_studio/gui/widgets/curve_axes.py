@@ -1,0 +1,237 @@
+"""The two pyqtgraph plots behind ``CurvePlot``: what is drawn where, with which pen, in which range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QColor, QPen
+from PySide6.QtWidgets import QWidget
+
+from cnn_studio.gui import theme
+from cnn_studio.gui.widgets.curve_data import CurveData, Floats, nice_range, thin
+
+_FEW_EPOCHS = 60
+"""Up to so many epochs each is marked with a dot; more would only thicken the line."""
+
+_AXIS_WIDTH = 48
+_PANELS = ("loss", "accuracy")
+
+
+class CurveAxes(QObject):
+    """Loss and accuracy over epochs, x axes linked.
+
+    Attributes:
+        views: the two widgets, loss first.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        import pyqtgraph
+
+        self._pg = pyqtgraph
+        self._pointer: Callable[[float | None], None] = lambda _x: None
+        self._panels = {what: _Panel(pyqtgraph, what) for what in _PANELS}
+        self.views: tuple[QWidget, QWidget] = (self._panels["loss"].view, self._panels["accuracy"].view)
+        self._panels["accuracy"].plot.setXLink(self._panels["loss"].plot)
+        self._panels["accuracy"].plot.setLabel("bottom", "epoch")
+        for panel in self._panels.values():
+            panel.view.scene().sigMouseMoved.connect(partial(self._on_moved, panel))
+            panel.view.viewport().installEventFilter(self)
+
+    def on_pointer(self, call: Callable[[float | None], None]) -> None:
+        """Call with the epochs under the pointer as it moves, and with None when it leaves."""
+        self._pointer = call
+
+    def _on_moved(self, panel: _Panel, position: Any) -> None:
+        if panel.plot.sceneBoundingRect().contains(position):
+            self._pointer(float(panel.plot.vb.mapSceneToView(position).x()))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: ARG002 -- Qt's signature
+        """Notice the pointer leaving a plot."""
+        if event.type() is QEvent.Type.Leave:
+            self._pointer(None)
+        return False
+
+    def set_cursor(self, x: float | None) -> None:
+        """Show the line at which values are read."""
+        for panel in self._panels.values():
+            panel.cursor.setVisible(x is not None)
+            if x is not None:
+                panel.cursor.setValue(x)
+
+    def forget_ranges(self) -> None:
+        """Fit the next points afresh."""
+        for panel in self._panels.values():
+            panel.range = None
+
+    def restyle(self) -> None:
+        """Take the theme's colours."""
+        for panel in self._panels.values():
+            panel.restyle()
+
+    def draw(self, data: CurveData) -> None:
+        """Show the data."""
+        for what, panel in self._panels.items():
+            panel.draw(data, what)
+
+
+class _Panel:
+    """One of the two plots."""
+
+    def __init__(self, pg: Any, what: str) -> None:
+        self._pg = pg
+        self.what = what
+        self.range: tuple[float, float] | None = None
+        self._stage_lines: list[Any] = []
+        self.view = pg.PlotWidget()
+        self.view.setFrameShape(self.view.Shape.NoFrame)
+        self.plot = self.view.getPlotItem()
+        self.plot.setMouseEnabled(False, False)
+        self.plot.setMenuEnabled(False)
+        self.plot.hideButtons()
+        self.plot.disableAutoRange()
+        self.plot.getAxis("left").setWidth(_AXIS_WIDTH)
+        self.plot.getAxis("left").enableAutoSIPrefix(False)
+        self.plot.getAxis("bottom").enableAutoSIPrefix(False)
+        self.raw, self.training_epochs, self.smoothed, self.validation = (self._curve(level) for level in range(4))
+        self.best = self._line(10, label="")
+        self.cursor = self._line(20)
+        self.cursor.setVisible(False)
+
+    def _curve(self, level: int) -> Any:
+        curve = self._pg.PlotDataItem()
+        curve.setZValue(level)
+        # Points are thinned here; the range is set here: pyqtgraph has nothing to work out.
+        self.plot.addItem(curve, ignoreBounds=True)
+        return curve
+
+    def _line(self, level: int, label: str | None = None) -> Any:
+        options = {} if label is None else {"label": label, "labelOpts": {"position": 0.92, "anchors": _ANCHORS}}
+        line = self._pg.InfiniteLine(angle=90, **options)
+        line.setZValue(level)
+        self.plot.addItem(line, ignoreBounds=True)
+        return line
+
+    def restyle(self) -> None:
+        """Take the theme's colours."""
+        colour = theme.colours()
+        self.view.setBackground(colour.surface)
+        font = theme.text_font(theme.TextSize.SMALL)
+        for side in ("left", "bottom"):
+            axis = self.plot.getAxis(side)
+            axis.setPen(_pen(colour.grid))
+            axis.setTextPen(_pen(colour.muted))
+            axis.setTickFont(font)
+            axis.setStyle(tickLength=0)
+            axis.label.setFont(font)
+            axis.setGrid(80)
+        # Opaque, mixed with the background: a transparent pen costs several times as much to draw.
+        self.raw.setPen(_pen(_mixed(colour.training, colour.surface, 0.35)))
+        self.smoothed.setPen(_pen(colour.training, 2))
+        self.training_epochs.setPen(_pen(colour.training, 1, Qt.PenStyle.DashLine))
+        self.validation.setPen(_pen(colour.validation, 2))
+        for curve, pen in ((self.training_epochs, colour.training), (self.validation, colour.validation)):
+            curve.setSymbolPen(_pen(pen))
+            curve.setSymbolBrush(QColor(colour.surface if curve is self.training_epochs else pen))
+        self.best.setPen(_pen(colour.good, 1, Qt.PenStyle.DashLine))
+        self.best.label.setColor(QColor(colour.good))
+        self.best.label.setFont(font)
+        self.cursor.setPen(_pen(colour.muted))
+        for line in self._stage_lines:
+            _style_stage(line)
+
+    def draw(self, data: CurveData, what: str) -> None:
+        """Show the data's curves and marks."""
+        columns = max(200, self.view.width() // 2)
+        batch_x, raw = data.batch(what)
+        _, smoothed = data.batch_smoothed(what)
+        _set(self.raw, *thin(batch_x, raw, columns))
+        thinned = thin(batch_x, smoothed, columns)
+        _set(self.smoothed, *thinned)
+        few = "o" if data.epochs <= _FEW_EPOCHS else None
+        for curve, which in ((self.training_epochs, "training"), (self.validation, "validation")):
+            x, y = data.epoch(f"{which}_{what}")
+            if not np.isfinite(y).any():
+                x, y = x[:0], y[:0]
+            curve.setSymbol(few)
+            curve.setSymbolSize(6)
+            _set(curve, *thin(x, y, columns))
+        self._draw_marks(data)
+        self.plot.setXRange(0, data.epochs, padding=0.01)
+        low, high = _range(data, what, thinned[1])
+        self.range = nice_range(low, high, now=self.range)
+        self.plot.setYRange(*self.range, padding=0.045)
+
+    def _draw_marks(self, data: CurveData) -> None:
+        self.best.setVisible(data.best_epoch > 0)
+        if data.best_epoch > 0:
+            self.best.setValue(data.best_epoch)
+            self.best.label.setFormat(f"best epoch {data.best_epoch}" if self.what == "loss" else "")
+        if len(self._stage_lines) > len(data.stages):
+            for line in self._stage_lines:
+                self.plot.removeItem(line)
+            self._stage_lines.clear()
+        for x, label in data.stages[len(self._stage_lines) :]:
+            line = self._line(5, label=label if self.what == "loss" else "")
+            line.setValue(x)
+            _style_stage(line)
+            self._stage_lines.append(line)
+
+
+_ANCHORS = [(0, 0), (1, 0)]
+"""A line's label stands to its right, or to its left where it would leave the plot."""
+
+
+def _style_stage(line: Any) -> None:
+    colour = theme.colours()
+    line.setPen(_pen(colour.outline, 1, Qt.PenStyle.DotLine))
+    line.label.setColor(QColor(colour.muted))
+    line.label.setFont(theme.text_font(theme.TextSize.SMALL))
+
+
+def _set(curve: Any, x: Floats, y: Floats) -> None:
+    # "finite" leaves gaps where a loss was not a number, instead of a line to nowhere.
+    curve.setData(x, y, connect="all" if np.isfinite(y).all() else "finite")
+
+
+def _range(data: CurveData, what: str, batches: Floats) -> tuple[float, float]:
+    """What the y axis should hold, in the data's unit; ``batches`` is the moving average as it is drawn."""
+    batches = _finite(batches)
+    epochs = _finite(np.concatenate([data.epoch(f"training_{what}")[1], data.epoch(f"validation_{what}")[1]]))
+    values = np.concatenate([batches, epochs])
+    if what == "accuracy":
+        low = float(values.min()) if len(values) else 0.0
+        return (0.0 if low < 0.6 else low - 0.05, 1.0)
+    if not len(values):
+        return 0.0, 1.0
+    # The first batches can have a loss many times what follows: the highest of them are let go. The end of an epoch
+    # counts, unless it would flatten everything else.
+    ordinary = float(np.quantile(batches if len(batches) else epochs, 0.97))
+    highest = float(batches.max()) if len(batches) else ordinary
+    high = highest if highest <= 2 * ordinary else 1.2 * ordinary
+    if len(epochs):
+        high = max(high, min(float(epochs.max()), 10 * ordinary))
+    low = float(values.min())
+    return (0.0 if low < 0.6 * high else low, max(high, low + 1e-3))
+
+
+def _finite(values: Floats) -> Floats:
+    return values[np.isfinite(values)]
+
+
+def _pen(colour: str, width: float = 1, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
+    pen = QPen(QColor(colour))
+    pen.setWidthF(width)
+    pen.setCosmetic(True)
+    pen.setStyle(style)
+    return pen
+
+
+def _mixed(colour: str, with_colour: str, amount: float) -> str:
+    one, other = QColor(colour), QColor(with_colour)
+    parts = zip(one.getRgb()[:3], other.getRgb()[:3], strict=True)  # type: ignore[index]
+    return QColor(*(round(a * amount + b * (1 - amount)) for a, b in parts)).name()

@@ -1,0 +1,94 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+_MINUTE = 60
+_HOUR = 3600
+_DAY = 86_400
+
+
+def format_count(number: int) -> str:
+    """A count with thousands separators: ``3,670``."""
+    return f"{number:,}"
+
+
+def format_things(number: int, singular: str, plural: str = "") -> str:
+    """A count with its noun: ``1 image``, ``3,670 images``."""
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def format_percent(fraction: float) -> str:
+    """A fraction 0–1 as a whole percentage that never claims more than is known.
+
+    ``100 %`` and ``0 %`` are only for exactly 1 and 0; close to them it says ``>99 %`` and ``<1 %``. A value that is
+    not a number gives ``–``.
+    """
+    if not math.isfinite(fraction):
+        return "–"
+    if 0.0 < fraction < 0.01:
+        return "<1 %"
+    if 0.99 < fraction < 1.0:
+        return ">99 %"
+    return f"{fraction * 100:.0f} %"
+
+
+def format_duration(seconds: float) -> str:
+    """A length of time in at most two units: ``8 s``, ``2 min``, ``2 min 30 s``, ``1 h 10 min``, ``3 days 4 h``."""
+    whole = max(0, round(seconds))
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < 10 * _MINUTE:
+        return _two(whole, _MINUTE, "min", "s")
+    minutes = round(seconds / _MINUTE)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 24 * 60:
+        return _two(minutes, 60, "h", "min")
+    hours = round(seconds / _HOUR)
+    return _two(hours, 24, "day" if hours < 48 else "days", "h")
+
+
+def format_time_left(seconds: float) -> str:
+    """Time left, rounded as an estimate deserves: ``45 s left``, ``2 min left``, ``about 1 h 10 min left``."""
+    if not math.isfinite(seconds):
+        return ""
+    if seconds < 57:
+        return "a few seconds left" if seconds < 8 else f"{max(10, 5 * round(seconds / 5))} s left"
+    minutes = max(1, round(seconds / _MINUTE))
+    if minutes < 10:
+        return f"{minutes} min left"
+    if minutes < 58:
+        return f"about {5 * round(minutes / 5)} min left"
+    tens = 10 * round(minutes / 10)
+    if tens < 24 * 60:
+        return f"about {_two(max(tens, 60), 60, 'h', 'min')} left"
+    hours = round(seconds / _HOUR)
+    return f"about {_two(hours, 24, 'day' if hours < 48 else 'days', 'h')} left"
+
+
+def format_rate(per_second: float, unit: str = "images") -> str:
+    """A speed with two significant digits at least: ``71 images/s``, ``0.8 images/s``."""
+    if not math.isfinite(per_second) or per_second <= 0:
+        return ""
+    number = f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.1f}"
+    return f"{number} {unit}/s"
+
+
+def format_size(number: int) -> str:
+    """A number of bytes: ``812 bytes``, ``3.2 MB`` (powers of 1000, as file managers show)."""
+    if number < 1000:
+        return format_things(number, "byte")
+    size = float(number)
+    for unit in ("kB", "MB", "GB", "TB"):
+        size /= 1000
+        if size < 999.5 or unit == "TB":
+            break
+    return f"{size:.0f} {unit}" if size >= 10 else f"{size:.1f} {unit}"
+
+
+def _two(amount: int, base: int, large: str, small: str) -> str:
+    """``amount`` of the small unit as "1 h 10 min", leaving a zero small part out."""
+    most, rest = divmod(amount, base)
+    return f"{most} {large} {rest} {small}" if rest else f"{most} {large}"

@@ -1,0 +1,159 @@
+"""Experiments: in and out of TOML unchanged, and every wrong setting named."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from cnn_studio.core.architectures import ARCHITECTURE_PRESETS, architecture_preset
+from cnn_studio.core.config import (
+    Activation,
+    ClassWeights,
+    Colour,
+    Experiment,
+    Features,
+    ImageSettings,
+    Optimizer,
+    Padding,
+    Pooling,
+    ScratchArchitecture,
+    SplitSettings,
+    TrainingSettings,
+    build_experiment,
+    experiment_to_toml,
+    read_experiment,
+    with_values,
+)
+from cnn_studio.core.errors import ExperimentError
+
+EVERYTHING_CHANGED = Experiment(
+    split=SplitSettings(validation=0.25, test=0.0, seed=7),
+    image=ImageSettings(height=48, width=64, colour=Colour.GREY),
+    architecture=ScratchArchitecture(
+        name="mine",
+        blocks=((8, 8), (16,)),
+        kernel=5,
+        padding=Padding.VALID,
+        stride=2,
+        pooling=Pooling.AVERAGE,
+        activation=Activation.TANH,
+        batch_normalization=True,
+        dropout=0.5,
+        features=Features.GLOBAL_AVERAGE,
+        dense=(),
+        dense_dropout=0.1,
+    ),
+    training=TrainingSettings(
+        optimizer=Optimizer.SGD,
+        learning_rate=0.01,
+        batch_size=8,
+        epochs=3,
+        early_stopping=False,
+        patience=2,
+        class_weights=ClassWeights.BALANCED,
+        seed=9,
+    ),
+)
+
+
+def test_the_round_trip_test_changes_every_setting():
+    """So that a setting added later cannot be forgotten below."""
+    plain, changed = Experiment().model_dump(), EVERYTHING_CHANGED.model_dump()
+    same = [
+        f"{section}.{name}"
+        for section, values in plain.items()
+        for name, value in values.items()
+        if changed[section][name] == value
+    ]
+    assert same == ["architecture.kind"]
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        Experiment(),
+        EVERYTHING_CHANGED,
+        *(Experiment(architecture=preset.architecture) for preset in ARCHITECTURE_PRESETS.values()),
+    ],
+)
+def test_toml_and_json_give_back_the_same_experiment(tmp_path, experiment):
+    path = tmp_path / "experiment.toml"
+    path.write_text(experiment_to_toml(experiment), encoding="utf-8")
+    assert read_experiment(path) == experiment
+    assert build_experiment(json.loads(experiment.model_dump_json())) == experiment
+
+
+def test_an_empty_file_is_the_default_experiment(tmp_path):
+    path = tmp_path / "experiment.toml"
+    path.touch()
+    assert read_experiment(path) == Experiment()
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"training": {"epochs": 0}}, "training.epochs"),
+        ({"training": {"epoch": 3}}, "training.epoch"),
+        ({"training": {"learning_rate": float("nan")}}, "training.learning_rate"),
+        ({"training": {"learning_rate": "fast"}}, "training.learning_rate"),
+        ({"training": {"optimizer": "adamw"}}, "training.optimizer"),
+        ({"image": {"height": 7}}, "image.height"),
+        ({"image": {"colour": "cmyk"}}, "image.colour"),
+        ({"split": {"validation": 1.0}}, "split.validation"),
+        ({"split": {"validation": 0.5, "test": 0.45}}, "split"),
+        ({"architecture": {"kernel": 4}}, "architecture.kernel"),
+        ({"architecture": {"blocks": [[16], []]}}, "architecture.blocks.1"),
+        ({"architecture": {"dense": [128, 0]}}, "architecture.dense.1"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_a_wrong_setting_is_named(values, field):
+    with pytest.raises(ExperimentError) as caught:
+        build_experiment(values)
+    assert caught.value.field == field
+    assert field in caught.value.message
+
+
+def test_too_little_left_to_train_on_is_said_in_words():
+    with pytest.raises(ExperimentError, match="less than a tenth of the images for training"):
+        build_experiment({"split": {"validation": 0.5, "test": 0.45}})
+
+
+def test_experiment_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(ExperimentError, match="There is no experiment file"):
+        read_experiment(tmp_path / "gone.toml")
+    path = tmp_path / "bad.toml"
+    path.write_text("[training\nepochs = ")
+    with pytest.raises(ExperimentError, match=r"bad.toml is not a TOML file"):
+        read_experiment(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ExperimentError, match="could not be read"):
+        read_experiment(path)
+    path.write_text("[training]\nepochs = -1\n")
+    with pytest.raises(ExperimentError, match=r"bad.toml: training.epochs \(it is -1\)") as caught:
+        read_experiment(path)
+    assert caught.value.path == path
+
+
+def test_changing_settings_validates_them_and_leaves_the_original_alone():
+    experiment = Experiment()
+    changed = with_values(experiment, {"training.epochs": 3, "image.colour": "grey"})
+    assert (changed.training.epochs, changed.image.colour) == (3, Colour.GREY)
+    assert experiment == Experiment()
+    with pytest.raises(ExperimentError) as caught:
+        with_values(experiment, {"training.batch_size": 0})
+    assert caught.value.field == "training.batch_size"
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValidationError):
+        Experiment().training.epochs = 3  # type: ignore[misc]
+
+
+def test_an_unknown_architecture_lists_those_there_are():
+    with pytest.raises(ExperimentError) as caught:
+        architecture_preset("alexnet")
+    assert "small_cnn" in caught.value.hint
+    assert caught.value.field == "architecture.name"

@@ -1,0 +1,44 @@
+import pytest
+
+from cnn_studio.core.events import BatchEnded, Progress, Stage, event_as_dict
+from cnn_studio.core.jobs import CancelToken, JobCancelled
+
+
+def test_stop_ends_a_job_that_has_nothing_to_keep_like_cancel():
+    token = CancelToken()
+    token.raise_if_cancelled()
+    token.stop()
+    with pytest.raises(JobCancelled):
+        token.raise_if_cancelled()
+
+
+def test_stop_keeps_what_there_is_to_keep_and_cancel_outranks_it():
+    token = CancelToken()
+    token.mark_something_to_keep()
+    token.stop()
+    token.raise_if_cancelled()
+    assert token.stop_requested
+    token.cancel()
+    with pytest.raises(JobCancelled):
+        token.raise_if_cancelled()
+
+
+def test_a_stop_just_before_there_is_something_to_keep_ends_the_job():
+    token = CancelToken()
+    token.stop()
+    with pytest.raises(JobCancelled):
+        token.mark_something_to_keep()
+
+
+def test_events_are_plain_objects():
+    assert event_as_dict(BatchEnded(1, 2, 0.5, 0.25, 10.0, 3.0))["event"] == "batch_ended"
+    assert event_as_dict(Progress(Stage.PREPARE, 1, 4, rate=2.0)) == {
+        "event": "progress",
+        "stage": "prepare",
+        "done": 1,
+        "total": 4,
+        "unit": "images",
+        "rate": 2.0,
+    }
+    assert Progress(Stage.PREPARE, 1, 4, rate=2.0).seconds_left == 1.5
+    assert Progress(Stage.PREPARE, 1, 4).seconds_left is None

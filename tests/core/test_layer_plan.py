@@ -1,0 +1,139 @@
+"""Shapes and parameter counts, worked out by hand from the papers' and course's networks."""
+
+from __future__ import annotations
+
+import pytest
+
+from cnn_studio.core.architectures import ARCHITECTURE_PRESETS, architecture_preset
+from cnn_studio.core.config import Colour, Features, ImageSettings, Padding, Pooling, ScratchArchitecture
+from cnn_studio.core.layer_plan import ImpossibleArchitectureError, LayerKind, plan_layers
+
+
+def image(side: int, colour: Colour = Colour.RGB) -> ImageSettings:
+    return ImageSettings(height=side, width=side, colour=colour)
+
+
+def parameters(name: str, settings: ImageSettings, classes: int) -> list[int]:
+    layers = plan_layers(architecture_preset(name).architecture, settings, classes)
+    assert all(layer.parameters == layer.trainable_parameters for layer in layers)
+    return [layer.parameters for layer in layers if layer.parameters]
+
+
+def test_lenet5_has_lecuns_61706_parameters():
+    counts = parameters("lenet5", image(32, Colour.GREY), 10)
+    assert counts == [156, 2416, 48_120, 10_164, 850]
+    assert sum(counts) == 61_706
+
+
+def test_small_cnn():
+    counts = parameters("small_cnn", image(128), 5)
+    assert counts == [448, 4640, 18_496, 16 * 16 * 64 * 128 + 128, 645]
+
+
+def test_two_block_cnn_with_and_without_pooling():
+    convolutions = [896, 9248, 18_496, 36_928]
+    assert parameters("two_block_cnn", image(32), 10) == [*convolutions, 8 * 8 * 64 * 512 + 512, 5130]
+    without = parameters("two_block_cnn_no_pooling", image(32), 10)
+    assert without == [*convolutions, 32 * 32 * 64 * 512 + 512, 5130]
+
+
+def test_mlp():
+    counts = parameters("mlp", image(28, Colour.GREY), 10)
+    assert counts == [784 * 300 + 300, 300 * 100 + 100, 1010]
+    assert sum(counts) == 266_610
+
+
+def test_shapes_of_a_rectangular_picture():
+    settings = ImageSettings(height=33, width=50, colour=Colour.RGB)
+    layers = plan_layers(ScratchArchitecture(blocks=((4,), (8,)), dense=()), settings, 3)
+    shapes = {layer.name: layer.output_shape for layer in layers}
+    assert shapes["image"] == (33, 50, 3)
+    assert shapes["block1_conv1"] == (33, 50, 4)
+    assert shapes["block1_pool"] == (16, 25, 4)
+    assert shapes["block2_pool"] == (8, 12, 8)
+    assert shapes["flatten"] == (8 * 12 * 8,)
+    assert shapes["probabilities"] == (3,)
+
+
+@pytest.mark.parametrize(
+    ("padding", "stride", "side"),
+    [(Padding.SAME, 1, 15), (Padding.VALID, 1, 11), (Padding.SAME, 2, 8), (Padding.VALID, 2, 6), (Padding.SAME, 4, 4)],
+)
+def test_convolution_arithmetic(padding, stride, side):
+    architecture = ScratchArchitecture(
+        blocks=((2,),), kernel=5, padding=padding, stride=stride, pooling=Pooling.NONE, dense=()
+    )
+    layers = plan_layers(architecture, image(15), 2)
+    assert next(layer for layer in layers if layer.kind is LayerKind.CONVOLUTION).output_shape == (side, side, 2)
+
+
+def test_stride_belongs_to_the_last_convolution_of_a_block():
+    architecture = ScratchArchitecture(blocks=((2, 2), (4,)), stride=2, pooling=Pooling.NONE, dense=())
+    strides = [layer.stride for layer in plan_layers(architecture, image(16), 2) if layer.stride]
+    assert strides == [1, 2, 2]
+
+
+def test_batch_normalization_takes_the_convolutions_bias():
+    architecture = ScratchArchitecture(blocks=((16,),), batch_normalization=True, dense=())
+    layers = {layer.kind: layer for layer in plan_layers(architecture, image(16), 2)}
+    assert layers[LayerKind.CONVOLUTION].parameters == 3 * 3 * 3 * 16
+    assert not layers[LayerKind.CONVOLUTION].use_bias
+    assert layers[LayerKind.CONVOLUTION].activation == ""
+    assert layers[LayerKind.BATCH_NORMALIZATION].parameters == 4 * 16
+    assert layers[LayerKind.BATCH_NORMALIZATION].trainable_parameters == 2 * 16
+    assert layers[LayerKind.ACTIVATION].activation == "relu"
+
+
+def test_global_average_pooling_and_dropout():
+    architecture = ScratchArchitecture(
+        features=Features.GLOBAL_AVERAGE, dropout=0.5, dense=(20, 10), dense_dropout=0.25, blocks=((8,),)
+    )
+    layers = plan_layers(architecture, image(16), 4)
+    assert [layer.kind for layer in layers][-7:] == [
+        LayerKind.DROPOUT,
+        LayerKind.GLOBAL_AVERAGE_POOLING,
+        LayerKind.DENSE,
+        LayerKind.DROPOUT,
+        LayerKind.DENSE,
+        LayerKind.DROPOUT,
+        LayerKind.DENSE,
+    ]
+    assert [layer.rate for layer in layers if layer.kind is LayerKind.DROPOUT] == [0.5, 0.25, 0.25]
+    assert [layer.parameters for layer in layers if layer.kind is LayerKind.DENSE] == [8 * 20 + 20, 210, 44]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURE_PRESETS)
+def test_names_are_unique_and_every_preset_works_at_its_usual_size(name):
+    preset = architecture_preset(name)
+    layers = plan_layers(preset.architecture, image(preset.usual_size), 2)
+    assert len({layer.name for layer in layers}) == len(layers)
+    assert layers[0].kind is LayerKind.INPUT
+    assert layers[-1].activation == "softmax"
+    assert preset.architecture.name == name
+
+
+@pytest.mark.parametrize(
+    ("architecture", "side", "layer", "reaching", "remedy"),
+    [
+        (architecture_preset("lenet5").architecture, 8, "block2_conv1", "2 × 2", "padding “same”"),
+        (ScratchArchitecture(blocks=((2,),) * 5), 16, "block5_pool", "1 × 1", "fewer blocks"),
+        (
+            ScratchArchitecture(blocks=((2,),) * 3, stride=4, padding=Padding.VALID),
+            32,
+            "block2_pool",  # 32 → 8 by the stride → 4 by pooling → 1 → half of that
+            "1 × 1",
+            "a smaller stride",
+        ),
+    ],
+)
+def test_the_layer_at_which_nothing_is_left_is_named(architecture, side, layer, reaching, remedy):
+    with pytest.raises(ImpossibleArchitectureError) as caught:
+        plan_layers(architecture, image(side), 2)
+    error = caught.value
+    assert error.layer == layer
+    assert layer in error.message
+    assert reaching in error.message
+    assert remedy in error.hint
+    assert error.field == "architecture"
+    assert error.layers[0].kind is LayerKind.INPUT
+    assert layer not in {done.name for done in error.layers}

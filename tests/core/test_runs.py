@@ -1,0 +1,80 @@
+import json
+
+import pytest
+
+from cnn_studio.core import runs
+from cnn_studio.core.config import Experiment
+from cnn_studio.core.dataset import Dataset, ImageFile, Split, split_dataset
+from cnn_studio.core.errors import CnnStudioError, StorageError
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    files = tuple(
+        ImageFile(f"{name}/ñ {number}, “{number}”.png", label, 8, 8, False, 100, 1)
+        for label, name in enumerate(("cat", "dog"))
+        for number in range(10)
+    )
+    return Dataset(tmp_path / "pets", ("cat", "dog"), files)
+
+
+@pytest.fixture
+def run(tmp_path, dataset):
+    experiment = Experiment()
+    return runs.create_run(tmp_path / "run", dataset, split_dataset(dataset, experiment.split), experiment)
+
+
+def test_a_run_reads_back_as_it_was_written(run):
+    assert runs.read_run(run.folder) == run
+    assert run.experiment() == Experiment()
+    ended = runs.end_run(run, runs.RunStatus.FINISHED, {"val_accuracy": 0.5}, "completed")
+    assert runs.read_run(run.folder) == ended
+    assert ended.metrics == {"val_accuracy": 0.5}
+
+
+def test_the_manifest_is_the_split_that_was_used(run, dataset):
+    assignment = split_dataset(dataset, Experiment().split)
+    expected = [
+        (file.path, dataset.class_names[file.label], split)
+        for file, split in zip(dataset.files, assignment.splits, strict=True)
+    ]
+    assert runs.read_manifest(run) == expected
+    assert {split for _, _, split in expected} == set(Split)
+
+
+def test_a_folder_with_something_in_it_is_never_taken(tmp_path, dataset):
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "thesis.txt").write_text("years of work", encoding="utf-8")
+    with pytest.raises(StorageError, match="not empty"):
+        runs.create_run(tmp_path / "used", dataset, split_dataset(dataset, Experiment().split), Experiment())
+    assert [path.name for path in (tmp_path / "used").iterdir()] == ["thesis.txt"]
+
+
+def test_runs_are_listed_latest_first_and_strangers_passed_over(tmp_path, dataset):
+    for number, created in enumerate(("2026-01-01T00:00:00+00:00", "2026-03-01T00:00:00+00:00")):
+        run = runs.create_run(
+            tmp_path / str(number), dataset, split_dataset(dataset, Experiment().split), Experiment()
+        )
+        values = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+        (run.folder / "run.json").write_text(json.dumps(values | {"created": created}), encoding="utf-8")
+    (tmp_path / "stranger").mkdir()
+    (tmp_path / "stranger" / "run.json").write_text("{]", encoding="utf-8")
+    assert [run.folder.name for run in runs.list_runs(tmp_path)] == ["1", "0"]
+
+
+def test_what_is_no_run_is_told(tmp_path):
+    with pytest.raises(CnnStudioError, match="not the folder of a run"):
+        runs.read_run(tmp_path)
+
+
+def test_two_runs_in_the_same_second_get_folders_of_their_own(tmp_path):
+    first = runs.new_run_folder(tmp_path, "flowers", "small_cnn")
+    first.mkdir()
+    assert runs.new_run_folder(tmp_path, "flowers", "small_cnn") != first
+
+
+def test_a_file_name_that_is_not_utf_8_survives(tmp_path):
+    name = b"cat/\xff.png".decode("utf-8", "surrogateescape")
+    dataset = Dataset(tmp_path, ("cat",), (ImageFile(name, 0, 8, 8, False, 1, 1),))
+    run = runs.create_run(tmp_path / "run", dataset, split_dataset(dataset, Experiment().split), Experiment())
+    assert runs.read_manifest(run)[0][0] == name

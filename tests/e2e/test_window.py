@@ -1,0 +1,224 @@
+"""The main job through the real window: a folder dropped, trained, an image dropped, exported, reloaded elsewhere."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage
+from PySide6.QtWidgets import QApplication, QDialog, QFileDialog
+
+from cnn_studio.core import events
+from cnn_studio.gui.job_thread import JobKind
+from cnn_studio.gui.main_window import MainWindow
+from cnn_studio.gui.session import NoticeKind, Session
+
+TRAINING_TIME = 120_000
+
+PLAIN_KERAS = """
+import json, sys
+import keras
+import numpy as np
+model = keras.models.load_model(sys.argv[1])
+assert not any(name.startswith("cnn_studio") for name in sys.modules)
+images = np.load(sys.argv[2])
+json.dump(model.predict(images, verbose=0).tolist(), sys.stdout)
+"""
+
+
+@pytest.fixture
+def session(qapp):
+    session = Session()
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def window(qtbot, session):
+    window = MainWindow(session)
+    qtbot.addWidget(window)
+    notices = []
+    session.told.connect(notices.append)
+    window.notices_told = notices
+    window.show()
+    qtbot.waitExposed(window)
+    return window
+
+
+def drop(window, *paths):
+    """What a file manager does: enter with the files, then let go."""
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    spot = window.rect().center()
+    enter = QDragEnterEvent(
+        QPointF(spot), Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    )
+    QApplication.sendEvent(window, enter)
+    assert enter.isAccepted()
+    assert window.overlay.isVisible()
+    release = QDropEvent(
+        QPointF(spot), Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    )
+    QApplication.sendEvent(window, release)
+    assert not window.overlay.isVisible()
+
+
+def wait_for_job(qtbot, session, kind, timeout=TRAINING_TIME):
+    qtbot.waitUntil(lambda: not session.is_busy_with(kind), timeout=timeout)
+
+
+@pytest.fixture
+def trained(qtbot, window, session, blobs):
+    """The window after a folder was dropped on it and trained for two epochs."""
+    drop(window, blobs)
+    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
+    assert session.change({"training.epochs": 2, "training.batch_size": 8}) is None
+    window.page("data").train_button.click()
+    wait_for_job(qtbot, session, JobKind.TRAIN)
+    assert session.last_training is not None, [notice.text for notice in window.notices_told]
+    return session.last_training
+
+
+def test_the_main_job(qtbot, window, session, blobs, trained, tmp_path, monkeypatch):
+    points = window.page("train").curves.plot.history_points()
+    validation = [trained.validation.loss, trained.validation.accuracy]
+    assert len(points["batch_loss"]) == len(points["batch_accuracy"]) == 2 * 3  # 24 training images in batches of 8
+    assert [x for x, _ in points["epoch_validation_loss"]] == [1, 2]
+    best = trained.best_epoch - 1
+    assert points["epoch_validation_loss"][best][1] == pytest.approx(validation[0], rel=1e-3)
+    assert points["epoch_validation_accuracy"][best][1] == pytest.approx(validation[1])
+
+    picture = next((blobs / "red").iterdir())
+    drop(window, picture)
+    qtbot.waitUntil(lambda: len(session.predictions) == 1, timeout=30_000)
+    assert window.stack.currentWidget() is window.page("predict")
+    prediction = session.predictions[0]
+    assert prediction.label in {"red", "green", "blue"}
+
+    target = tmp_path / "exported.keras"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args, **kwargs: (str(target), ""))
+    window.page("predict").export_button.click()
+    with qtbot.waitSignal(session.exported, timeout=60_000):
+        pass
+    side_car = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))
+    assert side_car["class_names"] == ["blue", "green", "red"]
+
+    from cnn_studio.core.images import read_image
+
+    facts = session.model.facts
+    np.save(tmp_path / "images.npy", read_image(picture, facts.height, facts.width)[None])
+    answer = subprocess.run(
+        [sys.executable, "-c", PLAIN_KERAS, str(target), str(tmp_path / "images.npy")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    elsewhere = dict(zip(side_car["class_names"], json.loads(answer.stdout)[0], strict=True))
+    for name, probability in prediction.ranked:
+        assert elsewhere[name] == pytest.approx(probability, abs=1e-5)
+
+
+def test_dropped_images_wait_for_the_training(qtbot, window, session, blobs):
+    drop(window, blobs)
+    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
+    session.change({"training.epochs": 1})
+    session.train()
+    broken = blobs.parent / "broken.jpg"
+    broken.write_bytes(b"<html>not found</html>")
+    drop(window, next((blobs / "red").iterdir()), broken)
+    qtbot.waitUntil(lambda: len(session.predictions) == 2, timeout=TRAINING_TIME)
+    assert session.predictions[0].label
+    assert "web page" in session.predictions[1].error
+
+
+def test_cancel_discards_and_stop_keeps(qtbot, window, session, blobs):
+    drop(window, blobs)
+    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
+    session.change({"training.epochs": 1000, "training.early_stopping": False})
+    seen = []
+    session.job_reported.connect(lambda job, event: seen.append(event))
+
+    session.train()
+    qtbot.waitUntil(lambda: any(isinstance(event, events.BatchEnded) for event in seen), timeout=TRAINING_TIME)
+    window.strip.cancel_requested.emit()
+    wait_for_job(qtbot, session, JobKind.TRAIN)
+    assert session.model is None
+    assert list(session.runs_dir.iterdir()) == []
+
+    seen.clear()
+    session.train()
+    qtbot.waitUntil(lambda: any(isinstance(event, events.EpochEnded) for event in seen), timeout=TRAINING_TIME)
+    window.strip.stop_requested.emit()
+    wait_for_job(qtbot, session, JobKind.TRAIN)
+    assert session.last_training.ended == "stopped"
+    assert session.model.path.exists()
+
+
+def test_folder_deleted_during_training_loses_nothing(qtbot, window, session, blobs):
+    import shutil
+
+    drop(window, blobs)
+    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
+    session.change({"training.epochs": 3})
+    seen = []
+    session.job_reported.connect(lambda job, event: seen.append(event))
+    session.train()
+    qtbot.waitUntil(lambda: any(isinstance(event, events.TrainingStarted) for event in seen), timeout=TRAINING_TIME)
+    shutil.rmtree(blobs)
+    wait_for_job(qtbot, session, JobKind.TRAIN)
+    assert session.last_training.epochs == 3
+
+
+def test_pasted_picture_is_classified(qtbot, window, session, trained):
+    picture = QImage(40, 40, QImage.Format.Format_RGB32)
+    picture.fill(Qt.GlobalColor.red)
+    QGuiApplication.clipboard().setImage(picture)
+    window.paste()
+    qtbot.waitUntil(lambda: len(session.predictions) == 1, timeout=30_000)
+    assert not session.predictions[0].error
+
+
+def test_a_folder_of_folders_asks_once_there_is_a_model(qtbot, window, session, blobs, trained):
+    drop(window, blobs)
+    qtbot.waitUntil(lambda: window.findChild(QDialog) is not None)
+    box = window.findChild(QDialog)
+    texts = {button.text(): button for button in box.buttons()}
+    texts["Classify these"].click()
+    qtbot.waitUntil(lambda: len(session.predictions) == 36, timeout=30_000)
+
+
+def test_nothing_to_classify_with_is_told(qtbot, window, session, blobs):
+    drop(window, next((blobs / "red").iterdir()))
+    qtbot.waitUntil(lambda: window.notices_told != [])
+    assert window.notices_told[-1].kind is NoticeKind.WARNING
+    assert "no model yet" in window.notices_told[-1].text
+
+
+def test_empty_folder_is_told_and_the_data_set_stays(qtbot, window, session, blobs, tmp_path):
+    drop(window, blobs)
+    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
+    before = session.dataset
+    (tmp_path / "nothing").mkdir()
+    drop(window, tmp_path / "nothing")
+    qtbot.waitUntil(lambda: any(notice.kind is NoticeKind.ERROR for notice in window.notices_told), timeout=10_000)
+    assert session.dataset is before
+
+
+def test_closing_during_training_asks_and_keeps(qtbot, window, session, blobs):
+    drop(window, blobs)
+    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
+    session.change({"training.epochs": 1000, "training.early_stopping": False})
+    seen = []
+    session.job_reported.connect(lambda job, event: seen.append(event))
+    session.train()
+    qtbot.waitUntil(lambda: any(isinstance(event, events.EpochEnded) for event in seen), timeout=TRAINING_TIME)
+    window.close()
+    assert window.isVisible()
+    box = window.findChild(QDialog)
+    next(button for button in box.buttons() if "keep" in button.text().lower()).click()
+    qtbot.waitUntil(lambda: not window.isVisible(), timeout=TRAINING_TIME)
+    assert session.last_training.ended == "stopped"

@@ -1,0 +1,186 @@
+import json
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnn_studio.core.config import Colour, ImageSettings
+from cnn_studio.core.errors import ModelFileError, StorageError
+from cnn_studio.core.events import Progress, Stage, StageStarted
+from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.ml import export
+from cnn_studio.ml.build import build_model
+from cnn_studio.ml.export import export_model, usage_snippet
+from cnn_studio.ml.model_file import load_model, read_facts, save_model
+from cnn_studio.ml.predict import predict_files
+
+
+@pytest.fixture
+def source(make_model, facts, tmp_path):
+    path = tmp_path / "run" / "model.keras"
+    save_model(make_model(), path, facts)
+    return path
+
+
+@pytest.fixture
+def raw():
+    return np.random.default_rng(0).integers(0, 256, (11, 16, 16, 3)).astype(np.uint8)
+
+
+def exported(source, target, raw=None, cancel=None, report=ignore_reports, **more):
+    cancel = cancel or CancelToken()
+    return export_model(source, target, raw, **{"replace": False, **more}, report=report, cancel=cancel)
+
+
+def in_a_fresh_process(code, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+        env={"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONIOENCODING": "utf-8", "PATH": "/usr/bin"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("colour", Colour)
+def test_a_fresh_process_with_plain_keras_gives_the_same_probabilities(tiny_architecture, facts, tmp_path, raw, colour):
+    model = build_model(tiny_architecture, ImageSettings(height=16, width=16, colour=colour), 3, 1)
+    save_model(model, tmp_path / "model.keras", facts)
+    target = tmp_path / "out" / "flowers.keras"
+    assert exported(tmp_path / "model.keras", target, raw) == replace(facts, outputs=3)
+    np.save(tmp_path / "raw.npy", raw)
+    code = """
+import json, sys, keras, numpy as np
+model = keras.models.load_model(sys.argv[1])
+raw = np.load(sys.argv[2])
+assert not any(name.startswith("cnn_studio") for name in sys.modules)
+print(json.dumps([model.predict(raw, verbose=0).tolist(), model.predict(raw.astype("float32"), verbose=0).tolist()]))
+"""
+    answers = json.loads(in_a_fresh_process(code, target, tmp_path / "raw.npy").splitlines()[-1])
+    for answer in answers:
+        np.testing.assert_allclose(answer, model.predict(raw, verbose=0), atol=1e-5)
+
+
+def test_the_snippet_says_what_the_app_says(source, tmp_path, facts):
+    target = tmp_path / "mi modelo.keras"
+    exported(source, target)
+    picture = tmp_path / "photo.jpg"
+    pixels = np.random.default_rng(3).integers(0, 256, (40, 23, 3)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    Image.fromarray(pixels).save(picture, quality=95, exif=exif)
+    model, found = load_model(target)
+    (ours,) = predict_files(model, found, [picture], ignore_reports, CancelToken())
+    printed = in_a_fresh_process(usage_snippet(found, str(target)), picture)
+    theirs = [line.rsplit(": ", 1) for line in printed.splitlines() if ": " in line]
+    assert [name for name, _ in theirs] == [name for name, _ in ours.ranked]
+    np.testing.assert_allclose([float(p) for _, p in theirs], [p for _, p in ours.ranked], atol=2e-6)
+
+
+def test_what_is_written(source, tmp_path, raw, facts):
+    target = tmp_path / "out" / "flowers.keras"
+    events = []
+    exported(source, target, raw, report=events.append)
+    assert events[0] == StageStarted(Stage.EXPORT, 3)
+    assert events[-1] == Progress(Stage.EXPORT, 3, 3, unit="steps")
+    assert sorted(path.name for path in target.parent.iterdir()) == ["flowers.json", "flowers.keras"]
+    assert read_facts(target).class_names == facts.class_names
+    side_car = json.loads((target.parent / "flowers.json").read_text(encoding="utf-8"))
+    assert side_car["class_names"] == list(facts.class_names)
+    assert side_car["input"]["shape"] == [None, 16, 16, 3]
+    assert side_car["input"]["value_range"] == [0, 255]
+    assert side_car["usage"] == usage_snippet(facts, "flowers.keras")
+    with zipfile.ZipFile(target) as archive:
+        assert json.loads(archive.read("cnn_studio.json"))["class_names"] == list(facts.class_names)
+
+
+@pytest.mark.parametrize("existing", ["flowers.keras", "flowers.json"])
+def test_an_existing_file_is_replaced_only_when_told_so(source, tmp_path, existing):
+    target = tmp_path / "flowers.keras"
+    (tmp_path / existing).write_text("precious")
+    with pytest.raises(StorageError, match=f"{existing} exists already"):
+        exported(source, target)
+    assert (tmp_path / existing).read_text() == "precious"
+    exported(source, target, replace=True)
+    assert load_model(target)[1].class_count == 3
+
+
+def test_a_file_that_answers_differently_is_not_kept(source, tmp_path, monkeypatch):
+    target = tmp_path / "flowers.keras"
+    target.write_text("precious")
+    original = keras.saving.load_model
+
+    def tampered(path, **more):
+        model = original(path, **more)
+        if "compile" not in more:  # the check's own reloading
+            model.set_weights([weight + 0.1 for weight in model.get_weights()])
+        return model
+
+    monkeypatch.setattr(keras.saving, "load_model", tampered)
+    with pytest.raises(ModelFileError, match="other probabilities"):
+        exported(source, target, replace=True)
+    assert target.read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["flowers.keras", "run"]
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_cancel_leaves_nothing_behind(source, tmp_path, step):
+    cancel = CancelToken()
+
+    def report(event):
+        if isinstance(event, Progress) and event.done == step:
+            cancel.cancel()
+
+    with pytest.raises(JobCancelled):
+        exported(source, tmp_path / "out" / "flowers.keras", cancel=cancel, report=report)
+    folder = tmp_path / "out"
+    assert not folder.exists() or list(folder.iterdir()) == []
+
+
+def test_a_disk_that_is_really_full(source, tmp_path):
+    resource = pytest.importorskip("resource", reason="only Unix limits a file's size")
+    target = tmp_path / "out" / "flowers.keras"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill_up(event):
+        if isinstance(event, Progress) and event.done == 1:  # the source has been loaded
+            resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
+
+    try:
+        with pytest.raises(StorageError, match=r"flowers\.keras could not be written"):
+            exported(source, target, report=fill_up)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_another_ending_is_refused(source, tmp_path):
+    with pytest.raises(ModelFileError, match=r"flowers\.keras"):
+        exported(source, tmp_path / "flowers.h5")
+
+
+def test_a_model_from_elsewhere_needs_names_and_then_exports(tmp_path):
+    theirs = keras.Sequential([keras.Input((9, 9, 1)), keras.layers.Flatten(), keras.layers.Dense(1)])
+    theirs.save(tmp_path / "theirs.keras")
+    target = tmp_path / "ours.keras"
+    with pytest.raises(ModelFileError, match="no class names"):
+        exported(tmp_path / "theirs.keras", target)
+    facts = exported(tmp_path / "theirs.keras", target, class_names=("no", "yes"))
+    assert facts.class_names == ("no", "yes")
+    answer = keras.saving.load_model(target).predict(np.zeros((2, 9, 9, 3), np.uint8), verbose=0)
+    np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-6)
+
+
+def test_noise_is_used_where_no_image_is_given(source, facts):
+    images = export._samples(None, facts)
+    assert images.shape == (8, 16, 16, 3)
+    assert images.dtype == np.uint8
+    assert images.std() > 50

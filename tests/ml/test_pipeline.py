@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from sklearn.utils.class_weight import compute_class_weight
+
+from cnn_studio.ml import pipeline
+from cnn_studio.ml.pipeline import balanced_class_weights, evaluation_batches, training_batches
+
+
+@pytest.fixture
+def numbered(tmp_path):
+    """Twenty 2 × 2 images; each holds its own row number everywhere."""
+    images = np.broadcast_to(np.arange(20, dtype=np.uint8)[:, None, None, None], (20, 2, 2, 3))
+    images.copy().tofile(tmp_path / "numbered.bin")
+    return np.memmap(tmp_path / "numbered.bin", np.uint8, "c", shape=(20, 2, 2, 3))
+
+
+def epoch(batches):
+    """(row numbers seen, labels seen, batch sizes) of one pass."""
+    seen, labels, sizes = [], [], []
+    for images, given, *_ in batches:
+        array = images.numpy()
+        assert array.dtype == np.uint8
+        assert given.numpy().dtype == np.int32
+        assert (array == array[:, :1, :1, :1]).all()
+        seen += array[:, 0, 0, 0].tolist()
+        labels += given.numpy().tolist()
+        sizes.append(len(array))
+    return seen, labels, sizes
+
+
+def test_every_image_once_per_epoch_in_an_order_that_changes_and_repeats_with_the_seed(numbered):
+    rows = np.arange(3, 20)
+    labels = (rows % 4).astype(np.int32)
+    make = lambda seed: training_batches(numbered, rows, labels, 5, seed)  # noqa: E731
+    batches = make(7)
+    first, second = epoch(batches), epoch(batches)
+    for seen, given, sizes in (first, second):
+        assert sorted(seen) == rows.tolist()
+        assert given == [row % 4 for row in seen]
+        assert sizes == [5, 5, 5, 2]
+    assert first[0] != second[0]
+    assert first[0] != rows.tolist()
+    again = make(7)
+    assert [epoch(again)[0], epoch(again)[0]] == [first[0], second[0]]
+    assert epoch(make(8))[0] != first[0]
+    assert (batches.steps, batches.images) == (4, 17)
+
+
+def test_evaluation_keeps_the_order_of_rows(numbered):
+    rows = np.array([9, 1, 19, 1, 0])
+    batches = evaluation_batches(numbered, rows, np.arange(5, dtype=np.int32), 2)
+    for _ in range(2):
+        assert epoch(batches) == (rows.tolist(), [0, 1, 2, 3, 4], [2, 2, 1])
+
+
+def test_class_weights_go_with_their_image(numbered):
+    rows = np.arange(20)
+    labels = (rows % 3).astype(np.int32)
+    weights = np.array([0.5, 1.0, 2.0], np.float32)
+    for _, given, weight in training_batches(numbered, rows, labels, 6, 0, weights):
+        np.testing.assert_array_equal(weight.numpy(), weights[given.numpy()])
+
+
+def test_balanced_weights_are_scikit_learns():
+    labels = np.array([0] * 7 + [1] * 2 + [2], np.int32)
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    np.testing.assert_allclose(balanced_class_weights(labels, 3), expected, rtol=1e-6)
+
+
+def test_the_store_is_read_in_place(numbered):
+    tensor = pipeline._in_place(numbered)
+    numbered[4] = 99  # copy on write: changes this map's memory, not the file
+    assert tensor[4, 0, 0, 0].numpy() == 99
+
+
+def test_an_array_that_cannot_be_shared_is_copied(numbered):
+    strided = np.asarray(numbered)[::2]
+    read_only = np.asarray(numbered).copy()
+    read_only.flags.writeable = False
+    for images in (strided, read_only):
+        np.testing.assert_array_equal(pipeline._in_place(images).numpy(), images)
+
+
+def test_a_row_that_does_not_exist_is_refused(numbered):
+    for rows in ([0, -1], [0, 20]):
+        with pytest.raises(ValueError, match="rows must be within 0 and 19"):
+            evaluation_batches(numbered, np.array(rows), np.zeros(2, np.int32), 2)
