@@ -127,14 +127,14 @@ def test_draft_decoding_of_a_large_jpeg_gives_the_same_picture(tmp_path):
 
 
 def test_draft_minds_that_orientation_swaps_the_sides(tmp_path):
-    """Stored 800 × 100; upright 100 × 800. Asked 800 high and 10 wide, no side may be decoded below that."""
-    stripes = np.zeros((100, 800, 3), np.uint8)
+    """Stored 200 wide and 800 high, upright the other way: asked 200 high and 100 wide, no row may be lost."""
+    stripes = np.zeros((800, 200, 3), np.uint8)
     stripes[:, ::2] = 255
     exif = Image.Exif()
     exif[0x0112] = 6
     path = tmp_path / "stripes.jpg"
     Image.fromarray(stripes).save(path, exif=exif, quality=95, subsampling=0)
-    rows = read_image(path, 800, 10)[:, 5, 0].astype(int)
+    rows = read_image(path, 200, 100)[:, 50, 0].astype(int)
     assert np.abs(np.diff(rows)).min() > 150  # every stripe is still there
 
 

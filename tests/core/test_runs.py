@@ -52,9 +52,7 @@ def test_a_folder_with_something_in_it_is_never_taken(tmp_path, dataset):
 
 def test_runs_are_listed_latest_first_and_strangers_passed_over(tmp_path, dataset):
     for number, created in enumerate(("2026-01-01T00:00:00+00:00", "2026-03-01T00:00:00+00:00")):
-        run = runs.create_run(
-            tmp_path / str(number), dataset, split_dataset(dataset, Experiment().split), Experiment()
-        )
+        run = runs.create_run(tmp_path / str(number), dataset, split_dataset(dataset, Experiment().split), Experiment())
         values = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
         (run.folder / "run.json").write_text(json.dumps(values | {"created": created}), encoding="utf-8")
     (tmp_path / "stranger").mkdir()

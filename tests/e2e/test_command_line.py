@@ -197,7 +197,7 @@ def test_an_earlier_run_is_never_overwritten(blobs_run):
 
 @pytest.mark.slow
 def test_demo_without_a_display(tmp_path):
-    environment = {name: "" for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")}
+    environment = dict.fromkeys(("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"), "")
     done = run("demo", "--out", tmp_path / "demo", **environment)
     assert done.returncode == 0, done.stderr
     assert "without the window" in done.stdout

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage
-from PySide6.QtWidgets import QApplication, QDialog, QFileDialog
+from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QFileDialog
 
 from cnn_studio.core import events
+from cnn_studio.gui.class_names_dialog import ClassNamesDialog
 from cnn_studio.gui.job_thread import JobKind
 from cnn_studio.gui.main_window import MainWindow
+from cnn_studio.gui.picture_dialog import PictureDialog
 from cnn_studio.gui.session import NoticeKind, Session
 
 TRAINING_TIME = 120_000
@@ -222,3 +224,80 @@ def test_closing_during_training_asks_and_keeps(qtbot, window, session, blobs):
     next(button for button in box.buttons() if "keep" in button.text().lower()).click()
     qtbot.waitUntil(lambda: not window.isVisible(), timeout=TRAINING_TIME)
     assert session.last_training.ended == "stopped"
+
+
+def test_what_is_asked_before_tensorflow_is_ready_queues(qtbot, window, session, blobs):
+    session.start_runtime()
+    drop(window, blobs)
+    qtbot.waitUntil(lambda: session.dataset is not None, timeout=60_000)
+    session.change({"training.epochs": 1})
+    session.train()
+    drop(window, next((blobs / "red").iterdir()))
+    qtbot.waitUntil(lambda: len(session.predictions) == 1, timeout=TRAINING_TIME)
+
+
+def test_a_model_from_elsewhere_asks_for_class_names(qtbot, window, session, blobs, tmp_path):
+    foreign = tmp_path / "foreign.keras"
+    script = (
+        "import sys, keras; inputs = keras.Input((8, 8, 3)); flat = keras.layers.Flatten()(inputs);"
+        "outputs = keras.layers.Dense(2, activation='softmax')(flat); keras.Model(inputs, outputs).save(sys.argv[1])"
+    )
+    subprocess.run([sys.executable, "-c", script, str(foreign)], check=True, timeout=120)
+    drop(window, foreign)
+    qtbot.waitUntil(lambda: window.findChild(ClassNamesDialog) is not None, timeout=60_000)
+    dialog = window.findChild(ClassNamesDialog)
+    ok = dialog.buttons.button(QDialogButtonBox.StandardButton.Ok)
+    assert not ok.isEnabled()
+    dialog.names.setPlainText("ripe\nripe")
+    assert not ok.isEnabled()
+    dialog.names.setPlainText("ripe\nunripe")
+    ok.click()
+    drop(window, next((blobs / "red").iterdir()))
+    qtbot.waitUntil(lambda: len(session.predictions) == 1, timeout=30_000)
+    assert session.predictions[0].label in {"ripe", "unripe"}
+
+
+def test_a_hostile_model_file_is_refused_and_not_run(qtbot, window, session, blobs, tmp_path):
+    hostile, proof = tmp_path / "hostile.keras", tmp_path / "executed"
+    script = (
+        "import sys, keras; inputs = keras.Input((8, 8, 3));"
+        "flat = keras.layers.Lambda(lambda x: [x, __import__('pathlib').Path(sys.argv[2]).touch()][0])(inputs);"
+        "outputs = keras.layers.Dense(2, activation='softmax')(keras.layers.Flatten()(flat));"
+        "keras.Model(inputs, outputs).save(sys.argv[1])"
+    )
+    subprocess.run([sys.executable, "-c", script, str(hostile), str(proof)], check=True, timeout=120)
+    proof.unlink(missing_ok=True)
+    drop(window, hostile)
+    qtbot.waitUntil(lambda: any(n.kind is NoticeKind.ERROR for n in window.notices_told), timeout=60_000)
+    assert "code" in window.notices_told[-1].text
+    assert session.model is None
+    assert not proof.exists()
+
+
+def test_pictures_open_large_and_the_keys_go_on(qtbot, window, session, blobs):
+    drop(window, blobs)
+    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
+    first = session.dataset.path_of(session.dataset.files[0])
+    window.page("data").grid.image_activated.emit(first)
+    dialog = window.findChild(PictureDialog)
+    assert dialog.path() == first
+    assert "32 × 32 pixels · PNG" in dialog.facts.text()
+    dialog.next.click()
+    assert dialog.path() == session.dataset.path_of(session.dataset.files[1])
+    dialog.close()
+
+
+def test_a_wrong_setting_is_marked_at_its_field(qtbot, window, session, blobs):
+    drop(window, blobs)
+    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
+    page = window.page("model")
+    blocks = page.form.row("architecture.blocks")
+    blocks.field.setText("16, thirty")
+    blocks.field.textEdited.emit("16, thirty")
+    assert blocks.error()
+    blocks.field.setText("16, 32, 64, 64, 64, 64, 64")
+    blocks.field.textEdited.emit(blocks.field.text())
+    assert not blocks.error()
+    assert session.experiment.architecture.blocks[-1] == (64,)
+    assert "block6" in str(session.why_not_train())
+    assert not window.page("train").train_button.isEnabled()

@@ -27,6 +27,7 @@ from cnn_studio.gui import theme
 from cnn_studio.gui.job_thread import JobKind
 from cnn_studio.gui.pages.left_out_dialog import LeftOutDialog
 from cnn_studio.gui.pages.navigation import Navigation
+from cnn_studio.gui.picture_dialog import PictureDialog
 from cnn_studio.gui.session import Session
 from cnn_studio.gui.widgets.class_chart import ClassChart
 from cnn_studio.gui.widgets.empty_state import EmptyState
@@ -43,6 +44,7 @@ class DataPage(QWidget):
         super().__init__()
         self._session = session
         self._navigation = navigation
+        self._shown: list[tuple[Path, str]] = []
         self._empty = self._build_empty()
         self._filled = self._build_filled()
         self._either = QStackedLayout(self)
@@ -108,6 +110,7 @@ class DataPage(QWidget):
         self.shown_class.setAccessibleName("Class whose images are shown")
         self.shown_class.currentIndexChanged.connect(self._show_images)
         self.grid = ThumbnailGrid()
+        self.grid.image_activated.connect(self._show_picture)
         images = QWidget()
         images_layout = QVBoxLayout(images)
         images_layout.setContentsMargins(0, 0, 0, 0)
@@ -229,7 +232,12 @@ class DataPage(QWidget):
             return
         label = self.shown_class.currentData()
         files = dataset.files if label in {ALL_CLASSES, None} else [f for f in dataset.files if f.label == label]
-        self.grid.set_images([(dataset.path_of(file), dataset.class_names[file.label]) for file in files])
+        self._shown = [(dataset.path_of(file), dataset.class_names[file.label]) for file in files]
+        self.grid.set_images(self._shown)
+
+    @Slot(object)
+    def _show_picture(self, path: Path) -> None:
+        PictureDialog(self._shown, path, self).open()
 
     @Slot()
     def _show_split(self) -> None:

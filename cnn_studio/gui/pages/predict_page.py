@@ -13,6 +13,7 @@ from cnn_studio.core.results import ModelFacts, predictions_csv
 from cnn_studio.gui import theme
 from cnn_studio.gui.export_dialog import ExportDialog
 from cnn_studio.gui.pages.navigation import Navigation
+from cnn_studio.gui.picture_dialog import PictureDialog
 from cnn_studio.gui.session import NoticeKind, Session
 from cnn_studio.gui.widgets.empty_state import EmptyState
 from cnn_studio.gui.widgets.prediction_list import PredictionList
@@ -70,6 +71,7 @@ class PredictPage(QWidget):
         head.addWidget(self.export_button)
 
         self.results = PredictionList()
+        self.results.image_activated.connect(self._show_picture)
         self.invitation = EmptyState(
             "drop",
             "Drop images here",
@@ -143,6 +145,14 @@ class PredictPage(QWidget):
         self.count.setText(f"{text}, {failed:,} of them unreadable" if failed else text)
         self.csv_button.setEnabled(bool(found))
         self.clear_button.setEnabled(bool(found))
+
+    @Slot(object)
+    def _show_picture(self, path: Path) -> None:
+        pictures = [
+            (found.path, f"{found.label} · {format_percent(found.probability)}" if found.label else found.error)
+            for found in self._session.predictions
+        ]
+        PictureDialog(pictures, path, self).open()
 
     # -- doing --------------------------------------------------------------------------------------------------
 

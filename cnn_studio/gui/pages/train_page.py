@@ -230,7 +230,7 @@ class TrainPage(QWidget):
     @Slot(object)
     def _on_trained(self, trained: TrainedModel) -> None:
         self.result_title.setText(f"Validation accuracy {accuracy_text(trained.validation)}")
-        parts = []
+        parts = [f"In brackets the 95 % interval, from {trained.validation.images:,} images."]
         if trained.test:
             parts.append(f"Test accuracy {accuracy_text(trained.test)} on {trained.test.images:,} images kept apart.")
         parts.append(ENDED[trained.ended])

@@ -1,0 +1,140 @@
+"""One picture, large, with the file's facts; the arrow keys go to its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtGui import QPainter, QPaintEvent, QPixmap, QResizeEvent
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from cnn_studio.core.images import ImageError, probe_image
+from cnn_studio.gui import theme
+from cnn_studio.gui.widgets.thumbnail_loader import ThumbnailLoader
+from cnn_studio.gui.widgets.wording import format_size
+
+LARGEST = 1600
+
+
+class PictureDialog(QDialog):
+    """Shows ``pictures`` (file, caption) one at a time, beginning with ``current``."""
+
+    def __init__(self, pictures: Sequence[tuple[Path, str]], current: Path, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._pictures = pictures
+        self._place = next(place for place, (path, _) in enumerate(pictures) if path == current)
+        self._loader = ThumbnailLoader(LARGEST, parent=self)
+        self._loader.ready.connect(self._on_ready)
+        self.canvas = _Canvas()
+        self.caption = QLabel()
+        theme.set_text_size(self.caption, theme.TextSize.BODY, bold=True)
+        self.facts = QLabel()
+        theme.set_muted(self.facts)
+        self.facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.previous = QPushButton("Previous")
+        self.previous.setShortcut(Qt.Key.Key_Left)
+        self.previous.clicked.connect(lambda: self.go(-1))
+        self.next = QPushButton("Next")
+        self.next.setShortcut(Qt.Key.Key_Right)
+        self.next.clicked.connect(lambda: self.go(1))
+        close = QPushButton("Close")
+        close.clicked.connect(self.accept)
+        foot = QHBoxLayout()
+        foot.setSpacing(theme.SPACE)
+        words = QVBoxLayout()
+        words.setSpacing(0)
+        words.addWidget(self.caption)
+        words.addWidget(self.facts)
+        foot.addLayout(words, 1)
+        for button in (self.previous, self.next, close):
+            button.setAutoDefault(False)
+            foot.addWidget(button)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.canvas, 1)
+        layout.addLayout(foot)
+        self.resize(900, 680)
+        self.go(0)
+
+    def path(self) -> Path:
+        """The file shown."""
+        return self._pictures[self._place][0]
+
+    def go(self, steps: int) -> None:
+        """Show the picture so many places on; stays at the ends."""
+        self._place = min(max(self._place + steps, 0), len(self._pictures) - 1)
+        path, caption = self._pictures[self._place]
+        self.setWindowTitle(path.name)
+        self.caption.setText(caption)
+        self.facts.setText(_facts(path))
+        self.facts.setToolTip(str(path))
+        self.previous.setEnabled(self._place > 0)
+        self.next.setEnabled(self._place < len(self._pictures) - 1)
+        self._loader.keep_only([path])
+        self.canvas.show_picture(self._loader.pixmap(path))
+
+    @Slot(object)
+    def _on_ready(self, path: Path) -> None:
+        if path == self.path():
+            self.canvas.show_picture(self._loader.pixmap(path))
+
+
+def _facts(path: Path) -> str:
+    """Name, size in pixels, format, and size on disk, from the file's header."""
+    try:
+        found = probe_image(path)
+        return (
+            f"{path.name} · {found.width} × {found.height} pixels · {found.format} · {format_size(path.stat().st_size)}"
+        )
+    except ImageError as error:
+        return f"{path.name} · {error.message}"
+    except OSError:
+        return f"{path.name} · no longer there"
+
+
+class _Canvas(QWidget):
+    """A picture as large as fits, never enlarged more than four times, where pixels begin to show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._picture: QPixmap | None = None
+        self._shown: QPixmap | None = None
+        self.setMinimumSize(320, 240)
+
+    def show_picture(self, picture: QPixmap | None) -> None:
+        """Show a picture; None while it is being loaded, a null one when it cannot be read."""
+        if picture is not None or self._picture is None:
+            self._picture = picture
+            self._scale()
+            self.update()
+
+    def _scale(self) -> None:
+        self._shown = None
+        if self._picture is not None and not self._picture.isNull():
+            ratio = self.devicePixelRatioF()
+            room = self.size() * ratio
+            size = self._picture.size().scaled(
+                room.boundedTo(self._picture.size() * 4), Qt.AspectRatioMode.KeepAspectRatio
+            )
+            self._shown = self._picture.scaled(
+                size, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+            )
+            self._shown.setDevicePixelRatio(ratio)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fit the picture anew."""
+        super().resizeEvent(event)
+        self._scale()
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002 -- Qt's signature
+        """Paint the picture in the middle, or why there is none."""
+        painter = QPainter(self)
+        if self._shown is not None:
+            size = QSize(
+                round(self._shown.deviceIndependentSize().width()), round(self._shown.deviceIndependentSize().height())
+            )
+            painter.drawPixmap((self.width() - size.width()) // 2, (self.height() - size.height()) // 2, self._shown)
+        elif self._picture is not None:
+            painter.setPen(theme.colours().muted)
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "This picture cannot be read.")
