@@ -1,7 +1,7 @@
 """The jobs, as plain functions ``job(request, report, cancel) -> result``: what the window and the command line call.
 
-Nothing here knows of Qt, and ``ml`` (so Keras and TensorFlow) is imported inside the functions, so that importing this
-module costs milliseconds.
+Nothing here knows of Qt, and what a job needs (Keras, TensorFlow, NumPy, Pillow) is imported inside the functions:
+importing this module costs milliseconds, and the window's first paint does not wait for any of it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,14 @@ from cnn_studio.core.config import ClassWeights, Experiment, with_values
 from cnn_studio.core.dataset import Dataset, Split, SplitAssignment
 from cnn_studio.core.errors import CnnStudioError, DatasetError, ModelFileError
 from cnn_studio.core.events import EpochEnded, Event, FilesLeftOut, ImagesPredicted, Message
-from cnn_studio.core.images import ImageError, probe_image, read_image
 from cnn_studio.core.jobs import CancelToken, JobCancelled, Report
 from cnn_studio.core.results import Evaluation, ModelFacts, Prediction, TrainedModel
 from cnn_studio.core.runs import Run, RunStatus
-from cnn_studio.core.scan import scan_folder
-from cnn_studio.core.store import PreparedImages, prepare_images
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from cnn_studio.core.store import PreparedImages
     from cnn_studio.ml.runtime import Device
     from cnn_studio.ml.train import TrainingHistory
 
@@ -53,6 +51,8 @@ def scan(folder: Path, report: Report, cancel: CancelToken) -> Dataset:
     Raises:
         DatasetError: the folder holds nothing that could be a data set.
     """
+    from cnn_studio.core.scan import scan_folder
+
     return scan_folder(folder, report, cancel)
 
 
@@ -121,6 +121,8 @@ def _prepare(
     dataset: Dataset, experiment: Experiment, report: Report, cancel: CancelToken
 ) -> tuple[Dataset, PreparedImages]:
     """Decode every image once; what cannot be read any more is taken out of the data set, and that is reported."""
+    from cnn_studio.core.store import prepare_images
+
     image = experiment.image
     prepared = prepare_images(dataset, image.height, image.width, report, cancel)
     if prepared.issues:
@@ -396,6 +398,8 @@ def _walk(folder: Path) -> Any:
 
 
 def _is_image(path: Path) -> bool:
+    from cnn_studio.core.images import ImageError, probe_image
+
     try:
         probe_image(path)
     except ImageError:
@@ -423,6 +427,9 @@ def evaluate(request: EvaluateRequest, report: Report, cancel: CancelToken) -> E
         ModelFileError: the model cannot be used.
     """
     import numpy as np
+
+    from cnn_studio.core.scan import scan_folder
+    from cnn_studio.core.store import prepare_images
 
     model, facts = _load(request.model, report, request.class_names)
     from cnn_studio.ml.evaluate import evaluate_model
@@ -503,6 +510,8 @@ def export(request: ExportRequest, report: Report, cancel: CancelToken) -> Model
 def _sample_images(run_folder: Path, facts: ModelFacts) -> np.ndarray | None:
     """A few of a run's images, uint8 (n, height, width, 3), or None when there is no run or no image left."""
     import numpy as np
+
+    from cnn_studio.core.images import ImageError, read_image
 
     try:
         pairs = held_out_images(run_folder, count=8)

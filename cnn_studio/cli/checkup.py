@@ -10,7 +10,7 @@ from typing import Any
 
 from cnn_studio import tasks
 from cnn_studio.core import paths
-from cnn_studio.core.display import find_display_problem
+from cnn_studio.core.display import find_display_problem, find_library_problem
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.jobs import CancelToken, ignore_reports
 
@@ -29,7 +29,7 @@ def checkup(cancel: CancelToken) -> dict[str, Any]:
     """
     from cnn_studio.ml.runtime import versions
 
-    problem = find_display_problem()
+    problem = find_library_problem() or find_display_problem()
     try:
         found = tasks.start_runtime(None, ignore_reports, cancel)
         device = {"kind": found.kind, "name": found.name, "detail": found.detail, "computes": True}

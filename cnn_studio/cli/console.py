@@ -30,6 +30,7 @@ class Face:
         self._progress: Progress | None = None
         self._bar: TaskID | None = None
         self._epochs = 0
+        self._device = ""
 
     def print_json(self, values: dict[str, Any]) -> None:
         """Print one JSON object on a line of standard output."""
@@ -72,7 +73,9 @@ class Face:
             case events.Message(text):
                 self._console.print(text, markup=False)
             case events.DeviceChosen(detail=detail):
-                self._console.print(f"Device: {detail}", markup=False)
+                if detail != self._device:  # every job of a command says so
+                    self._device = detail
+                    self._console.print(f"Device: {detail}", markup=False)
             case events.FilesLeftOut(issues):
                 for issue in issues:
                     self._console.print(f"left out: {issue.path}: {issue.detail}", markup=False)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 
 from cnn_studio.core.architectures import architecture_preset
@@ -47,7 +48,7 @@ class ImageFile:
     given_split: Split | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: it keeps its counts once they are made
 class Dataset:
     """A scanned folder.
 
@@ -72,8 +73,17 @@ class Dataset:
 
     def counts(self) -> dict[str, int]:
         """Images per class, in label order; a class without any counts 0."""
-        found = Counter(file.label for file in self.files)
-        return {name: found[label] for label, name in enumerate(self.class_names)}
+        return {
+            name: sum(self.given_counts[split, label] for split in Split) for label, name in enumerate(self.class_names)
+        }
+
+    @cached_property
+    def given_counts(self) -> Counter[tuple[Split, int]]:
+        """Images per split that their folder names (training where it names none) and label.
+
+        Counted once: the window asks at every move of a slider, and there may be 100,000 files.
+        """
+        return Counter((file.given_split or Split.TRAIN, file.label) for file in self.files)
 
     def path_of(self, file: ImageFile) -> Path:
         """Where the file is."""
@@ -134,8 +144,9 @@ def count_splits(dataset: Dataset, settings: SplitSettings) -> dict[Split, tuple
     The numbers follow from the class sizes alone, so this takes microseconds where the split itself ranks every file:
     it is what a page shows while a slider moves.
     """
-    found = Counter((file.given_split or Split.TRAIN, file.label) for file in dataset.files)
-    counts = {split: [found[split, label] for label in range(len(dataset.class_names))] for split in Split}
+    counts = {
+        split: [dataset.given_counts[split, label] for label in range(len(dataset.class_names))] for split in Split
+    }
     for label, count in enumerate(counts[Split.TRAIN]):
         validation, test = _shares(count, dataset.given_splits, settings)
         counts[Split.TRAIN][label] -= validation + test

@@ -44,8 +44,9 @@ def run_application(folder: Path | None = None, demo: Path | None = None) -> int
     app = make_application(sys.argv[:1])
     session = Session()
     window = MainWindow(session)
-    # TensorFlow takes seconds to import: only once there is a window to look at meanwhile.
+    # TensorFlow takes seconds to import, pyqtgraph a fifth of one: only once there is a window to look at meanwhile.
     window.first_painted.connect(session.start_runtime)
+    window.first_painted.connect(lambda: window.page("train"))
     if crash := logs.previous_crash():
         session.tell(
             NoticeKind.WARNING,

@@ -71,7 +71,7 @@ class PictureDialog(QDialog):
         self.facts.setToolTip(str(path))
         self.previous.setEnabled(self._place > 0)
         self.next.setEnabled(self._place < len(self._pictures) - 1)
-        self._loader.keep_only([path])
+        self._loader.want([path])
         self.canvas.show_picture(self._loader.pixmap(path))
 
     @Slot(object)

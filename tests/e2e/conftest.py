@@ -1,18 +1,10 @@
-"""Isolated settings, a tiny data set that a network learns in seconds."""
+"""A tiny data set that a network learns in seconds."""
 
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import QSettings
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 220)}
-
-
-@pytest.fixture(autouse=True)
-def own_settings(tmp_path):
-    """QSettings of a test go to its own folder."""
-    QSettings.setDefaultFormat(QSettings.Format.IniFormat)
-    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(tmp_path / "settings"))
 
 
 @pytest.fixture

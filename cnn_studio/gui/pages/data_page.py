@@ -27,7 +27,6 @@ from cnn_studio.gui import theme
 from cnn_studio.gui.job_thread import JobKind
 from cnn_studio.gui.pages.left_out_dialog import LeftOutDialog
 from cnn_studio.gui.pages.navigation import Navigation
-from cnn_studio.gui.picture_dialog import PictureDialog
 from cnn_studio.gui.session import Session
 from cnn_studio.gui.widgets.class_chart import ClassChart
 from cnn_studio.gui.widgets.empty_state import EmptyState
@@ -237,6 +236,8 @@ class DataPage(QWidget):
 
     @Slot(object)
     def _show_picture(self, path: Path) -> None:
+        from cnn_studio.gui.picture_dialog import PictureDialog
+
         PictureDialog(self._shown, path, self).open()
 
     @Slot()

@@ -13,7 +13,6 @@ from cnn_studio.core.results import ModelFacts, predictions_csv
 from cnn_studio.gui import theme
 from cnn_studio.gui.export_dialog import ExportDialog
 from cnn_studio.gui.pages.navigation import Navigation
-from cnn_studio.gui.picture_dialog import PictureDialog
 from cnn_studio.gui.session import NoticeKind, Session
 from cnn_studio.gui.widgets.empty_state import EmptyState
 from cnn_studio.gui.widgets.prediction_list import PredictionList
@@ -148,6 +147,8 @@ class PredictPage(QWidget):
 
     @Slot(object)
     def _show_picture(self, path: Path) -> None:
+        from cnn_studio.gui.picture_dialog import PictureDialog
+
         pictures = [
             (found.path, f"{found.label} · {format_percent(found.probability)}" if found.label else found.error)
             for found in self._session.predictions

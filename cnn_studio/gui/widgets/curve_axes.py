@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QColor, QPen
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt
+from PySide6.QtGui import QColor, QMouseEvent, QPen
 from PySide6.QtWidgets import QWidget
 
 from cnn_studio.gui import theme
@@ -39,21 +38,19 @@ class CurveAxes(QObject):
         self._panels["accuracy"].plot.setXLink(self._panels["loss"].plot)
         self._panels["accuracy"].plot.setLabel("bottom", "epoch")
         for panel in self._panels.values():
-            panel.view.scene().sigMouseMoved.connect(partial(self._on_moved, panel))
             panel.view.viewport().installEventFilter(self)
 
     def on_pointer(self, call: Callable[[float | None], None]) -> None:
         """Call with the epochs under the pointer as it moves, and with None when it leaves."""
         self._pointer = call
 
-    def _on_moved(self, panel: _Panel, position: Any) -> None:
-        if panel.plot.sceneBoundingRect().contains(position):
-            self._pointer(float(panel.plot.vb.mapSceneToView(position).x()))
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: ARG002 -- Qt's signature
-        """Notice the pointer leaving a plot."""
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Notice the pointer moving over a plot and leaving it; pyqtgraph's own signal loses the last of fast moves."""
         if event.type() is QEvent.Type.Leave:
             self._pointer(None)
+        elif isinstance(event, QMouseEvent) and event.type() is QEvent.Type.MouseMove:
+            panel = next(panel for panel in self._panels.values() if panel.view.viewport() is watched)
+            self._pointer(panel.epochs_at(event.position().toPoint()))
         return False
 
     def set_cursor(self, x: float | None) -> None:
@@ -116,6 +113,10 @@ class _Panel:
         self.plot.addItem(line, ignoreBounds=True)
         return line
 
+    def epochs_at(self, position: QPoint) -> float:
+        """The x value under a point of the view's viewport."""
+        return float(self.plot.vb.mapSceneToView(self.view.mapToScene(position)).x())
+
     def restyle(self) -> None:
         """Take the theme's colours."""
         colour = theme.colours()
@@ -131,6 +132,7 @@ class _Panel:
             # Major lines only and opaque: pyqtgraph's fading minor ones took four fifths of the time of a repaint.
             axis.setStyle(tickLength=0, maxTickLevel=0)
             axis.setGrid(255)
+            axis.setZValue(-200)  # below the curves: an opaque grid would cut through them
         # Opaque, mixed with the background: a transparent pen costs several times as much to draw.
         self.raw.setPen(_pen(_mixed(colour.training, colour.surface, 0.35)))
         self.smoothed.setPen(_pen(colour.training, 2))

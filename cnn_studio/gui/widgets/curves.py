@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QPointF, QSize, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QColor, QFocusEvent, QImage, QKeyEvent, QPainter, QShowEvent
+from PySide6.QtGui import QColor, QFocusEvent, QHideEvent, QImage, QKeyEvent, QPainter, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSlider, QVBoxLayout, QWidget
 
 from cnn_studio.core.atomic_file import replacing, write_text
@@ -137,6 +137,11 @@ class CurvePlot(QWidget):
         """Draw what came while it was hidden."""
         super().showEvent(event)
         self.flush()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Nothing is drawn while it cannot be seen."""
+        super().hideEvent(event)
+        self._timer.stop()
 
     @Slot()
     def _on_theme(self) -> None:

@@ -138,10 +138,7 @@ class PredictionList(TileView):
         """Ask for the pictures on screen, then paint."""
         self.loader.set_edge(round(self._edge * self.devicePixelRatioF()))
         shown = [self._items.items[row] for row in self.visible_rows()]
-        paths = [item.path for item in shown if not item.error]
-        self.loader.keep_only(set(paths))
-        for path in reversed(paths):
-            self.loader.pixmap(path)
+        self.loader.want([item.path for item in shown if not item.error])
         super().paintEvent(event)
 
     @Slot(object)

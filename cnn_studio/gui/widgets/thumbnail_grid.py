@@ -91,7 +91,7 @@ class ThumbnailGrid(TileView):
 
     def set_images(self, images: Sequence[tuple[Path, str]]) -> None:
         """Show these (file, caption) pairs, from the top; pictures already made are kept."""
-        self.loader.keep_only(())
+        self.loader.want(())
         self._images.set_images(images)
         self.verticalScrollBar().setValue(0)
 
@@ -111,10 +111,7 @@ class ThumbnailGrid(TileView):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Ask for what is on screen, then paint."""
         self.loader.set_edge(self._device_edge())
-        paths = self.visible_paths()
-        self.loader.keep_only(set(paths))
-        for path in reversed(paths):  # the newest request is served first: ask for the top left last
-            self.loader.pixmap(path)
+        self.loader.want(self.visible_paths())
         super().paintEvent(event)
 
     def _device_edge(self) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def decode_picture(path: Path, edge: int) -> Any:
 class ThumbnailLoader(QObject):
     """Makes and keeps thumbnails.
 
-    The newest request is served first; what ``keep_only`` does not name is forgotten before it is begun.
+    Only the latest ``want`` counts: what has been scrolled out of view is never begun.
 
     Args:
         edge: longest side in device pixels.
@@ -54,7 +54,7 @@ class ThumbnailLoader(QObject):
         self._decode = decode
         self._known: OrderedDict[Path, QPixmap] = OrderedDict()
         self._known_bytes = 0
-        self._waiting: OrderedDict[Path, None] = OrderedDict()
+        self._waiting: deque[Path] = deque()
         self._running: set[Path] = set()
         self._generation = 0
         self._closing = threading.Event()
@@ -82,20 +82,18 @@ class ThumbnailLoader(QObject):
             self.clear()
 
     def pixmap(self, path: Path) -> QPixmap | None:
-        """The file's picture, null when it cannot be read; None when not known yet, and then it is asked for."""
-        if (known := self._known.get(path)) is not None:
-            self._known.move_to_end(path)
-            return known
-        if path not in self._running and not self._closing.is_set():
-            self._waiting[path] = None
-            self._waiting.move_to_end(path)
-            self._begin()
-        return None
+        """The file's picture, null when it cannot be read; None when it is not known."""
+        return self._known.get(path)
 
-    def keep_only(self, paths: Collection[Path]) -> None:
-        """Forget requests that have not been begun, except for these files."""
-        for path in [path for path in self._waiting if path not in paths]:
-            del self._waiting[path]
+    def want(self, paths: Iterable[Path]) -> None:
+        """Make the pictures of these files, in this order; earlier wishes that were not begun are forgotten."""
+        self._waiting.clear()
+        for path in paths:
+            if path in self._known:
+                self._known.move_to_end(path)
+            elif path not in self._running:
+                self._waiting.append(path)
+        self._begin()
 
     def waiting(self) -> int:
         """Requests not yet begun."""
@@ -120,8 +118,8 @@ class ThumbnailLoader(QObject):
         return self._pool.activeThreadCount() == 0
 
     def _begin(self) -> None:
-        while self._waiting and len(self._running) < THREADS:
-            path, _ = self._waiting.popitem(last=True)
+        while self._waiting and len(self._running) < THREADS and not self._closing.is_set():
+            path = self._waiting.popleft()
             self._running.add(path)
             self._pool.start(_Work(path, self._edge, self._generation, self._decode, self._relay, self._closing))
 

@@ -1,0 +1,70 @@
+"""What every test of the window gets: the light theme, and a check that nothing is left running."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shiboken6
+from PySide6.QtCore import QCoreApplication, QObject, QThread, QThreadPool, QTimer
+from PySide6.QtWidgets import QApplication
+
+from cnn_studio.core.errors import CnnStudioError
+from cnn_studio.gui.theme import apply_theme
+from cnn_studio.gui.widgets.thumbnail_loader import ThumbnailLoader
+
+
+@pytest.fixture(autouse=True)
+def light_theme(qapp: QApplication) -> None:
+    apply_theme(qapp, "light")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running(light_theme: None) -> Iterator[None]:
+    """Fails a test after which a thread, a decoder or a timer is still at work."""
+    yield
+    QCoreApplication.processEvents()
+    QCoreApplication.sendPostedEvents(None, 0)
+    kinds = (QThread, QThreadPool, QTimer, ThumbnailLoader)
+    living = [found for found in gc.get_objects() if isinstance(found, kinds) and shiboken6.isValid(found)]
+    left = [text for text in map(_at_work, living) if text]
+    assert not left, f"left running: {', '.join(left)}"
+
+
+def _at_work(found: QObject) -> str:
+    """What an object is still doing, "" for nothing."""
+    match found:
+        case QThread() if found.isRunning() and found is not QThread.currentThread():
+            return f"thread {found.objectName()}"
+        case QThreadPool() if found.activeThreadCount():
+            return f"pool {found.objectName()}"
+        case QTimer() if found.isActive():
+            return f"timer every {found.interval()} ms of {found.parent()}"
+        case ThumbnailLoader() if not found.is_idle():
+            return "thumbnail loader"
+    return ""
+
+
+class CountingDecoder:
+    """A decoder that makes plain pictures, remembers what it was asked for, and can be made to wait or fail."""
+
+    def __init__(self) -> None:
+        self.asked: list[Path] = []
+        self.broken: set[str] = set()
+        self.before: Callable[[], object] = lambda: None
+
+    def __call__(self, path: Path, edge: int) -> Any:
+        self.asked.append(path)
+        self.before()
+        if path.name in self.broken:
+            raise CnnStudioError(f"{path.name} is broken.")
+        return np.full((edge // 2, edge, 3), (200, 30, 40), np.uint8)
+
+
+@pytest.fixture
+def decoder() -> CountingDecoder:
+    return CountingDecoder()
