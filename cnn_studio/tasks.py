@@ -53,7 +53,9 @@ def scan(folder: Path, report: Report, cancel: CancelToken) -> Dataset:
     """
     from cnn_studio.core.scan import scan_folder
 
-    return scan_folder(folder, report, cancel)
+    found = scan_folder(folder, report, cancel)
+    found.count()
+    return found
 
 
 @dataclass(frozen=True, slots=True)

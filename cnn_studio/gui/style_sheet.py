@@ -192,6 +192,11 @@ QListView, QTableView, QTreeView, TileView {{
     selection-background-color: {accent_soft}; selection-color: {text};
 }}
 QListView:focus, QTableView:focus, QTreeView:focus, TileView:focus {{ border-color: {accent}; }}
+QListWidget::item {{ padding: 7px 8px; border: 1px solid transparent; border-radius: 6px; margin: 1px 2px; }}
+QListWidget::item:hover {{ background: {hover}; }}
+QListWidget::item:selected {{ background: {accent_soft}; color: {text}; }}
+QListWidget:focus::item:selected {{ border-color: {accent}; }}
+#navigation, #navigation:focus {{ background: transparent; border: none; }}
 QHeaderView {{ background: transparent; }}
 QHeaderView::section {{
     background: {surface}; color: {muted}; border: none; border-bottom: 1px solid {border}; padding: 6px 8px;

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import (
@@ -21,7 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.core import dataset as datasets
-from cnn_studio.core.dataset import Dataset, Split
+from cnn_studio.core.dataset import Dataset, ImageFile, Split
 from cnn_studio.core.issues import ISSUE_TEXT
 from cnn_studio.gui import theme
 from cnn_studio.gui.job_thread import JobKind
@@ -43,7 +46,7 @@ class DataPage(QWidget):
         super().__init__()
         self._session = session
         self._navigation = navigation
-        self._shown: list[tuple[Path, str]] = []
+        self._shown: Sequence[tuple[Path, str]] = ()
         self._empty = self._build_empty()
         self._filled = self._build_filled()
         self._either = QStackedLayout(self)
@@ -230,8 +233,7 @@ class DataPage(QWidget):
         if dataset is None:
             return
         label = self.shown_class.currentData()
-        files = dataset.files if label in {ALL_CLASSES, None} else [f for f in dataset.files if f.label == label]
-        self._shown = [(dataset.path_of(file), dataset.class_names[file.label]) for file in files]
+        self._shown = ClassPictures(dataset, None if label in {ALL_CLASSES, None} else label)
         self.grid.set_images(self._shown)
 
     @Slot(object)
@@ -317,6 +319,35 @@ class DataPage(QWidget):
     def _train(self) -> None:
         self._navigation.show_page("train")
         self._session.train()
+
+
+class ClassPictures(Sequence[tuple[Path, str]]):
+    """The images of one class, or of all, as (file, caption), made when asked for: there may be 100,000."""
+
+    def __init__(self, dataset: Dataset, label: int | None) -> None:
+        self._dataset = dataset
+        files = dataset.files
+        # Files are in label order, so a class is a slice.
+        first = bisect_left(files, label, key=_label_of) if label is not None else 0
+        end = bisect_right(files, label, key=_label_of) if label is not None else len(files)
+        self._rows = range(first, end)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[Path, str]: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[tuple[Path, str]]: ...
+    def __getitem__(self, place: int | slice) -> tuple[Path, str] | list[tuple[Path, str]]:
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        file = self._dataset.files[self._rows[place]]
+        return self._dataset.path_of(file), self._dataset.class_names[file.label]
+
+
+def _label_of(file: ImageFile) -> int:
+    return file.label
 
 
 def _percent_box(tip: str) -> PercentBox:
