@@ -123,6 +123,7 @@ class MainWindow(QMainWindow):
         for entry in self._entries:
             item = QListWidgetItem(theme.icon(entry.key), entry.title)
             item.setData(Qt.ItemDataRole.UserRole, entry.key)
+            item.setSizeHint(QSize(0, 4 * theme.SPACE + theme.SPACE_HALF))
             self.navigation.addItem(item)
         self.navigation.currentRowChanged.connect(self._on_row_changed)
         theme.theme().theme_changed.connect(self._refresh_icons)

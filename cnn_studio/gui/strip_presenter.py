@@ -40,11 +40,11 @@ class StripPresenter(QObject):
                 self._set_stage(events.STAGE_TEXT[stage])
                 strip.set_progress(0, total)
             case events.Progress(stage, done, total, unit, rate):
+                strip.set_time_left(event.seconds_left)
                 if stage is not events.Stage.TRAIN:
                     strip.set_progress(done, total)
                     strip.set_detail(f"{done:,} of {total:,} {unit}")
                     strip.set_rate(rate, unit)
-                    strip.set_time_left(event.seconds_left)
             case events.TrainingStarted(epochs, steps):
                 self._epochs, self._steps = epochs, steps
                 self._set_stage(events.STAGE_TEXT[events.Stage.TRAIN])
@@ -53,7 +53,6 @@ class StripPresenter(QObject):
                 strip.set_progress(done, self._epochs * self._steps)
                 strip.set_detail(f"epoch {event.epoch} of {self._epochs} · step {event.step:,} of {self._steps:,}")
                 strip.set_rate(event.images_per_second, "images")
-                strip.set_time_left(event.seconds_left)
 
     def _set_stage(self, text: str) -> None:
         waiting = self._session.waiting

@@ -192,7 +192,7 @@ QListView, QTableView, QTreeView, TileView {{
     selection-background-color: {accent_soft}; selection-color: {text};
 }}
 QListView:focus, QTableView:focus, QTreeView:focus, TileView:focus {{ border-color: {accent}; }}
-QListWidget::item {{ padding: 7px 8px; border: 1px solid transparent; border-radius: 6px; margin: 1px 2px; }}
+QListWidget::item {{ padding: 0 8px; border: 1px solid transparent; border-radius: 6px; }}
 QListWidget::item:hover {{ background: {hover}; }}
 QListWidget::item:selected {{ background: {accent_soft}; color: {text}; }}
 QListWidget:focus::item:selected {{ border-color: {accent}; }}
@@ -248,6 +248,7 @@ QMenu::separator {{ height: 1px; background: {border}; margin: 4px 8px; }}
 QGroupBox {{ border: none; margin-top: 1.6em; font-weight: 600; }}
 QGroupBox::title {{ subcontrol-origin: margin; left: 0; }}
 QSplitter::handle {{ background: transparent; }}
+QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
 """
 
 

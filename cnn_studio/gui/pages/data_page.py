@@ -35,6 +35,7 @@ from cnn_studio.gui.widgets.class_chart import ClassChart
 from cnn_studio.gui.widgets.empty_state import EmptyState
 from cnn_studio.gui.widgets.fields import IntegerBox, PercentBox
 from cnn_studio.gui.widgets.thumbnail_grid import ThumbnailGrid
+from cnn_studio.gui.widgets.wording import format_things
 
 ALL_CLASSES = -1
 
@@ -216,9 +217,8 @@ class DataPage(QWidget):
     def _show_left_out(self, dataset: Dataset) -> None:
         kinds = Counter(issue.kind for issue in dataset.issues)
         if kinds:
-            listed = ", ".join(f"{count} {ISSUE_TEXT[kind]}" for kind, count in kinds.most_common())
-            noun = "file or folder" if kinds.total() == 1 else "files or folders"
-            self.left_out.setText(f"{kinds.total():,} {noun} left out: {listed}")
+            listed = ", ".join(f"{ISSUE_TEXT[kind]} ({count:,})" for kind, count in kinds.most_common())
+            self.left_out.setText(f"{format_things(kinds.total(), 'item')} left out: {listed}")
         else:
             self.left_out.setText("Every file is used.")
         self.show_left_out.setVisible(bool(kinds))

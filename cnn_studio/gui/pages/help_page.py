@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QUrl, Slot
+from PySide6.QtCore import QSize, Qt, QUrl, Slot
 from PySide6.QtWidgets import QHBoxLayout, QListWidget, QListWidgetItem, QTextBrowser, QWidget
 
 from cnn_studio.core import paths
@@ -29,6 +29,7 @@ class HelpPage(QWidget):
             title = file.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
             item = QListWidgetItem(title)
             item.setData(Qt.ItemDataRole.UserRole, str(file))
+            item.setSizeHint(QSize(0, 4 * theme.SPACE))
             self.topics.addItem(item)
         self.topics.currentItemChanged.connect(self._show)
         self.topics.setCurrentRow(0)
