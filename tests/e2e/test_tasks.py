@@ -76,15 +76,16 @@ def test_an_impossible_architecture_is_told_before_anything_is_made(blobs, tmp_p
     assert not (tmp_path / "run").exists()
 
 
-def test_cancel_during_preparation_leaves_nothing(blobs, tmp_path):
+@pytest.mark.parametrize("wish", ["cancel", "stop"])
+def test_cancel_and_stop_during_preparation_leave_nothing(blobs, tmp_path, wish):
     token = CancelToken()
 
-    def cancel_when_preparing(event):
+    def end_when_preparing(event):
         if isinstance(event, events.StageStarted) and event.stage is events.Stage.PREPARE:
-            token.cancel()
+            getattr(token, wish)()
 
     with pytest.raises(JobCancelled):
-        train(blobs, tmp_path / "run", cancel_when_preparing, token)
+        train(blobs, tmp_path / "run", end_when_preparing, token)
     assert not (tmp_path / "run").exists()
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage
 from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QFileDialog
 
-from cnn_studio.core import events
+from cnn_studio.core import events, runs
 from cnn_studio.gui.class_names_dialog import ClassNamesDialog
 from cnn_studio.gui.job_thread import JobKind
 from cnn_studio.gui.main_window import MainWindow
@@ -55,7 +56,7 @@ def drop(window, *paths):
     mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
     spot = window.rect().center()
     enter = QDragEnterEvent(
-        QPointF(spot), Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        spot, Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
     )
     QApplication.sendEvent(window, enter)
     assert enter.isAccepted()
@@ -84,6 +85,11 @@ def trained(qtbot, window, session, blobs):
 
 
 def test_the_main_job(qtbot, window, session, blobs, trained, tmp_path, monkeypatch):
+    page = window.page("data")
+    used = Counter(split for _, _, split in runs.read_manifest(runs.read_run(trained.run)))
+    for split, count in used.items():
+        assert f"{split} <b>{count}</b>" in page.split_text.text()
+
     points = window.page("train").curves.plot.history_points()
     validation = [trained.validation.loss, trained.validation.accuracy]
     assert len(points["batch_loss"]) == len(points["batch_accuracy"]) == 2 * 3  # 24 training images in batches of 8
@@ -301,3 +307,16 @@ def test_a_wrong_setting_is_marked_at_its_field(qtbot, window, session, blobs):
     assert session.experiment.architecture.blocks[-1] == (64,)
     assert "block6" in str(session.why_not_train())
     assert not window.page("train").train_button.isEnabled()
+
+
+def test_an_export_never_takes_the_place_of_a_file_nobody_asked_about(
+    qtbot, window, session, trained, tmp_path, monkeypatch
+):
+    notes = tmp_path / "pets.json"
+    notes.write_text("my own notes", encoding="utf-8")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args, **kwargs: (str(tmp_path / "pets.keras"), ""))
+    window.page("predict").export_button.click()
+    wait_for_job(qtbot, session, JobKind.EXPORT)
+    assert notes.read_text(encoding="utf-8") == "my own notes"
+    assert not (tmp_path / "pets.keras").exists()
+    assert "exists already" in window.notices_told[-1].text

@@ -187,9 +187,9 @@ class PredictPage(QWidget):
         name, _ = QFileDialog.getSaveFileName(self, "Export the model", f"{model.title}.keras", "Keras model (*.keras)")
         if name:
             target = Path(name)
-            # With the suffix added here the dialog has not asked about the file that is really written.
-            asked = target.suffix == ".keras"
-            target = target if asked else target.with_name(target.name + ".keras")
+            # The dialog has asked about the very file it names; about another suffix or the side-car it knows nothing.
+            asked = target.suffix == ".keras" and target.exists()
+            target = target if target.suffix == ".keras" else target.with_name(target.name + ".keras")
             self._session.export(target, replace_existing=asked)
 
     @Slot(object, object)
