@@ -1,10 +1,18 @@
-"""The scratch architectures by name, each a preset of the one configurable description."""
+"""The architectures by name: scratch networks and pre-trained backbones, each ready to train."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnn_studio.core.config import Activation, Features, Padding, Pooling, ScratchArchitecture
+from cnn_studio.core.backbones import BACKBONES
+from cnn_studio.core.config import (
+    Activation,
+    BackboneArchitecture,
+    Features,
+    Padding,
+    Pooling,
+    ScratchArchitecture,
+)
 from cnn_studio.core.errors import ExperimentError
 
 
@@ -17,12 +25,14 @@ class ArchitecturePreset:
         title: its name in the window.
         summary: what it is good for, one sentence a newcomer understands.
         usual_size: image side in pixels it was designed for; a data set of smaller images lowers it.
+        smallest_size: image side in pixels below which it cannot work, or the program's least.
     """
 
-    architecture: ScratchArchitecture
+    architecture: ScratchArchitecture | BackboneArchitecture
     title: str
     summary: str
     usual_size: int
+    smallest_size: int = 8
 
 
 _ALL = (
@@ -74,19 +84,28 @@ _ALL = (
 )
 
 ARCHITECTURE_PRESETS: dict[str, ArchitecturePreset] = {preset.architecture.name: preset for preset in _ALL}
+"""Networks trained from random weights."""
+
+BACKBONE_PRESETS: dict[str, ArchitecturePreset] = {
+    name: ArchitecturePreset(
+        BackboneArchitecture(name=name), backbone.title, backbone.summary, backbone.usual_size, backbone.smallest_size
+    )
+    for name, backbone in BACKBONES.items()
+}
+"""Pre-trained networks, frozen, with global average pooling and a single dense layer as head."""
 
 
 def architecture_preset(name: str) -> ArchitecturePreset:
-    """The preset of that name.
+    """The preset of that name, scratch or pre-trained.
 
     Raises:
         ExperimentError: there is none; the hint lists those there are.
     """
-    try:
-        return ARCHITECTURE_PRESETS[name]
-    except KeyError:
+    preset = ARCHITECTURE_PRESETS.get(name) or BACKBONE_PRESETS.get(name)
+    if preset is None:
         raise ExperimentError(
             f"There is no architecture called {name!r}.",
-            hint=f"Choose one of {', '.join(ARCHITECTURE_PRESETS)}.",
+            hint=f"Choose one of {', '.join((*ARCHITECTURE_PRESETS, *BACKBONE_PRESETS))}.",
             field="architecture.name",
-        ) from None
+        )
+    return preset

@@ -12,8 +12,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from cnn_studio.core.backbones import BACKBONES
 from cnn_studio.core.errors import ExperimentError
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -138,6 +149,108 @@ USUAL_LEARNING_RATE = {Optimizer.ADAM: 1e-3, Optimizer.SGD: 1e-2, Optimizer.RMSP
 """Keras's own defaults, which suit networks of this size."""
 
 
+class TransferMode(StrEnum):
+    """What becomes of a pre-trained backbone: it stays as it is, or its last blocks are trained on after the head."""
+
+    FROZEN = "frozen"
+    FINE_TUNED = "fine_tuned"
+
+
+class Schedule(StrEnum):
+    """How the learning rate goes on: it stays, falls to zero along half a cosine, or falls when progress ends."""
+
+    CONSTANT = "constant"
+    COSINE = "cosine"
+    PLATEAU = "plateau"
+
+
+class FineTuningSettings(Settings):
+    """The second stage of a fine-tuned backbone; the first, for the head alone, follows ``TrainingSettings``.
+
+    Attributes:
+        optimizer: the update rule.
+        learning_rate: its step size; a hundredth of the usual one, or what the backbone knows is lost.
+        epochs: passes over the training images in this stage, at most.
+        schedule: how the learning rate goes on.
+        warm_up_epochs: over which the learning rate rises from zero.
+    """
+
+    optimizer: Optimizer = Optimizer.ADAM
+    learning_rate: float = Field(1e-5, gt=0.0, le=10.0)
+    epochs: int = Field(5, ge=1, le=10_000)
+    schedule: Schedule = Schedule.CONSTANT
+    warm_up_epochs: int = Field(0, ge=0, le=1000)
+
+
+class BackboneArchitecture(Settings):
+    """A backbone trained on ImageNet with a new head.
+
+    Attributes:
+        name: a row of ``core.backbones``.
+        transfer: whether its last blocks are trained on.
+        features: flatten, or global average pooling of what the backbone gives.
+        dropout: fraction of these features dropped, 0 for no such layer.
+        dense: units of each hidden dense layer of the head; ReLU follows each.
+        dense_dropout: fraction dropped between the hidden dense layers, or after it where there is only one.
+        unfreeze_from: the first block that fine-tuning changes, or "everything"; the last block when not given.
+        fine_tuning: the second stage; without effect on a frozen backbone.
+    """
+
+    kind: Literal["backbone"] = "backbone"
+    name: str = "resnet50"
+    transfer: TransferMode = TransferMode.FROZEN
+    features: Features = Features.GLOBAL_AVERAGE
+    dropout: Fraction = 0.0
+    dense: tuple[Units, ...] = Field((), max_length=6)
+    dense_dropout: Fraction = 0.0
+    unfreeze_from: str = Field("", validate_default=True)
+    fine_tuning: FineTuningSettings = FineTuningSettings()
+
+    @field_validator("name")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in BACKBONES:
+            raise ValueError(f"there is no such pre-trained backbone; choose one of {', '.join(BACKBONES)}")
+        return name
+
+    @field_validator("unfreeze_from")
+    @classmethod
+    def _is_a_depth(cls, depth: str, info: ValidationInfo) -> str:
+        backbone = BACKBONES.get(info.data.get("name", ""))
+        if backbone is None:  # the name is wrong, and that is told
+            return depth
+        if depth and depth not in backbone.depths:
+            raise ValueError(f"{backbone.title} has no such block; choose one of {', '.join(backbone.depths)}")
+        return depth or backbone.blocks[0].name
+
+    @property
+    def trained_depth(self) -> str | None:
+        """The first block that ends up trained: ``unfreeze_from`` when fine-tuned, None when frozen."""
+        return self.unfreeze_from if self.transfer is TransferMode.FINE_TUNED else None
+
+
+_KINDS = ("scratch", "backbone")
+
+
+def _kind(values: Any) -> str:
+    """Which architecture is meant; a file written by hand need not say so where its name tells."""
+    if isinstance(values, dict):
+        given = values.get("kind")
+        return str(given) if given else _KINDS[values.get("name") in BACKBONES]
+    return str(getattr(values, "kind", ""))
+
+
+Architecture = Annotated[
+    Annotated[ScratchArchitecture, Tag("scratch")] | Annotated[BackboneArchitecture, Tag("backbone")],
+    Discriminator(
+        _kind,
+        custom_error_type="architecture_kind",
+        custom_error_message="its kind must be “scratch” or “backbone”",
+    ),
+]
+"""What an experiment trains: a network of its own, or a pre-trained one with a new head."""
+
+
 class ClassWeights(StrEnum):
     """How much a class counts: "balanced" weighs each class by n / (classes · n_class), scikit-learn's formula."""
 
@@ -174,7 +287,7 @@ class Experiment(Settings):
 
     split: SplitSettings = SplitSettings()
     image: ImageSettings = ImageSettings()
-    architecture: ScratchArchitecture = ScratchArchitecture()
+    architecture: Architecture = ScratchArchitecture()
     training: TrainingSettings = TrainingSettings()
 
 
@@ -192,11 +305,18 @@ def build_experiment(values: dict[str, Any], *, source: Path | None = None) -> E
         return Experiment.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
+        field = ".".join(str(part) for part in _without_kind(first["loc"]))
         reason = first["msg"].removeprefix("Value error, ")
         given = "" if isinstance(first["input"], dict) else f" (it is {first['input']!r})"
         where = f"{source.name}: " if source else ""
         raise ExperimentError(f"{where}{field}{given}: {reason}.", field=field, path=source) from None
+
+
+def _without_kind(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Pydantic names which of two architectures it tried; that is no part of a setting's name."""
+    if location[:1] == ("architecture",):
+        return location if len(location) == 1 else location[:1] + location[1 + (location[1] in _KINDS) :]
+    return location
 
 
 def with_values(experiment: Experiment, changes: dict[str, Any]) -> Experiment:

@@ -239,10 +239,10 @@ def suggest_image_settings(dataset: Dataset, architecture_name: str) -> ImageSet
     """The image size and colour to begin with on this data set.
 
     The architecture's usual size, but no larger than the median picture's shorter side: enlarging small pictures
-    costs time and adds nothing. Grey when every file is.
+    costs time and adds nothing, unless the architecture cannot do with less. Grey when every file is.
     """
-    usual = architecture_preset(architecture_name).usual_size
-    side = max(8, min(usual, dataset.median_side or usual))
+    preset = architecture_preset(architecture_name)
+    side = max(preset.smallest_size, min(preset.usual_size, dataset.median_side or preset.usual_size))
     return ImageSettings(height=side, width=side, colour=Colour.GREY if dataset.is_grey else Colour.RGB)
 
 

@@ -44,3 +44,7 @@ class TrainingError(CnnStudioError):
 
 class StorageError(CnnStudioError):
     """Something could not be written: a full disk, no permission, a folder that is in use."""
+
+
+class WeightsError(CnnStudioError):
+    """A backbone's pre-trained weights are not there, could not be downloaded, or are not what they should be."""

@@ -21,20 +21,24 @@ class Stage(StrEnum):
     START = "start"
     SCAN = "scan"
     PREPARE = "prepare"
+    FEATURES = "features"
     TRAIN = "train"
     EVALUATE = "evaluate"
     PREDICT = "predict"
     EXPORT = "export"
+    DOWNLOAD = "download"
 
 
 STAGE_TEXT = {
     Stage.START: "Starting TensorFlow",
     Stage.SCAN: "Checking images",
     Stage.PREPARE: "Preparing images",
+    Stage.FEATURES: "Running the fixed part once",
     Stage.TRAIN: "Training",
     Stage.EVALUATE: "Evaluating",
     Stage.PREDICT: "Predicting",
     Stage.EXPORT: "Exporting",
+    Stage.DOWNLOAD: "Fetching weights",
 }
 """What each stage is called in front of a person."""
 
@@ -86,13 +90,31 @@ class DeviceChosen(Event):
 
 @dataclass(frozen=True, slots=True)
 class TrainingStarted(Event):
-    """Sizes of the run that begins, so that faces can draw axes and estimate time."""
+    """Sizes of the run that begins, so that faces can draw axes and estimate time.
+
+    ``epochs`` are those of all training stages together, at most.
+    """
 
     epochs: int
     steps_per_epoch: int
     train_images: int
     validation_images: int
     parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStageStarted(Event):
+    """A part of a training in stages begins; a network trained from scratch has none. Epochs number on across them.
+
+    ``name`` is "head" or "fine_tuning", ``text`` says it to a person, ``first_epoch`` counts from 1 and ``epochs`` is
+    how many there are in this stage at most. ``trainable_parameters`` are those that change from now on.
+    """
+
+    name: str
+    text: str
+    first_epoch: int
+    epochs: int
+    trainable_parameters: int
 
 
 @dataclass(frozen=True, slots=True)

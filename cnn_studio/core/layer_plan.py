@@ -12,15 +12,26 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
 
-from cnn_studio.core.config import Colour, Features, ImageSettings, Padding, Pooling, ScratchArchitecture
+from cnn_studio.core.backbones import find_backbone
+from cnn_studio.core.config import (
+    BackboneArchitecture,
+    Colour,
+    Features,
+    ImageSettings,
+    Padding,
+    Pooling,
+    ScratchArchitecture,
+)
 from cnn_studio.core.errors import ExperimentError
 
 
 class LayerKind(StrEnum):
-    """What a layer is; the value names Keras's layer or, for the two first, what we do with one."""
+    """What a layer is; the value names Keras's layer or, for the four first, what we do with one or several."""
 
     INPUT = "Input"
     GREY = "Grey"
+    PREPROCESSING = "Preprocessing"
+    BACKBONE = "Backbone"
     RESCALING = "Rescaling"
     CONVOLUTION = "Conv2D"
     BATCH_NORMALIZATION = "BatchNormalization"
@@ -66,21 +77,28 @@ class PlannedLayer:
 
 
 class ImpossibleArchitectureError(ExperimentError):
-    """A feature map shrinks to nothing.
+    """A feature map shrinks to nothing, or an image is smaller than a backbone takes.
 
     Attributes:
         layer: name of the layer at which it happens.
         layers: the layers before it, which work.
     """
 
-    def __init__(self, message: str, *, hint: str, layer: str, layers: tuple[PlannedLayer, ...]) -> None:
-        super().__init__(message, hint=hint, field="architecture")
+    def __init__(
+        self, message: str, *, hint: str, layer: str, layers: tuple[PlannedLayer, ...], field: str = "architecture"
+    ) -> None:
+        super().__init__(message, hint=hint, field=field)
         self.layer = layer
         self.layers = layers
 
 
-def plan_layers(architecture: ScratchArchitecture, image: ImageSettings, class_count: int) -> tuple[PlannedLayer, ...]:
+def plan_layers(
+    architecture: ScratchArchitecture | BackboneArchitecture, image: ImageSettings, class_count: int
+) -> tuple[PlannedLayer, ...]:
     """List the layers of a network that takes raw RGB 0–255 and ends in a softmax.
+
+    A pre-trained backbone is one entry; what it counts as trainable is what training ends up changing: nothing of a
+    frozen one, the blocks from ``unfreeze_from`` on of a fine-tuned one.
 
     Args:
         architecture: the description.
@@ -88,8 +106,11 @@ def plan_layers(architecture: ScratchArchitecture, image: ImageSettings, class_c
         class_count: units of the last layer, at least 2.
 
     Raises:
-        ImpossibleArchitectureError: a feature map would have no pixel left; names the layer.
+        ImpossibleArchitectureError: a feature map would have no pixel left, or the image is too small for the
+            backbone; names the layer.
     """
+    if isinstance(architecture, BackboneArchitecture):
+        return (*_backbone_layers(architecture, image), *head_layers(architecture, image, class_count))
     layers: list[PlannedLayer] = []
     for layer in _layers(architecture, image, class_count):
         if min(layer.output_shape) < 1:
@@ -102,6 +123,59 @@ def plan_layers(architecture: ScratchArchitecture, image: ImageSettings, class_c
                 layers=tuple(layers),
             )
         layers.append(layer)
+    return tuple(layers)
+
+
+def _backbone_layers(architecture: BackboneArchitecture, image: ImageSettings) -> tuple[PlannedLayer, ...]:
+    backbone = find_backbone(architecture.name)
+    shape = (image.height, image.width, 3)
+    layers = [PlannedLayer(LayerKind.INPUT, "image", shape)]
+    if image.colour is Colour.GREY:
+        # The backbone knows three channels: the grey picture is repeated.
+        layers.append(PlannedLayer(LayerKind.GREY, "grey", shape))
+    layers.append(PlannedLayer(LayerKind.PREPROCESSING, "preprocessing", shape))
+    if min(image.height, image.width) < backbone.smallest_size:
+        raise ImpossibleArchitectureError(
+            f"{backbone.title} takes images of at least {backbone.smallest_size} × {backbone.smallest_size} pixels; "
+            f"the image size is {image.height} × {image.width}.",
+            hint=f"Use an image size of {backbone.smallest_size} or more ({backbone.usual_size} is usual), or another "
+            "architecture.",
+            layer=backbone.name,
+            layers=tuple(layers),
+            field="image",
+        )
+    depth = architecture.trained_depth
+    layers.append(
+        PlannedLayer(
+            LayerKind.BACKBONE,
+            backbone.name,
+            backbone.output_shape(image.height, image.width),
+            backbone.parameters,
+            backbone.trainable_from(depth) if depth else 0,
+        )
+    )
+    return tuple(layers)
+
+
+def head_layers(architecture: BackboneArchitecture, image: ImageSettings, class_count: int) -> tuple[PlannedLayer, ...]:
+    """The layers that follow the backbone, from its features to the probabilities."""
+    shape: tuple[int, ...] = find_backbone(architecture.name).output_shape(image.height, image.width)
+    if architecture.features is Features.GLOBAL_AVERAGE:
+        shape = shape[-1:]
+        layers = [PlannedLayer(LayerKind.GLOBAL_AVERAGE_POOLING, "global_average_pooling", shape)]
+    else:
+        shape = (prod(shape),)
+        layers = [PlannedLayer(LayerKind.FLATTEN, "flatten", shape)]
+    if architecture.dropout:
+        layers.append(PlannedLayer(LayerKind.DROPOUT, "dropout", shape, rate=architecture.dropout))
+    count = len(architecture.dense)
+    for number, units in enumerate(architecture.dense, start=1):
+        layers.append(_dense(f"dense{number}", shape[0], units, "relu"))
+        shape = (units,)
+        if architecture.dense_dropout and (number < count or count == 1):
+            name = f"dense{number}_dropout"
+            layers.append(PlannedLayer(LayerKind.DROPOUT, name, shape, rate=architecture.dense_dropout))
+    layers.append(_dense("probabilities", shape[0], class_count, "softmax"))
     return tuple(layers)
 
 

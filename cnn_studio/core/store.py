@@ -9,25 +9,31 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from cnn_studio.core.atomic_file import storage_error
 from cnn_studio.core.dataset import Dataset, ImageFile
 from cnn_studio.core.errors import DatasetError, StorageError
-from cnn_studio.core.events import Message, Stage, StageStarted
+from cnn_studio.core.events import Stage, StageStarted
 from cnn_studio.core.images import ImageError, decoder_id, read_image
 from cnn_studio.core.issues import Issue
 from cnn_studio.core.jobs import CancelToken, Report
 from cnn_studio.core.paths import cache_dir
+from cnn_studio.core.store_folders import (
+    RESERVE_BYTES,
+    folder_size,
+    folders_in,
+    free_bytes,
+    locked,
+    make_room,
+    remove_folder,
+    size_text,
+)
 from cnn_studio.core.store_rows import IMAGES_NAME, Row, StoreRows
 from cnn_studio.core.threads import ProgressMeter, map_in_threads
 
@@ -37,10 +43,8 @@ BUDGET_BYTES = 20 * 1024**3
 LOCK_SECONDS = 60.0
 """How long to wait for another process that is preparing the same images."""
 
-_RESERVE_BYTES = 64 * 1024**2
 _BYTES_BETWEEN_FLUSHES = 32 * 1024**2
 _BYTES_PER_BATCH = 4 * 1024**2
-_LOCK_NAME = "lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ def prepare_images(
     report(StageStarted(Stage.PREPARE, len(dataset.files)))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder, report, cancel), StoreRows(folder, height * width * 3) as store:
+        with locked(folder, report, cancel, LOCK_SECONDS), StoreRows(folder, height * width * 3) as store:
             todo = [file for file in dataset.files if _row_of(store, file) is None]
             _make_room(stores, folder, len(todo) * store.row_bytes)
             meter = ProgressMeter(Stage.PREPARE, len(dataset.files), report, already=len(dataset.files) - len(todo))
@@ -126,22 +130,35 @@ def prepare_images(
 
 
 def clear_store(cache: Path | None = None) -> None:
-    """Delete all prepared images except those that a process is preparing now.
+    """Delete all prepared images and cached features except those that a process is making now.
 
     Args:
         cache: where stores are kept; the user's cache folder when None.
     """
-    for folder in _store_folders(_stores_folder(cache)):
-        _remove(folder)
+    for folder in _all_folders(cache):
+        remove_folder(folder)
 
 
 def store_size(cache: Path | None = None) -> int:
-    """How much all prepared images take on disk, in bytes.
+    """How much all prepared images and cached features take on disk, in bytes.
 
     Args:
         cache: where stores are kept; the user's cache folder when None.
     """
-    return sum(_folder_size(folder) for folder in _store_folders(_stores_folder(cache)))
+    return sum(map(folder_size, _all_folders(cache)))
+
+
+def features_folder(cache: Path | None = None) -> Path:
+    """Where what a network's fixed part makes of prepared images is kept, see ``ml.features``.
+
+    Args:
+        cache: the user's cache folder when None.
+    """
+    return (cache or cache_dir()) / "features"
+
+
+def _all_folders(cache: Path | None) -> list[Path]:
+    return [*folders_in(_stores_folder(cache)), *folders_in(features_folder(cache))]
 
 
 def _stores_folder(cache: Path | None) -> Path:
@@ -201,95 +218,16 @@ def _result(
     return PreparedImages(store.images, rows, tuple(issues), height, width, store.total_rows)
 
 
-@contextmanager
-def _locked(folder: Path, report: Report, cancel: CancelToken) -> Iterator[None]:
-    """Hold the store against other processes."""
-    lock = FileLock(folder / _LOCK_NAME)
-    give_up = time.monotonic() + LOCK_SECONDS
-    told = False
-    while True:
-        try:
-            lock.acquire(timeout=0.2)
-            break
-        except Timeout:
-            cancel.raise_if_cancelled()
-            if time.monotonic() >= give_up:
-                raise StorageError(
-                    "Another cnn_studio is preparing the same images.",
-                    hint="Wait until it has finished, or close it, and try again.",
-                    path=folder,
-                ) from None
-            if not told:
-                report(Message("Waiting for another cnn_studio that is preparing the same images."))
-                told = True
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _make_room(stores: Path, used: Path, needed: int) -> None:
-    """Remove stores that were not used for longest until the new images fit the budget and the disk.
+    """Make room for ``needed`` bytes.
 
     Raises:
-        StorageError: the disk has too little room even so.
+        StorageError: the disk has too little even when all other stores are gone.
     """
-    others = sorted((folder for folder in _store_folders(stores) if folder != used), key=_last_used)
-    sizes = {folder: _folder_size(folder) for folder in others}
-    total = sum(sizes.values()) + _folder_size(used) + needed
-    for folder in others:
-        if total <= BUDGET_BYTES and (not needed or _free_bytes(stores) >= needed + _RESERVE_BYTES):
-            break
-        if _remove(folder):
-            total -= sizes[folder]
-    if needed and (free := _free_bytes(stores)) < needed + _RESERVE_BYTES:
+    if make_room(stores, [used], needed, BUDGET_BYTES):
         raise StorageError(
-            f"Preparing these images needs {_size_text(needed + _RESERVE_BYTES)} in {stores}; "
-            f"{_size_text(free)} is free.",
+            f"Preparing these images needs {size_text(needed + RESERVE_BYTES)} in {stores}; "
+            f"{size_text(free_bytes(stores))} is free.",
             hint="Free some space on that disk, choose a smaller image size, or set CNN_STUDIO_HOME to another disk.",
             path=stores,
         )
-
-
-def _free_bytes(folder: Path) -> int:
-    return shutil.disk_usage(folder).free
-
-
-def _size_text(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size / 1e6, 0.1):.1f} MB"
-
-
-def _store_folders(stores: Path) -> list[Path]:
-    try:
-        return [folder for folder in stores.iterdir() if folder.is_dir()]
-    except OSError:
-        return []
-
-
-def _last_used(folder: Path) -> int:
-    try:
-        return folder.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _folder_size(folder: Path) -> int:
-    size = 0
-    for file in folder.glob("*"):
-        with suppress(OSError):
-            size += file.stat().st_size
-    return size
-
-
-def _remove(folder: Path) -> bool:
-    """Delete a store unless a process is preparing it; whether it is gone."""
-    try:
-        with FileLock(folder / _LOCK_NAME, timeout=0):
-            # The pixels last-named are worthless without their names: those go first, in case the rest cannot go.
-            for file in sorted(folder.glob("*"), reverse=True):
-                if file.name != _LOCK_NAME:
-                    file.unlink()
-    except (Timeout, OSError):
-        return False
-    shutil.rmtree(folder, ignore_errors=True)
-    return True

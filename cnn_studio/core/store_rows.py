@@ -1,4 +1,7 @@
-"""The two files of a store: raw pixels, and a line for each file that says which row of pixels is its own."""
+"""The two files of a store: raw pixels, and a line for each file that says which row of pixels is its own.
+
+What a network makes of pixels, an array of any number type, is kept in the same way.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from cnn_studio.core.issues import IssueKind
@@ -45,13 +47,13 @@ class StoreRows:
     pixels have reached the disk; a torn last line, or one whose pixels are missing, is as if it had never been.
     """
 
-    def __init__(self, folder: Path, row_bytes: int) -> None:
-        """Read what is there; ``row_bytes`` is the size of one picture."""
-        self.images = folder / IMAGES_NAME
+    def __init__(self, folder: Path, row_bytes: int, name: str = IMAGES_NAME) -> None:
+        """Read what is there; ``row_bytes`` is the size of one picture, ``name`` the pixels' file."""
+        self.images = folder / name
         self.row_bytes = row_bytes
         self._lines = folder / ROWS_NAME
         self._rows: dict[str, Row] = {}
-        self._waiting_pixels: list[NDArray[np.uint8]] = []
+        self._waiting_pixels: list[NDArray[Any]] = []
         self._waiting_lines: list[tuple[str, Row]] = []
         self.total_rows = 0
         self._read()
@@ -73,7 +75,7 @@ class StoreRows:
         row = self._rows.get(path)
         return row if row and (row.size, row.modified_ns) == (size, modified_ns) else None
 
-    def add(self, path: str, size: int, modified_ns: int, pixels: NDArray[np.uint8]) -> None:
+    def add(self, path: str, size: int, modified_ns: int, pixels: NDArray[Any]) -> None:
         """Append a picture; it reaches the disk with the next ``flush``."""
         number = self.total_rows + len(self._waiting_pixels)
         self._waiting_pixels.append(pixels)
@@ -99,7 +101,7 @@ class StoreRows:
         self.total_rows += len(pixels)
         self._rows.update(lines)
 
-    def _append_pixels(self, pixels: list[NDArray[np.uint8]]) -> None:
+    def _append_pixels(self, pixels: list[NDArray[Any]]) -> None:
         end = self.total_rows * self.row_bytes
         with self.images.open("r+b" if self.images.exists() else "xb") as file:
             # Whatever follows the last named row is left over from an interruption.

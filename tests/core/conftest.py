@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cnn_studio.core.backbones import BACKBONES, Backbone
 from cnn_studio.core.dataset import Dataset, ImageFile, Split
 from cnn_studio.core.jobs import CancelToken
+from cnn_studio.core.weights_check import layout_digest
 
 
 @pytest.fixture
@@ -60,3 +64,45 @@ def made_up_dataset(tmp_path: Path) -> Callable[..., Dataset]:
         return Dataset(tmp_path, tuple(counts), files, (), frozenset({given} - {None}))
 
     return make
+
+
+@pytest.fixture
+def write_weights() -> Callable[..., Path]:
+    """Write a file of weights as Keras published them: one layer with a kernel and an offset of ``units``."""
+
+    def write(path: Path, units: int = 3, seed: int = 0, kind: str = "float32") -> Path:
+        import h5py
+
+        values = np.random.default_rng(seed).normal(size=(2, units, 50_000))
+        with h5py.File(path, "w") as file:
+            file.attrs["layer_names"] = [b"input_1", b"conv"]
+            file.create_group("input_1")
+            layer = file.create_group("conv")
+            layer.attrs["weight_names"] = [b"conv/kernel:0", b"conv/bias:0"]
+            layer["conv/kernel:0"] = values.astype(kind)
+            layer["conv/bias:0"] = np.zeros(units, kind)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def tiny_backbone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_weights: Callable[..., Path]
+) -> tuple[Backbone, Path]:
+    """A row of the table with small weights, their published file (not in its place), and a Keras home of its own."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    file = write_weights(tmp_path / "published.h5")
+    tiny = replace(
+        BACKBONES["vgg16"],
+        name="tiny",
+        title="Tiny",
+        parameters=300_003,
+        weights_file="tiny_notop.h5",
+        weights_url="https://example.org/tiny_notop.h5",
+        weights_bytes=file.stat().st_size,
+        weights_hash=hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest(),
+        weights_layout=layout_digest([(2, 3, 50_000), (3,)]),
+    )
+    monkeypatch.setitem(BACKBONES, "tiny", tiny)
+    return tiny, file

@@ -7,20 +7,24 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from cnn_studio.core.architectures import ARCHITECTURE_PRESETS, architecture_preset
+from cnn_studio.core.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS, architecture_preset
 from cnn_studio.core.config import (
     Activation,
+    BackboneArchitecture,
     ClassWeights,
     Colour,
     Experiment,
     Features,
+    FineTuningSettings,
     ImageSettings,
     Optimizer,
     Padding,
     Pooling,
+    Schedule,
     ScratchArchitecture,
     SplitSettings,
     TrainingSettings,
+    TransferMode,
     build_experiment,
     experiment_to_toml,
     read_experiment,
@@ -57,6 +61,25 @@ EVERYTHING_CHANGED = Experiment(
     ),
 )
 
+EVERY_TRANSFER_SETTING_CHANGED = BackboneArchitecture(
+    name="vgg16",
+    transfer=TransferMode.FINE_TUNED,
+    features=Features.FLATTEN,
+    dropout=0.1,
+    dense=(1024, 256),
+    dense_dropout=0.3,
+    unfreeze_from="block3",
+    fine_tuning=FineTuningSettings(
+        optimizer=Optimizer.RMSPROP, learning_rate=2e-5, epochs=7, schedule=Schedule.COSINE, warm_up_epochs=1
+    ),
+)
+
+
+def test_the_round_trip_test_changes_every_setting_of_transfer_learning():
+    plain, changed = BackboneArchitecture().model_dump(), EVERY_TRANSFER_SETTING_CHANGED.model_dump()
+    assert [name for name, value in plain.items() if changed[name] == value] == ["kind"]
+    assert not plain["fine_tuning"].items() & changed["fine_tuning"].items()
+
 
 def test_the_round_trip_test_changes_every_setting():
     """So that a setting added later cannot be forgotten below."""
@@ -75,7 +98,9 @@ def test_the_round_trip_test_changes_every_setting():
     [
         Experiment(),
         EVERYTHING_CHANGED,
+        Experiment(architecture=EVERY_TRANSFER_SETTING_CHANGED),
         *(Experiment(architecture=preset.architecture) for preset in ARCHITECTURE_PRESETS.values()),
+        *(Experiment(architecture=preset.architecture) for preset in BACKBONE_PRESETS.values()),
     ],
 )
 def test_toml_and_json_give_back_the_same_experiment(tmp_path, experiment):
@@ -107,6 +132,13 @@ def test_an_empty_file_is_the_default_experiment(tmp_path):
         ({"architecture": {"blocks": [[16], []]}}, "architecture.blocks.1"),
         ({"architecture": {"dense": [128, 0]}}, "architecture.dense.1"),
         ({"colour": "red"}, "colour"),
+        ({"architecture": {"kind": "transformer"}}, "architecture"),
+        ({"architecture": 3}, "architecture"),
+        ({"architecture": {"kind": "backbone", "name": "alexnet"}}, "architecture.name"),
+        ({"architecture": {"kind": "backbone", "blocks": [[16]]}}, "architecture.blocks"),
+        ({"architecture": {"name": "vgg16", "unfreeze_from": "conv5"}}, "architecture.unfreeze_from"),
+        ({"architecture": {"name": "vgg16", "transfer": "thawed"}}, "architecture.transfer"),
+        ({"architecture": {"name": "vgg16", "fine_tuning": {"epochs": 0}}}, "architecture.fine_tuning.epochs"),
     ],
 )
 def test_a_wrong_setting_is_named(values, field):
@@ -157,3 +189,35 @@ def test_an_unknown_architecture_lists_those_there_are():
         architecture_preset("alexnet")
     assert "small_cnn" in caught.value.hint
     assert caught.value.field == "architecture.name"
+
+
+def test_a_backbone_unfreezes_its_last_block_when_nothing_else_is_said():
+    assert BackboneArchitecture().unfreeze_from == "conv5"
+    assert BackboneArchitecture(name="vgg16").unfreeze_from == "block5"
+    assert BackboneArchitecture(name="vgg16").trained_depth is None
+    assert BackboneArchitecture(name="vgg16", transfer=TransferMode.FINE_TUNED).trained_depth == "block5"
+
+
+def test_what_a_backbone_can_be_and_how_deep_it_can_be_trained_is_told():
+    with pytest.raises(ExperimentError, match="block5, block4, block3, block2, everything"):
+        build_experiment({"architecture": {"kind": "backbone", "name": "vgg16", "unfreeze_from": "conv5"}})
+    with pytest.raises(ExperimentError, match="choose one of resnet50, vgg16"):
+        build_experiment({"architecture": {"kind": "backbone", "name": "alexnet"}})
+    with pytest.raises(ExperimentError, match="“scratch” or “backbone”"):
+        build_experiment({"architecture": {"kind": "transformer"}})
+
+
+def test_an_architecture_without_kind_is_known_by_its_name():
+    """Files written by hand, and those from before there were backbones."""
+    assert build_experiment({"architecture": {"name": "resnet50"}}).architecture == BackboneArchitecture()
+    assert build_experiment({"architecture": {"name": "mine"}}).architecture == ScratchArchitecture(name="mine")
+    assert build_experiment({"architecture": {}}).architecture == ScratchArchitecture()
+
+
+def test_an_architecture_gives_way_to_one_of_the_other_kind():
+    changed = with_values(Experiment(), {"architecture": BackboneArchitecture().model_dump()})
+    assert changed.architecture == BackboneArchitecture()
+    deeper = with_values(changed, {"architecture.unfreeze_from": "conv4", "architecture.transfer": "fine_tuned"})
+    assert isinstance(deeper.architecture, BackboneArchitecture)
+    assert deeper.architecture.trained_depth == "conv4"
+    assert with_values(deeper, {"architecture": ScratchArchitecture().model_dump()}) == Experiment()

@@ -160,3 +160,16 @@ def test_suggested_settings_fit_the_pictures(made_up_dataset):
     assert suggest_experiment(dataset, "mlp").architecture.name == "mlp"
     with pytest.raises(ExperimentError, match="no architecture called"):
         suggest_experiment(dataset, "resnet9000")
+
+
+def test_suggested_settings_fit_the_backbone_too(made_up_dataset):
+    dataset = made_up_dataset({"a": 3, "b": 3})  # 100 × 120 pixels, colour
+    assert suggest_image_settings(dataset, "resnet50").height == 100
+    large = replace(dataset, files=tuple(replace(file, height=900, width=800) for file in dataset.files))
+    assert suggest_image_settings(large, "resnet50").height == 224
+    assert suggest_image_settings(large, "xception").height == 299
+    small = replace(dataset, files=tuple(replace(file, height=28, width=28, grey=True) for file in dataset.files))
+    suggested = suggest_image_settings(small, "inception_v3")
+    assert (suggested.height, suggested.colour) == (75, Colour.GREY)
+    experiment = suggest_experiment(small, "vgg16")
+    assert (experiment.architecture.name, experiment.image.height) == ("vgg16", 32)

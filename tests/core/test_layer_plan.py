@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from cnn_studio.core.architectures import ARCHITECTURE_PRESETS, architecture_preset
-from cnn_studio.core.config import Colour, Features, ImageSettings, Padding, Pooling, ScratchArchitecture
+from cnn_studio.core.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS, architecture_preset
+from cnn_studio.core.config import (
+    BackboneArchitecture,
+    Colour,
+    Features,
+    ImageSettings,
+    Padding,
+    Pooling,
+    ScratchArchitecture,
+    TransferMode,
+)
 from cnn_studio.core.layer_plan import ImpossibleArchitectureError, LayerKind, plan_layers
 
 
@@ -102,7 +111,7 @@ def test_global_average_pooling_and_dropout():
     assert [layer.parameters for layer in layers if layer.kind is LayerKind.DENSE] == [8 * 20 + 20, 210, 44]
 
 
-@pytest.mark.parametrize("name", ARCHITECTURE_PRESETS)
+@pytest.mark.parametrize("name", [*ARCHITECTURE_PRESETS, *BACKBONE_PRESETS])
 def test_names_are_unique_and_every_preset_works_at_its_usual_size(name):
     preset = architecture_preset(name)
     layers = plan_layers(preset.architecture, image(preset.usual_size), 2)
@@ -137,3 +146,59 @@ def test_the_layer_at_which_nothing_is_left_is_named(architecture, side, layer, 
     assert error.field == "architecture"
     assert error.layers[0].kind is LayerKind.INPUT
     assert layer not in {done.name for done in error.layers}
+
+
+def test_chollets_frozen_vgg16():
+    architecture = BackboneArchitecture(name="vgg16", features=Features.FLATTEN, dense=(256,), dense_dropout=0.5)
+    layers = plan_layers(architecture, image(150), 2)
+    assert [(layer.name, layer.output_shape, layer.parameters, layer.trainable_parameters) for layer in layers] == [
+        ("image", (150, 150, 3), 0, 0),
+        ("preprocessing", (150, 150, 3), 0, 0),
+        ("vgg16", (4, 4, 512), 14_714_688, 0),
+        ("flatten", (8192,), 0, 0),
+        ("dense1", (256,), 2_097_408, 2_097_408),
+        ("dense1_dropout", (256,), 0, 0),
+        ("probabilities", (2,), 514, 514),
+    ]
+
+
+def test_trainable_parameters_follow_the_depth():
+    counts = []
+    for depth in ("block5", "block4", "block3", "block2", "everything"):
+        architecture = BackboneArchitecture(name="vgg16", transfer=TransferMode.FINE_TUNED, unfreeze_from=depth)
+        counts.append(sum(layer.trainable_parameters for layer in plan_layers(architecture, image(64), 2)))
+    head = 512 * 2 + 2
+    assert counts[0] == 7_079_424 + head  # Chollet's book
+    assert counts[-1] == 14_714_688 + head
+    assert counts == sorted(set(counts))
+
+
+def test_dropout_between_the_dense_layers_of_a_head():
+    architecture = BackboneArchitecture(dropout=0.2, dense=(1024, 256), dense_dropout=0.3)
+    layers = plan_layers(architecture, image(64, Colour.GREY), 2)
+    assert [layer.name for layer in layers] == [
+        "image",
+        "grey",
+        "preprocessing",
+        "resnet50",
+        "global_average_pooling",
+        "dropout",
+        "dense1",
+        "dense1_dropout",
+        "dense2",
+        "probabilities",
+    ]
+    assert [layer.rate for layer in layers if layer.kind is LayerKind.DROPOUT] == [0.2, 0.3]
+    # A backbone sees three channels of grey.
+    assert layers[1].output_shape == (64, 64, 3)
+
+
+def test_an_image_smaller_than_the_backbone_takes_is_refused():
+    with pytest.raises(ImpossibleArchitectureError, match="Xception takes images of at least 71 × 71 pixels") as caught:
+        plan_layers(BackboneArchitecture(name="xception"), ImageSettings(height=200, width=70), 2)
+    error = caught.value
+    assert "200 × 70" in error.message
+    assert "71 or more (299 is usual)" in error.hint
+    assert (error.field, error.layer) == ("image", "xception")
+    assert [layer.name for layer in error.layers] == ["image", "preprocessing"]
+    plan_layers(BackboneArchitecture(name="xception"), image(71), 2)

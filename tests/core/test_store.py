@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -262,7 +263,7 @@ def test_a_folder_that_was_deleted_gets_a_sentence(dataset):
 
 
 def disk(monkeypatch, free: int) -> None:
-    monkeypatch.setattr(store.shutil, "disk_usage", lambda _: SimpleNamespace(total=10**12, used=0, free=free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=10**12, used=0, free=free))
 
 
 def test_too_little_room_is_told_before_anything_is_written(dataset, monkeypatch, decoded):
@@ -377,7 +378,7 @@ def test_the_least_recently_used_stores_make_room(dataset, monkeypatch):
 def test_stores_make_room_for_a_full_disk_too(dataset, monkeypatch):
     other = prepared(dataset, 10, 10).path
     free = iter([0, 10**12])
-    monkeypatch.setattr(store.shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free)))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free)))
     assert_right(dataset, prepared(dataset))
     assert not other.exists()
 

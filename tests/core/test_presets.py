@@ -1,0 +1,91 @@
+"""Presets work as they stand and reproduce what they are named after; the recommendation follows the data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cnn_studio.core.config import BackboneArchitecture, Colour, TransferMode, build_experiment
+from cnn_studio.core.errors import ExperimentError
+from cnn_studio.core.layer_plan import LayerKind, plan_layers
+from cnn_studio.core.presets import EXPERIMENT_PRESETS, RECOMMENDED, experiment_preset, recommend_experiment
+
+
+def plan(name, classes):
+    experiment = experiment_preset(name).experiment
+    return plan_layers(experiment.architecture, experiment.image, classes)
+
+
+def test_names_are_fit_for_a_command_line_and_titles_differ():
+    assert all(preset.name == name and name.replace("_", "").isalnum() for name, preset in EXPERIMENT_PRESETS.items())
+    assert RECOMMENDED not in EXPERIMENT_PRESETS
+    assert len({preset.title for preset in EXPERIMENT_PRESETS.values()}) == len(EXPERIMENT_PRESETS)
+    with pytest.raises(ExperimentError, match="no preset called 'x'") as caught:
+        experiment_preset("x")
+    assert "recommended, flowers_tutorial" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", EXPERIMENT_PRESETS)
+def test_a_preset_is_a_complete_valid_experiment(name):
+    experiment = experiment_preset(name).experiment
+    assert build_experiment(experiment.model_dump()) == experiment
+    assert plan(name, 10)[-1].output_shape == (10,)
+
+
+def test_parameters_are_those_that_the_originals_report():
+    """model.summary() of the tutorial, of Keras's example and of the books, classes included."""
+    assert sum(layer.parameters for layer in plan("flowers_tutorial", 5)) == 3_989_285
+    assert sum(layer.parameters for layer in plan("fashion_mnist_cnn", 10)) == 34_826
+    assert sum(layer.parameters for layer in plan("fashion_mnist_mlp", 10)) == 266_610
+    assert sum(layer.parameters for layer in plan("fashion_mnist_lenet5", 10)) == 61_706
+    head = [layer for layer in plan("cats_dogs_features", 2) if layer.kind is LayerKind.DENSE]
+    assert [layer.parameters for layer in head] == [8192 * 256 + 256, 257 * 2]
+    head = [layer.units or layer.rate for layer in plan("vgg16_from_block3", 10)][4:]
+    assert head == [1024, 0.3, 256, 10]
+
+
+def test_the_two_steps_on_cats_and_dogs():
+    features = experiment_preset("cats_dogs_features").experiment
+    assert (features.training.optimizer, features.training.learning_rate) == ("rmsprop", 2e-5)
+    assert (features.training.batch_size, features.training.epochs) == (20, 30)
+    fine_tuned = experiment_preset("cats_dogs_fine_tuned").experiment.architecture
+    assert isinstance(fine_tuned, BackboneArchitecture)
+    assert fine_tuned.transfer is TransferMode.FINE_TUNED
+    assert fine_tuned.trained_depth == "block5"
+    assert (fine_tuned.fine_tuning.optimizer, fine_tuned.fine_tuning.learning_rate) == ("rmsprop", 1e-5)
+
+
+def of_size(dataset, side, *, grey=False):
+    return replace(
+        dataset, files=tuple(replace(file, height=side, width=side + 50, grey=grey) for file in dataset.files)
+    )
+
+
+def test_the_recommendation_follows_size_colour_number_and_device(made_up_dataset):
+    few = made_up_dataset({"a": 20, "b": 20})
+    many = made_up_dataset({"a": 90, "b": 60})
+    tiny_colour = recommend_experiment(of_size(many, 32))
+    assert tiny_colour.experiment.architecture.name == "two_block_cnn"
+    tiny_grey = recommend_experiment(of_size(many, 28, grey=True))
+    assert tiny_grey.experiment.architecture.name == "lenet5"
+    assert tiny_grey.experiment.image.colour is Colour.GREY
+    assert "150 grey images of 2 classes, 28 pixels" in tiny_grey.reason
+    assert "LeNet-5" in tiny_grey.reason
+
+    on_cpu = recommend_experiment(of_size(many, 500))
+    assert (on_cpu.experiment.architecture.name, on_cpu.experiment.image.height) == ("resnet50", 160)
+    assert "CPU" in on_cpu.reason
+    on_gpu = recommend_experiment(of_size(many, 500), on_gpu=True)
+    assert on_gpu.experiment.image.height == 224
+    assert "CPU" not in on_gpu.reason
+    assert recommend_experiment(of_size(many, 100)).experiment.image.height == 100
+
+    assert on_cpu.experiment.architecture.dropout == 0.0
+    of_few = recommend_experiment(of_size(few, 500))
+    assert of_few.experiment.architecture.dropout > 0
+    assert "few" in of_few.reason
+
+
+def test_the_recommendation_for_nothing_is_still_an_experiment(made_up_dataset):
+    assert recommend_experiment(made_up_dataset({})).experiment.architecture.name == "resnet50"
