@@ -64,7 +64,9 @@ def check_parameters(layers: Sequence[PlannedLayer], height: int, width: int) ->
     )
 
 
-def check_batch(output_shapes: Sequence[Sequence[int | None]], parameters: int, batch_size: int) -> None:
+def check_batch(
+    output_shapes: Sequence[Sequence[int | None]], parameters: int, batch_size: int, image_size: tuple[int, int]
+) -> None:
     """Refuse a batch whose layer outputs would not fit into memory.
 
     The outputs of all layers are kept for the backward pass, as float32.
@@ -73,6 +75,7 @@ def check_batch(output_shapes: Sequence[Sequence[int | None]], parameters: int, 
         output_shapes: of every layer, without the batch.
         parameters: of the model.
         batch_size: images per update.
+        image_size: height and width in pixels, for the sentence.
 
     Raises:
         TrainingError: more is needed than the system has left; the field is the batch size.
@@ -82,8 +85,7 @@ def check_batch(output_shapes: Sequence[Sequence[int | None]], parameters: int, 
     needed = 4 * values * batch_size + BYTES_PER_PARAMETER * parameters
     if available is None or needed <= available:
         return
-    height, width = (output_shapes[0][0] or 0, output_shapes[0][1] or 0) if len(output_shapes[0]) > 1 else (0, 0)
-    raise out_of_memory(batch_size, height, width, f"it takes {gigabytes(needed)} and {gigabytes(available)} are free")
+    raise out_of_memory(batch_size, *image_size, f"it takes {gigabytes(needed)} and {gigabytes(available)} are free")
 
 
 def out_of_memory(batch_size: int, height: int, width: int, detail: str = "") -> TrainingError:

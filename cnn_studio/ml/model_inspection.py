@@ -42,6 +42,9 @@ _OBJECT_MODULES = (
 )
 """Modules whose objects a network may be made of, each also in its form under ``keras.src``."""
 
+_APPLICATION_CLASSES = {"CustomScaleLayer", "LayerScale", "StochasticDepth"}
+"""What InceptionResNetV2 and ConvNeXt bring of their own, under ``keras.src.applications``: plain arithmetic."""
+
 _TOP_LEVEL_CLASSES = {"DTypePolicy", "FloatDTypePolicy", "QuantizedDTypePolicy", "Sequential", "Model", "Functional"}
 _FUNCTION_MODULES = ("builtins", *(name for name in _OBJECT_MODULES if name not in {"keras.layers", "keras.models"}))
 """Where functions may come from; Keras looks for "builtins" among its own activations, losses and so on."""
@@ -229,6 +232,8 @@ def _is_kerass_own(module: str, kind: str) -> bool:
         return False
     if module == "keras" or _within(module, ("keras.models",)):
         return kind in _TOP_LEVEL_CLASSES
+    if _within(module, ("keras.applications",)):
+        return kind in _APPLICATION_CLASSES
     return _within(module, _OBJECT_MODULES) or (module + ".").startswith("keras.src.ops.")
 
 

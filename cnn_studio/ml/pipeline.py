@@ -1,4 +1,4 @@
-"""From prepared images on disk to batches, by tf.data operations only: Python never touches a batch.
+"""From prepared images, or features made of them, to batches by tf.data operations: Python never touches a batch.
 
 The store is memory-mapped; TensorFlow reads it in place through DLPack. Whether it fits into memory or not, the
 system's page cache decides what stays, and every epoch is a perfect shuffle, because what is shuffled is row numbers.
@@ -24,7 +24,8 @@ class Batches:
 
     Attributes:
         dataset: a ``tf.data.Dataset`` of (uint8 images (batch, height, width, 3), int32 labels (batch,)), with a third
-            part, float32 sample weights (batch,), when class weights were given.
+            part, float32 sample weights (batch,), when class weights were given. In place of images there may be
+            float32 features (batch, …).
         images: number of images in one pass.
         batch_size: images per batch; the last may hold fewer.
     """
@@ -33,7 +34,7 @@ class Batches:
     images: int
     batch_size: int
     # TensorFlow reads the memory map in place, so the map must live as long as the dataset.
-    _keep_alive: NDArray[np.uint8] = field(repr=False)
+    _keep_alive: NDArray[Any] = field(repr=False)
 
     @property
     def steps(self) -> int:
@@ -45,7 +46,7 @@ class Batches:
 
 
 def training_batches(
-    images: NDArray[np.uint8],
+    images: NDArray[Any],
     rows: NDArray[np.int64],
     labels: NDArray[np.int32],
     batch_size: int,
@@ -55,7 +56,8 @@ def training_batches(
     """Batches in an order that differs each epoch and is the same for the same seed.
 
     Args:
-        images: (total, height, width, 3) 0–255, the store's memory map.
+        images: uint8 (total, height, width, 3) 0–255, the store's memory map; or features, float16 or float32
+            (total, …).
         rows: (n,) rows of ``images`` to use; none negative.
         labels: (n,) their labels.
         batch_size: images per batch.
@@ -66,7 +68,7 @@ def training_batches(
 
 
 def evaluation_batches(
-    images: NDArray[np.uint8], rows: NDArray[np.int64], labels: NDArray[np.int32], batch_size: int
+    images: NDArray[Any], rows: NDArray[np.int64], labels: NDArray[np.int32], batch_size: int
 ) -> Batches:
     """Batches in the order of ``rows``; arguments as for ``training_batches``."""
     return _batches(images, rows, labels, batch_size, None, None)
@@ -83,7 +85,7 @@ def balanced_class_weights(labels: NDArray[np.int32], class_count: int) -> NDArr
 
 
 def _batches(
-    images: NDArray[np.uint8],
+    images: NDArray[Any],
     rows: NDArray[np.int64],
     labels: NDArray[np.int32],
     batch_size: int,
@@ -103,6 +105,8 @@ def _batches(
 
         def fetch(picked: Any) -> tuple[Any, ...]:
             pictures = tf.gather(store, tf.gather(row_of, picked))
+            if images.dtype == np.float16:
+                pictures = tf.cast(pictures, tf.float32)
             if weight_of is None:
                 return pictures, tf.gather(label_of, picked)
             return pictures, tf.gather(label_of, picked), tf.gather(weight_of, picked)
@@ -114,7 +118,7 @@ def _batches(
     return Batches(dataset, len(rows), batch_size, images)
 
 
-def _in_place(images: NDArray[np.uint8]) -> Any:
+def _in_place(images: NDArray[Any]) -> Any:
     """``images`` as a tensor over the same memory; a copy where DLPack refuses (a read-only array, a strided one)."""
     try:
         return tf.experimental.dlpack.from_dlpack(images.__dlpack__())

@@ -8,6 +8,7 @@ best weights are a file of our own.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from cnn_studio.ml.memory import check_batch, out_of_memory
 from cnn_studio.ml.pipeline import Batches
 from cnn_studio.ml.training_watch import DivergedError, EpochRecord, StoppedError, TrainingWatch
 
-__all__ = ["EpochRecord", "TrainingHistory", "fit_model"]
+__all__ = ["EpochRecord", "TrainingHistory", "compile_model", "fit_model", "run_fit"]
 
 _MOMENTUM = 0.9
 
@@ -77,10 +78,35 @@ def fit_model(
         TrainingError: a batch does not fit into memory, or the loss stopped being a number in the first epoch.
     """
     cancel.raise_if_cancelled()
-    height, width = model.inputs[0].shape[1:3]
+    compile_model(model, settings, training.batch_size, tuple(model.inputs[0].shape[1:3]))
+    steps = settings.epochs * (training.steps + validation.steps)
+    report(StageStarted(Stage.TRAIN, steps))
+    report(
+        TrainingStarted(settings.epochs, training.steps, training.images, validation.images, int(model.count_params()))
+    )
+    best = BestWeights(model, checkpoint, report)
+    watch = TrainingWatch(settings, training, validation, best, report, cancel)
+    ended = run_fit(model, settings, training, validation, watch, best, report)
+    best.restore()
+    report(Progress(Stage.TRAIN, steps, steps, unit="batches"))
+    return TrainingHistory(tuple(watch.records), best.epoch, ended)
+
+
+def compile_model(model: keras.Model, settings: TrainingSettings, batch_size: int, image_size: tuple[int, int]) -> None:
+    """Compile ``model`` for classification by integer labels, after checking that a batch fits into memory.
+
+    Args:
+        model: what is trained; in a stage, the part of the network above its fixed part.
+        settings: optimizer and learning rate.
+        batch_size: images per update.
+        image_size: height and width in pixels, for the sentence.
+
+    Raises:
+        TrainingError: a batch does not fit.
+    """
     if not runtime.computes_on_gpu():  # a GPU's allocator refuses politely, Linux kills
         shapes = [tensor.shape[1:] for layer in model.layers for tensor in _tensors(layer.output)]
-        check_batch(shapes, model.count_params(), training.batch_size)
+        check_batch(shapes, model.count_params(), batch_size, image_size)
     model.compile(
         _optimizer(settings),
         keras.losses.SparseCategoricalCrossentropy(),
@@ -89,37 +115,67 @@ def fit_model(
         # shape; on a GPU it needs a libdevice that is often missing (tensorflow#62320).
         jit_compile=False,
     )
-    steps = settings.epochs * (training.steps + validation.steps)
-    report(StageStarted(Stage.TRAIN, steps))
-    report(
-        TrainingStarted(settings.epochs, training.steps, training.images, validation.images, int(model.count_params()))
-    )
-    best = BestWeights(model, checkpoint, report)
-    watch = TrainingWatch(settings, training, validation, best, report, cancel)
+
+
+def run_fit(
+    model: keras.Model,
+    settings: TrainingSettings,
+    training: Batches,
+    validation: Batches,
+    watch: TrainingWatch,
+    best: BestWeights,
+    report: Report,
+    *,
+    first_epoch: int = 1,
+    image_size: tuple[int, int] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    rate_field: str = "training.learning_rate",
+) -> str:
+    """Run ``fit`` until it is over, stopped, or has diverged after an epoch worth keeping.
+
+    Args:
+        model: compiled.
+        settings: epochs and learning rate of this stage.
+        training: what it is trained on.
+        validation: what it is validated on.
+        watch: sees every batch.
+        best: what ``watch`` keeps weights in.
+        report: told when training diverged.
+        first_epoch: number of the first epoch.
+        image_size: height and width in pixels, for a sentence; the model's input's when None.
+        callbacks: more of them.
+        rate_field: dotted name of the learning rate's setting, for a sentence.
+
+    Returns:
+        "completed", "early_stopping" or "stopped".
+
+    Raises:
+        JobCancelled: the user cancelled.
+        TrainingError: out of memory, or it diverged with nothing to keep.
+    """
     try:
         model.fit(
             training.dataset,
-            epochs=settings.epochs,
+            initial_epoch=first_epoch - 1,
+            epochs=first_epoch - 1 + settings.epochs,
             validation_data=validation.dataset,
-            callbacks=[watch],
+            callbacks=[*callbacks, watch],
             shuffle=False,  # the pipeline shuffles; Keras would only warn that it cannot
             verbose=0,  # anything else writes to sys.stdout, which a windowed bundle does not have
         )
-        ended = watch.ended
     except StoppedError:
-        ended = "stopped"
+        return "stopped"
     except DivergedError as error:
         if not best.epoch:
-            raise _diverged(error, settings) from None
+            raise _diverged(error, settings, rate_field) from None
         report(Message(f"{error} Training ended there; the model is that of epoch {best.epoch}."))
-        ended = "early_stopping"
+        return "early_stopping"
     except Exception as error:
         if not _is_out_of_memory(error):
             raise
+        height, width = image_size or model.inputs[0].shape[1:3]
         raise out_of_memory(training.batch_size, height, width) from error
-    best.restore()
-    report(Progress(Stage.TRAIN, steps, steps, unit="batches"))
-    return TrainingHistory(tuple(watch.records), best.epoch, ended)
+    return watch.ended
 
 
 def _optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
@@ -132,12 +188,12 @@ def _optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
             return keras.optimizers.RMSprop(settings.learning_rate)
 
 
-def _diverged(error: DivergedError, settings: TrainingSettings) -> TrainingError:
+def _diverged(error: DivergedError, settings: TrainingSettings, field: str) -> TrainingError:
     smaller = 10 ** math.floor(math.log10(settings.learning_rate) - 0.5)
     return TrainingError(
         f"{error} The training diverged.",
         hint=f"Use a smaller learning rate than {settings.learning_rate:g}, such as {smaller:g}.",
-        field="training.learning_rate",
+        field=field,
     )
 
 

@@ -60,7 +60,19 @@ class TrainingWatch(keras.callbacks.Callback):  # type: ignore[misc]
         best: BestWeights,
         report: Report,
         cancel: CancelToken,
+        first_epoch: int = 1,
     ) -> None:
+        """Watch a training, or a stage of one.
+
+        Args:
+            settings: epochs and early stopping, of this stage.
+            training: what it is trained on.
+            validation: what it is validated on.
+            best: the best weights so far, also those of stages before; an epoch has to be better than them.
+            report: told of batches, epochs and progress.
+            cancel: looked at after every batch.
+            first_epoch: number of the stage's first epoch; the patience begins anew there.
+        """
         super().__init__()
         self.records: list[EpochRecord] = []
         self.ended = "completed"
@@ -68,10 +80,10 @@ class TrainingWatch(keras.callbacks.Callback):  # type: ignore[misc]
         self._training = training
         self._validation = validation
         self._best = best
-        self._best_loss = math.inf
+        self._first_epoch = first_epoch
         self._report = report
         self._cancel = cancel
-        self._epoch = 1
+        self._epoch = first_epoch
         self._loss_sum = 0.0
         self._right = 0.0
         self._clock = _Clock(settings.epochs, training.steps, validation.steps)
@@ -128,10 +140,10 @@ class TrainingWatch(keras.callbacks.Callback):  # type: ignore[misc]
         val_loss = float(logs["val_loss"])
         if not math.isfinite(val_loss):
             raise DivergedError(f"The validation loss became {val_loss} at epoch {epoch + 1}.")
-        is_best = val_loss < self._best_loss
+        is_best = val_loss < self._best.loss
         if is_best:
-            self._best_loss = val_loss
             self._best.keep(epoch + 1)
+            self._best.loss = val_loss
         record = EpochRecord(
             epoch=epoch + 1,
             loss=self._loss_sum / self._training.images,
@@ -153,8 +165,9 @@ class TrainingWatch(keras.callbacks.Callback):  # type: ignore[misc]
             )
         )
         self._leave_if_asked()
-        without_gain = record.epoch - self._best.epoch
-        is_last = record.epoch >= self._settings.epochs
+        epochs_before = self._first_epoch - 1
+        without_gain = record.epoch - max(self._best.epoch, epochs_before)
+        is_last = record.epoch - epochs_before >= self._settings.epochs
         if self._settings.early_stopping and without_gain >= self._settings.patience and not is_last:
             self.ended = "early_stopping"
             self.model.stop_training = True

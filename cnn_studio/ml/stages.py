@@ -1,0 +1,219 @@
+"""Training a network with a pre-trained backbone: the head first, then, when it is fine-tuned, the last blocks too.
+
+In each stage the network is cut behind the part that cannot change. That part runs once over all images (see
+``ml.features``), and only what lies above it is trained and validated, on its output. The layers are shared, so the
+whole network is trained; the best weights kept are always those of the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import keras
+
+from cnn_studio.core.config import BackboneArchitecture, Schedule, TrainingSettings, TransferMode
+from cnn_studio.core.dataset import ImageFile
+from cnn_studio.core.events import Progress, Stage, StageStarted, TrainingStageStarted, TrainingStarted
+from cnn_studio.core.jobs import CancelToken, JobCancelled, Report
+from cnn_studio.ml.backbones import set_trainable_from
+from cnn_studio.ml.best_weights import BestWeights
+from cnn_studio.ml.features import RowSource, cache_features
+from cnn_studio.ml.fixed_part import joined, split_fixed_part
+from cnn_studio.ml.learning_rate import LearningRate
+from cnn_studio.ml.pipeline import Batches
+from cnn_studio.ml.train import EpochRecord, TrainingHistory, compile_model, run_fit
+from cnn_studio.ml.training_watch import TrainingWatch
+
+HEAD, FINE_TUNING = "head", "fine_tuning"
+
+_SECONDS_BETWEEN_WRITES = 10.0  # an epoch of a head takes less than writing 94 MB
+
+Feed = Callable[[RowSource], tuple[Batches, Batches]]
+"""Gives training and validation batches of a source's rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """One stage of a training.
+
+    Attributes:
+        name: "head" or "fine_tuning".
+        text: the same for a person.
+        depth: the backbone is trained from this block on, or "everything"; None trains the head alone.
+        settings: optimizer, learning rate, epochs, early stopping.
+        schedule: how the learning rate goes on.
+        warm_up_epochs: over which it rises from zero.
+        rate_field: dotted name of its learning rate's setting.
+    """
+
+    name: str
+    text: str
+    depth: str | None
+    settings: TrainingSettings
+    schedule: Schedule = Schedule.CONSTANT
+    warm_up_epochs: int = 0
+    rate_field: str = "training.learning_rate"
+
+
+@dataclass(frozen=True, slots=True)
+class StageNetwork:
+    """What is trained in a stage, and the rows it is fed.
+
+    Attributes:
+        model: from ``source.values`` to probabilities; over layers of the whole network.
+        source: prepared images or cached features.
+    """
+
+    model: keras.Model
+    source: RowSource
+
+
+def plan_stages(architecture: BackboneArchitecture, training: TrainingSettings) -> tuple[StagePlan, ...]:
+    """The stages of a training, in order: the head; when fine-tuned, the backbone from the chosen block on."""
+    head = StagePlan(HEAD, "Training the new head; the pre-trained part stays as it is", None, training)
+    if architecture.transfer is TransferMode.FROZEN:
+        return (head,)
+    tuning = architecture.fine_tuning
+    depth = architecture.unfreeze_from
+    part = "the whole network" if depth == "everything" else f"the pre-trained part from {depth} on, with the head"
+    settings = training.model_copy(
+        update={"optimizer": tuning.optimizer, "learning_rate": tuning.learning_rate, "epochs": tuning.epochs}
+    )
+    fine_tuning = StagePlan(
+        FINE_TUNING,
+        f"Fine-tuning {part}",
+        depth,
+        settings,
+        tuning.schedule,
+        tuning.warm_up_epochs,
+        "architecture.fine_tuning.learning_rate",
+    )
+    return (head, fine_tuning)
+
+
+def fit_in_stages(
+    model: keras.Model,
+    architecture: BackboneArchitecture,
+    training: TrainingSettings,
+    images: RowSource,
+    files: Sequence[ImageFile],
+    feed: Feed,
+    checkpoint: Path,
+    report: Report,
+    cancel: CancelToken,
+    cache: Path | None = None,
+) -> tuple[TrainingHistory, StageNetwork]:
+    """Train ``model`` stage by stage; when this returns it holds the best weights that were seen in any of them.
+
+    A later stage starts from the best weights of the one before, and what it makes counts only when it is better.
+
+    Args:
+        model: from ``build_transfer_model``.
+        architecture: the same it was built from.
+        training: of the head; fine-tuning has its own optimizer, learning rate and epochs.
+        images: the prepared images.
+        files: the data set's files, aligned with ``images.rows``.
+        feed: called for the rows of each stage.
+        checkpoint: a ``.weights.h5`` file of the whole network's best weights; at most ten seconds behind.
+        report: told what ``fit_model`` tells, and ``TrainingStageStarted``. ``StageStarted`` and ``Progress`` are those
+            of the stage that runs; epochs number on.
+        cancel: *stop* ends the stage that runs and leaves out the next; *cancel* leaves at once. While features are
+            computed there is nothing to keep yet, unless the caller has said so.
+        cache: where features are kept; the user's cache folder when None.
+
+    Returns:
+        The history over all stages, and the last stage's network with its rows, which answers as ``model`` does for
+        their images and costs less.
+
+    Raises:
+        JobCancelled: the user cancelled; what is at ``checkpoint`` is for the caller to discard.
+        StorageError: the disk became full while features were written.
+        TrainingError: a batch does not fit into memory, or the loss stopped being a number in the first epoch.
+    """
+    plans = plan_stages(architecture, training)
+    networks = _stage_networks(model, architecture, plans, images, files, report, cancel, cache)
+    best = BestWeights(model, checkpoint, report, seconds_between_writes=_SECONDS_BETWEEN_WRITES)
+    cancel.mark_something_to_keep()
+    height, width = model.inputs[0].shape[1:3]
+    records: list[EpochRecord] = []
+    ended, network = "", networks[0]
+    for plan, network in zip(plans, networks, strict=True):
+        set_trainable_from(model, architecture, plan.depth)
+        train_batches, validation_batches = feed(network.source)
+        settings, first_epoch = plan.settings, len(records) + 1
+        compile_model(network.model, settings, train_batches.batch_size, (height, width))
+        steps = settings.epochs * (train_batches.steps + validation_batches.steps)
+        report(StageStarted(Stage.TRAIN, steps))
+        if plan is plans[0]:
+            epochs = sum(each.settings.epochs for each in plans)
+            sizes = train_batches.steps, train_batches.images, validation_batches.images
+            report(TrainingStarted(epochs, *sizes, int(model.count_params())))
+        changing = sum(prod(weight.shape) for weight in network.model.trainable_variables)
+        report(TrainingStageStarted(plan.name, plan.text, first_epoch, settings.epochs, changing))
+        best.trains(network.model)
+        watch = TrainingWatch(settings, train_batches, validation_batches, best, report, cancel, first_epoch)
+        try:
+            ended = run_fit(
+                network.model,
+                settings,
+                train_batches,
+                validation_batches,
+                watch,
+                best,
+                report,
+                first_epoch=first_epoch,
+                image_size=(height, width),
+                callbacks=_rate_callbacks(plan, train_batches.steps),
+                rate_field=plan.rate_field,
+            )
+        except JobCancelled:
+            raise
+        except Exception:
+            best.settle()
+            raise
+        best.settle()
+        records += watch.records
+        report(Progress(Stage.TRAIN, steps, steps, unit="batches"))
+        if ended == "stopped":
+            break
+    return TrainingHistory(tuple(records), best.epoch, ended), network
+
+
+def _stage_networks(
+    model: keras.Model,
+    architecture: BackboneArchitecture,
+    plans: Sequence[StagePlan],
+    images: RowSource,
+    files: Sequence[ImageFile],
+    report: Report,
+    cancel: CancelToken,
+    cache: Path | None,
+) -> list[StageNetwork]:
+    """The network of each stage with the output of what is fixed in it.
+
+    The last stage comes first, since it has the lowest cut: what is fixed in the stages before starts from its
+    features, so that the backbone runs once over the images, and both stages see the very same numbers.
+    """
+    networks: list[StageNetwork] = []
+    above, source = model, images
+    for plan in reversed(plans):
+        set_trainable_from(model, architecture, plan.depth)
+        split = split_fixed_part(above)
+        if split is None:
+            networks.append(StageNetwork(above, source))
+        elif (features := cache_features(split.lower, source, files, report, cancel, cache)) is None:
+            networks.append(StageNetwork(joined(split), source))
+        else:
+            above, source = split.upper, features
+            networks.append(StageNetwork(above, source))
+    return networks[::-1]
+
+
+def _rate_callbacks(plan: StagePlan, steps_per_epoch: int) -> list[keras.callbacks.Callback]:
+    if plan.schedule is Schedule.CONSTANT and not plan.warm_up_epochs:
+        return []
+    settings = plan.settings
+    return [LearningRate(settings.learning_rate, plan.schedule, plan.warm_up_epochs, settings.epochs, steps_per_epoch)]
