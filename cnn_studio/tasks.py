@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 from cnn_studio.core import dataset as datasets
 from cnn_studio.core import runs
 from cnn_studio.core.atomic_file import csv_text, write_text
-from cnn_studio.core.config import ClassWeights, Experiment, with_values
+from cnn_studio.core.config import BackboneArchitecture, Experiment, with_values
 from cnn_studio.core.dataset import Dataset, Split, SplitAssignment
 from cnn_studio.core.errors import CnnStudioError, DatasetError, ModelFileError
-from cnn_studio.core.events import EpochEnded, Event, FilesLeftOut, ImagesPredicted, Message
+from cnn_studio.core.events import EpochEnded, Event, FilesLeftOut, ImagesPredicted, Message, TrainingStageStarted
 from cnn_studio.core.jobs import CancelToken, JobCancelled, Report
 from cnn_studio.core.results import Evaluation, ModelFacts, Prediction, TrainedModel
 from cnn_studio.core.runs import Run, RunStatus
+from cnn_studio.core.weights import find_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +59,15 @@ def scan(folder: Path, report: Report, cancel: CancelToken) -> Dataset:
     return found
 
 
+def clear_cache(request: None, report: Report, cancel: CancelToken) -> int:  # noqa: ARG001 -- every job's shape
+    """Delete prepared images and cached features, which are made again when needed; returns the bytes set free."""
+    from cnn_studio.core.store import clear_store, store_size
+
+    before = store_size()
+    clear_store()
+    return before - store_size()
+
+
 @dataclass(frozen=True, slots=True)
 class TrainRequest:
     """Train ``experiment`` on ``dataset`` and keep the result in the new folder ``run``."""
@@ -75,6 +85,7 @@ def train(request: TrainRequest, report: Report, cancel: CancelToken) -> Trained
     Raises:
         DatasetError: the data set cannot be trained on; says why.
         ExperimentError: the settings cannot work on it.
+        WeightsError: a backbone's pre-trained weights are not on this machine, or are damaged.
         TrainingError: training could not go on; the run folder keeps the best weights if there are any.
         StorageError: the run folder exists already or the disk is full.
         JobCancelled: the user cancelled.
@@ -85,12 +96,15 @@ def train(request: TrainRequest, report: Report, cancel: CancelToken) -> Trained
     if reason := datasets.why_not_trainable(request.dataset, experiment.split):
         raise reason
     plan_layers(experiment.architecture, experiment.image, len(request.dataset.class_names))
+    weights_file = _weights_file(experiment, report)
     started = time.monotonic()
     dataset, prepared = _prepare(request.dataset, experiment, report, cancel)
     assignment = datasets.split_dataset(dataset, experiment.split)
     run = runs.create_run(request.run, dataset, assignment, experiment)
     try:
-        return _train_in(run, _Material(dataset, prepared, assignment), experiment, started, report, cancel)
+        return _train_in(
+            run, _Material(dataset, prepared, assignment, weights_file), experiment, started, report, cancel
+        )
     except JobCancelled:
         runs.discard_run(run)
         raise
@@ -102,21 +116,27 @@ def train(request: TrainRequest, report: Report, cancel: CancelToken) -> Trained
         raise
 
 
+def _weights_file(experiment: Experiment, report: Report) -> Path | None:
+    """The backbone's pre-trained weights on this machine; None for a network trained from scratch."""
+    if not isinstance(experiment.architecture, BackboneArchitecture):
+        return None
+    checked = find_weights(experiment.architecture.name)
+    if checked.note:
+        report(Message(checked.note))
+    return checked.path
+
+
 @dataclass(frozen=True, slots=True)
 class _Material:
-    """The images of a run: ``prepared.rows`` and ``assignment.splits`` are aligned with ``dataset.files``."""
+    """What a run starts from: ``prepared.rows`` and ``assignment.splits`` are aligned with ``dataset.files``.
+
+    ``weights_file`` holds a backbone's pre-trained weights; None for a network trained from scratch.
+    """
 
     dataset: Dataset
     prepared: PreparedImages
     assignment: SplitAssignment
-
-    def rows_and_labels(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
-        """Store rows (int64) and labels (int32) of one split, in the data set's order; each of shape (n,)."""
-        import numpy as np
-
-        indices = self.assignment.indices(split)
-        labels = [self.dataset.files[index].label for index in indices]
-        return self.prepared.rows[indices], np.asarray(labels, dtype=np.int32)
+    weights_file: Path | None
 
 
 def _prepare(
@@ -145,32 +165,40 @@ def _train_in(
     # Only now: importing these imports TensorFlow, which listens to what start() sets up.
     from cnn_studio.ml.build import build_model
     from cnn_studio.ml.evaluate import evaluate_model
+    from cnn_studio.ml.features import RowSource
     from cnn_studio.ml.model_file import save_model
-    from cnn_studio.ml.pipeline import balanced_class_weights, evaluation_batches, training_batches
+    from cnn_studio.ml.split_batches import SplitBatches
+    from cnn_studio.ml.stages import StageNetwork, fit_in_stages
     from cnn_studio.ml.train import fit_model
 
     cancel.raise_if_cancelled()
-    dataset, settings = material.dataset, experiment.training
-    images = material.prepared.open()
-    train_rows, train_labels = material.rows_and_labels(Split.TRAIN)
-    weights = None
-    if settings.class_weights is ClassWeights.BALANCED:
-        weights = balanced_class_weights(train_labels, len(dataset.class_names))
-    model = build_model(experiment.architecture, experiment.image, len(dataset.class_names), settings.seed)
-    rows, labels = material.rows_and_labels(Split.VALIDATION)
-    validation_batches = evaluation_batches(images, rows, labels, settings.batch_size)
-    training = training_batches(images, train_rows, train_labels, settings.batch_size, settings.seed, weights)
-    cancel.mark_something_to_keep()
-    keep = _HistoryKeeper(run, report)
-    history = fit_model(model, settings, training, validation_batches, run.checkpoint, keep, cancel)
-    validation = evaluate_model(
-        model, validation_batches, labels, dataset.class_names, Split.VALIDATION, report, cancel
+    dataset, settings, architecture = material.dataset, experiment.training, experiment.architecture
+    batches = SplitBatches(dataset, material.assignment, settings)
+    images = RowSource(material.prepared.open(), material.prepared.rows, material.prepared.path.parent.name)
+    model = build_model(
+        architecture,
+        experiment.image,
+        len(dataset.class_names),
+        settings.seed,
+        weights_file=material.weights_file,
     )
-    test = None
-    test_rows, test_labels = material.rows_and_labels(Split.TEST)
-    if len(test_rows):
-        batches = evaluation_batches(images, test_rows, test_labels, settings.batch_size)
-        test = evaluate_model(model, batches, test_labels, dataset.class_names, Split.TEST, report, cancel)
+    keep = _HistoryKeeper(run, report)
+    if isinstance(architecture, BackboneArchitecture):
+        history, network = fit_in_stages(
+            model, architecture, settings, images, dataset.files, batches.to_fit, run.checkpoint, keep, cancel
+        )
+    else:
+        cancel.mark_something_to_keep()
+        history = fit_model(model, settings, *batches.to_fit(images), run.checkpoint, keep, cancel)
+        network = StageNetwork(model, images)
+
+    def measure(split: Split) -> Evaluation:
+        measured = batches.to_measure(network.source, split)
+        labels = batches.labels(split)
+        return evaluate_model(network.model, measured, labels, dataset.class_names, split, report, cancel)
+
+    validation = measure(Split.VALIDATION)
+    test = measure(Split.TEST) if Split.TEST in material.assignment.splits else None
     metrics = _metrics(history, validation, test)
     facts = ModelFacts(
         class_names=dataset.class_names,
@@ -227,14 +255,16 @@ class _HistoryKeeper:
     def __init__(self, run: Run, report: Report) -> None:
         self._run = run
         self._report = report
-        self._rows: list[tuple[float, ...]] = []
+        self._rows: list[tuple[object, ...]] = []
+        self._stage: tuple[str, ...] = ()
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, TrainingStageStarted):
+            self._stage = (event.name,)
         if isinstance(event, EpochEnded):
-            self._rows.append(
-                (event.epoch, event.loss, event.accuracy, event.val_loss, event.val_accuracy, round(event.seconds, 3))
-            )
-            header = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
+            figures = (event.epoch, event.loss, event.accuracy, event.val_loss, event.val_accuracy)
+            self._rows.append((*figures, round(event.seconds, 3), *self._stage))
+            header = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"] + ["stage"] * len(self._stage)
             write_text(self._run.history, csv_text(header, self._rows))
         self._report(event)
 

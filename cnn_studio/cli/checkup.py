@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from pathlib import Path
@@ -13,12 +12,7 @@ from cnn_studio.core import paths
 from cnn_studio.core.display import find_display_problem, find_library_problem
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.jobs import CancelToken, ignore_reports
-
-WEIGHTS = {
-    "resnet50": "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "vgg16": "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
-}
-"""File names under which Keras keeps ImageNet weights (keras.applications, include_top=False)."""
+from cnn_studio.core.weights import all_statuses
 
 
 def checkup(cancel: CancelToken) -> dict[str, Any]:
@@ -36,7 +30,6 @@ def checkup(cancel: CancelToken) -> dict[str, Any]:
     except CnnStudioError as error:
         device = {"kind": "", "name": "", "detail": str(error), "computes": False}
     places = {"cache": paths.cache_dir(), "data": paths.data_dir()}
-    keras_models = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
     return {
         "versions": versions(),
         "system": platform.platform(),
@@ -46,7 +39,7 @@ def checkup(cancel: CancelToken) -> dict[str, Any]:
             name: {"path": str(place), "free_bytes": shutil.disk_usage(_existing(place)).free}
             for name, place in places.items()
         },
-        "weights": {name: (keras_models / file).is_file() for name, file in WEIGHTS.items()},
+        "weights": {status.backbone.name: status.usable for status in all_statuses()},
     }
 
 

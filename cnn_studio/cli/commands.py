@@ -14,13 +14,14 @@ import typer
 import cnn_studio
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face, telling_failures
+from cnn_studio.cli.settings import preset_values, presets_text
+from cnn_studio.cli.training import evaluation_values, refuse_used, train
+from cnn_studio.cli.weights import app as weights_app
 from cnn_studio.cli.wording import accuracy_sentence
 from cnn_studio.core import config, dataset, paths, runs
-from cnn_studio.core.architectures import ARCHITECTURE_PRESETS, architecture_preset
 from cnn_studio.core.atomic_file import write_text
-from cnn_studio.core.errors import StorageError
 from cnn_studio.core.jobs import ignore_reports
-from cnn_studio.core.results import Evaluation, Prediction, TrainedModel, predictions_csv
+from cnn_studio.core.results import Prediction, predictions_csv
 
 OpenWindow = Callable[[Path | None, Path | None], int]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output, nothing else.")]
@@ -49,7 +50,8 @@ def run(arguments: Sequence[str], open_window: OpenWindow) -> int:
     Returns:
         0, 1 for a failure told on stderr, 2 for wrong usage, 130 when cancelled with Ctrl-C.
     """
-    if not arguments[0].startswith("-") and arguments[0] not in {info.name for info in app.registered_commands}:
+    known = {info.name for info in app.registered_commands} | {info.name for info in app.registered_groups}
+    if not arguments[0].startswith("-") and arguments[0] not in known:
         sys.stderr.write(
             f"{arguments[0]!r} is neither a command nor a folder. `cnn-studio --help` lists the commands.\n"
         )
@@ -130,111 +132,19 @@ def scan(
     return 0
 
 
-@app.command("train")
-def train(
-    folder: Annotated[Path, typer.Argument(help="Holds one sub-folder of images per class.")],
-    out: Annotated[Path, typer.Option(help="New folder for the run: settings, figures, model.")],
-    architecture: Annotated[
-        str | None, typer.Option(help=f"One of {', '.join(ARCHITECTURE_PRESETS)}; small_cnn when not given.")
-    ] = None,
-    image_size: Annotated[int | None, typer.Option(help="Side of the images in pixels; chosen from the data.")] = None,
-    grey: Annotated[bool | None, typer.Option("--grey/--rgb", help="Grey or colour; chosen from the data.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images, at most.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adam, sgd or rmsprop.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The optimizer's step size.")] = None,
-    validation: Annotated[float | None, typer.Option(help="Fraction of the images for validation.")] = None,
-    test: Annotated[float | None, typer.Option(help="Fraction of the images for the final test.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the split, the initial weights and the order.")] = None,
-    patience: Annotated[
-        int | None, typer.Option(help="Epochs without a better validation loss before ending early; 0 never ends.")
-    ] = None,
-    class_weights: Annotated[str | None, typer.Option(help="none, or balanced: rare classes count for more.")] = None,
-    experiment: Annotated[Path | None, typer.Option(help="A settings file saved by the window or a run.")] = None,
-    as_json: AsJson = False,
-) -> int:
-    """Train a network on a folder and keep it as a run. Ctrl-C stops and keeps the best model so far."""
+app.command("train")(train)
+app.add_typer(weights_app, name="weights")
+
+
+@app.command("presets")
+def presets(as_json: AsJson = False) -> int:
+    """List the experiments that `train --preset NAME` knows."""
     face = Face(as_json=as_json)
-    changes: dict[str, Any] = {
-        "training.epochs": epochs,
-        "training.batch_size": batch_size,
-        "training.optimizer": optimizer,
-        "training.learning_rate": learning_rate,
-        "training.class_weights": class_weights,
-        "training.seed": seed,
-        "split.seed": seed,
-        "split.validation": validation,
-        "split.test": test,
-        "image.height": image_size,
-        "image.width": image_size,
-        "image.colour": None if grey is None else ("grey" if grey else "rgb"),
-    }
-    if patience is not None:
-        changes |= {"training.early_stopping": patience > 0} | ({"training.patience": patience} if patience else {})
-    if optimizer in set(config.Optimizer) and learning_rate is None and experiment is None:
-        changes["training.learning_rate"] = config.USUAL_LEARNING_RATE[config.Optimizer(optimizer)]
-    changes = {name: value for name, value in changes.items() if value is not None}
-    # What is wrong with the options is told before a folder of 100,000 images is read.
-    start = config.read_experiment(experiment) if experiment else config.Experiment()
-    if architecture:
-        changes["architecture"] = architecture_preset(architecture).architecture.model_dump()
-    config.with_values(start, changes)
-    _refuse_used(out)
-    with face.working():
-        found = tasks.scan(folder, face.report, face.token)
-        if experiment is None:
-            start = dataset.suggest_experiment(found, architecture or "small_cnn")
-        request = tasks.TrainRequest(found, config.with_values(start, changes), out)
-        trained = tasks.train(request, face.report, face.token)
     if as_json:
-        face.print_json(finished_event(trained))
+        face.print_json({"presets": preset_values()})
     else:
-        _tell_trained(face, trained)
+        face.say(presets_text())
     return 0
-
-
-def _refuse_used(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise StorageError(
-            f"{out} exists already and is not empty.", hint="Name a new folder; an earlier run is never overwritten."
-        )
-
-
-def finished_event(trained: TrainedModel) -> dict[str, Any]:
-    """The last line of ``train --json``."""
-    return {
-        "event": "finished",
-        "run": str(trained.run),
-        "model": str(trained.model),
-        "metrics": trained.metrics,
-        "validation": evaluation_values(trained.validation),
-        "test": evaluation_values(trained.test) if trained.test else None,
-        "epochs": trained.epochs,
-        "best_epoch": trained.best_epoch,
-        "ended": trained.ended,
-        "seconds": round(trained.seconds, 3),
-        "device": trained.device,
-    }
-
-
-def evaluation_values(evaluation: Evaluation) -> dict[str, Any]:
-    """An evaluation as a JSON-ready object."""
-    return asdict(evaluation)
-
-
-def _tell_trained(face: Face, trained: TrainedModel) -> None:
-    how = {
-        "completed": "all epochs done",
-        "early_stopping": "ended early, since the validation loss fell no further",
-        "stopped": "stopped by you",
-    }[trained.ended]
-    face.say(f"{trained.epochs} epochs in {trained.seconds:.0f} s on {trained.device}: {how}.")
-    if trained.best_epoch:
-        face.say(f"Kept: the model of epoch {trained.best_epoch}, which had the lowest validation loss.")
-    for evaluation in (trained.validation, trained.test):
-        if evaluation:
-            face.say(accuracy_sentence(evaluation))
-    face.say(f"Model: {trained.model}")
 
 
 @app.command("evaluate")
@@ -331,7 +241,7 @@ def demo(
     from cnn_studio.core.display import find_display_problem
 
     out = out or runs.new_run_folder(paths.data_dir() / "demos", "demo")
-    _refuse_used(out)
+    refuse_used(out)
     if not no_window:
         problem = find_display_problem()
         if problem is None:

@@ -64,6 +64,8 @@ class Face:
                     f"{train:,} training and {validation:,} validation images, {parameters:,} parameters, "
                     f"{steps:,} steps an epoch"
                 )
+            case events.TrainingStageStarted(text=text, first_epoch=first, trainable_parameters=parameters):
+                self._console.print(f"{text} (from epoch {first}; {parameters:,} parameters change)", markup=False)
             case events.EpochEnded():
                 self._console.print(
                     f"epoch {event.epoch:>3} of {self._epochs}  loss {event.loss:.4f}  accuracy {event.accuracy:.3f}  "
@@ -115,7 +117,7 @@ class Face:
             self.token.cancel()
         else:
             self.token.stop()
-            sys.stderr.write("Stopping, and keeping what was learnt so far. Ctrl-C again discards it.\n")
+            sys.stderr.write("Stopping, and keeping what was done so far. Ctrl-C again discards it.\n")
 
 
 @contextmanager

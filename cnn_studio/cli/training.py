@@ -1,0 +1,155 @@
+"""``cnn-studio train``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cnn_studio import tasks
+from cnn_studio.cli.console import Face
+from cnn_studio.cli.settings import Choices
+from cnn_studio.cli.wording import accuracy_sentence
+from cnn_studio.core import config
+from cnn_studio.core.architectures import ARCHITECTURE_PRESETS
+from cnn_studio.core.backbones import BACKBONES
+from cnn_studio.core.errors import StorageError
+from cnn_studio.core.events import Message
+from cnn_studio.core.results import Evaluation, TrainedModel
+from cnn_studio.core.weights import find_weights
+
+
+def train(
+    folder: Annotated[Path, typer.Argument(help="Holds one sub-folder of images per class.")],
+    out: Annotated[Path, typer.Option(help="New folder for the run: settings, figures, model.")],
+    preset: Annotated[
+        str | None, typer.Option(help="A whole experiment by name; `cnn-studio presets` lists them.")
+    ] = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option(
+            help=f"From scratch: {', '.join(ARCHITECTURE_PRESETS)} (small_cnn when not given). "
+            f"Pre-trained: {', '.join(BACKBONES)}."
+        ),
+    ] = None,
+    transfer: Annotated[
+        str | None, typer.Option(help="Of a pre-trained network: frozen, or fine_tuned after its head was trained.")
+    ] = None,
+    unfreeze: Annotated[
+        str | None, typer.Option(metavar="BLOCK", help="First block that fine-tuning changes, or everything.")
+    ] = None,
+    fine_tuning_epochs: Annotated[int | None, typer.Option(help="Epochs of fine-tuning, at most.")] = None,
+    fine_tuning_rate: Annotated[float | None, typer.Option(help="Learning rate of fine-tuning; 1e-5 is usual.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side of the images in pixels; chosen from the data.")] = None,
+    grey: Annotated[bool | None, typer.Option("--grey/--rgb", help="Grey or colour; chosen from the data.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images, at most.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adam, sgd or rmsprop.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The optimizer's step size.")] = None,
+    validation: Annotated[float | None, typer.Option(help="Fraction of the images for validation.")] = None,
+    test: Annotated[float | None, typer.Option(help="Fraction of the images for the final test.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the split, the initial weights and the order.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Epochs without a better validation loss before ending early; 0 never ends.")
+    ] = None,
+    class_weights: Annotated[str | None, typer.Option(help="none, or balanced: rare classes count for more.")] = None,
+    experiment: Annotated[Path | None, typer.Option(help="A settings file saved by the window or a run.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per line on standard output, nothing else.")
+    ] = False,
+) -> int:
+    """Train a network on a folder and keep it as a run. Ctrl-C stops and keeps the best model so far."""
+    face = Face(as_json=as_json)
+    changes: dict[str, Any] = {
+        "training.epochs": epochs,
+        "training.batch_size": batch_size,
+        "training.optimizer": optimizer,
+        "training.learning_rate": learning_rate,
+        "training.class_weights": class_weights,
+        "training.seed": seed,
+        "split.seed": seed,
+        "split.validation": validation,
+        "split.test": test,
+        "image.height": image_size,
+        "image.width": image_size,
+        "image.colour": None if grey is None else ("grey" if grey else "rgb"),
+    }
+    if patience is not None:
+        changes |= {"training.early_stopping": patience > 0} | ({"training.patience": patience} if patience else {})
+    if optimizer in set(config.Optimizer) and learning_rate is None and not (experiment or preset):
+        changes["training.learning_rate"] = config.USUAL_LEARNING_RATE[config.Optimizer(optimizer)]
+    choices = Choices(
+        experiment=experiment,
+        preset=preset,
+        architecture=architecture,
+        transfer=transfer,
+        unfreeze=unfreeze,
+        fine_tuning_epochs=fine_tuning_epochs,
+        fine_tuning_rate=fine_tuning_rate,
+        changes={name: value for name, value in changes.items() if value is not None},
+    )
+    # What is wrong with the options, or missing here, is told before a folder of 100,000 images is read.
+    expected = choices.check()
+    if isinstance(expected.architecture, config.BackboneArchitecture):
+        find_weights(expected.architecture.name)
+    refuse_used(out)
+    with face.working():
+        found = tasks.scan(folder, face.report, face.token)
+        settings, recommended = choices.on_data(
+            found, lambda: tasks.start_runtime(None, face.report, face.token).kind == "gpu"
+        )
+        if recommended:
+            face.report(Message(recommended.reason))
+        trained = tasks.train(tasks.TrainRequest(found, settings, out), face.report, face.token)
+    if as_json:
+        face.print_json(finished_event(trained))
+    else:
+        _tell_trained(face, trained)
+    return 0
+
+
+def refuse_used(out: Path) -> None:
+    """Raise ``StorageError`` when ``out`` is anything but a folder to be made, or an empty one."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise StorageError(
+            f"{out} exists already and is not empty.", hint="Name a new folder; an earlier run is never overwritten."
+        )
+
+
+def finished_event(trained: TrainedModel) -> dict[str, Any]:
+    """The last line of ``train --json``."""
+    return {
+        "event": "finished",
+        "run": str(trained.run),
+        "model": str(trained.model),
+        "metrics": trained.metrics,
+        "validation": evaluation_values(trained.validation),
+        "test": evaluation_values(trained.test) if trained.test else None,
+        "epochs": trained.epochs,
+        "best_epoch": trained.best_epoch,
+        "ended": trained.ended,
+        "seconds": round(trained.seconds, 3),
+        "device": trained.device,
+    }
+
+
+def evaluation_values(evaluation: Evaluation) -> dict[str, Any]:
+    """An evaluation as a JSON-ready object."""
+    return asdict(evaluation)
+
+
+def _tell_trained(face: Face, trained: TrainedModel) -> None:
+    how = {
+        "completed": "all epochs done",
+        "early_stopping": "ended early, since the validation loss fell no further",
+        "stopped": "stopped by you",
+    }[trained.ended]
+    face.say(f"{trained.epochs} epochs in {trained.seconds:.0f} s on {trained.device}: {how}.")
+    if trained.best_epoch:
+        face.say(f"Kept: the model of epoch {trained.best_epoch}, which had the lowest validation loss.")
+    for evaluation in (trained.validation, trained.test):
+        if evaluation:
+            face.say(accuracy_sentence(evaluation))
+    face.say(f"Model: {trained.model}")
