@@ -33,6 +33,8 @@ class JobKind(StrEnum):
     OPEN_MODEL = "open_model"
     EXPORT = "export"
     RECOVER = "recover"
+    WEIGHTS = "weights"
+    CLEAR_CACHE = "clear_cache"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

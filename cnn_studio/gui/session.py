@@ -15,11 +15,14 @@ from cnn_studio import tasks
 from cnn_studio.core import config, dataset, events, paths, runs
 from cnn_studio.core.architectures import architecture_preset
 from cnn_studio.core.atomic_file import write_text
+from cnn_studio.core.backbones import Backbone, find_backbone
 from cnn_studio.core.config import Experiment
 from cnn_studio.core.dataset import Dataset
 from cnn_studio.core.errors import CnnStudioError, ExperimentError
 from cnn_studio.core.layer_plan import plan_layers
+from cnn_studio.core.presets import RECOMMENDED, experiment_preset, recommend_experiment
 from cnn_studio.core.results import ModelFacts, Prediction, TrainedModel
+from cnn_studio.core.weights import ImportRequest, import_weights, megabytes, weights_path
 from cnn_studio.gui.job_thread import Failure, Job, JobKind, JobThread
 
 log = logging.getLogger(__name__)
@@ -73,6 +76,7 @@ class Session(QObject):
     runs_changed = Signal()
     recent_changed = Signal()
     device_changed = Signal()
+    weights_changed = Signal()
     class_names_wanted = Signal()
     job_started = Signal(object)
     job_reported = Signal(object, object)
@@ -234,7 +238,52 @@ class Session(QObject):
             plan_layers(self.experiment.architecture, self.experiment.image, len(self.dataset.class_names))
         except ExperimentError as error:
             return error
+        if backbone := self.backbone_without_weights():
+            return CnnStudioError(
+                f"{backbone.title} needs its pre-trained weights ({megabytes(backbone)}), which are not on this "
+                "machine yet.",
+                hint="Get them on the Model page.",
+            )
         return None
+
+    # -- pre-trained weights ------------------------------------------------------------------------------------
+
+    def backbone_without_weights(self) -> Backbone | None:
+        """The experiment's backbone when its weights are not on this machine; whether they are whole a job checks."""
+        architecture = self.experiment.architecture
+        if not isinstance(architecture, config.BackboneArchitecture):
+            return None
+        backbone = find_backbone(architecture.name)
+        return None if weights_path(backbone).is_file() else backbone
+
+    def get_weights(self, name: str) -> None:
+        """Download a backbone's weights."""
+        from cnn_studio.core.weights_download import download_weights  # brings HTTP and TLS along
+
+        title = f"Fetching the weights of {find_backbone(name).title}"
+        self._submit(JobKind.WEIGHTS, title, download_weights, name)
+
+    def import_weights(self, name: str, file: Path) -> None:
+        """Take a file of the user's as a backbone's weights."""
+        self._submit(JobKind.WEIGHTS, f"Checking {file.name}", import_weights, ImportRequest(file, name))
+
+    def clear_cache(self) -> None:
+        """Delete prepared images and cached features; they are made again when needed."""
+        self._submit(JobKind.CLEAR_CACHE, "Clearing the cache", tasks.clear_cache, None)
+
+    def choose_preset(self, name: str) -> str:
+        """Take a whole experiment by name, or the one recommended for the data; returns what is to be said of it."""
+        if name == RECOMMENDED:
+            assert self.dataset is not None
+            on_gpu = self.device is not None and self.device.kind == "gpu"
+            recommended = recommend_experiment(self.dataset, on_gpu=on_gpu)
+            self.experiment, said = recommended.experiment, recommended.reason
+        else:
+            preset = experiment_preset(name)
+            self.experiment, said = preset.experiment, preset.summary
+        self._image_size_chosen = True
+        self.experiment_changed.emit()
+        return said
 
     # -- training, predicting, exporting ------------------------------------------------------------------------
 
@@ -358,6 +407,9 @@ class Session(QObject):
             case JobKind.RECOVER:
                 self._take_model(runs.read_run(job.request).model, result)
                 self.runs_changed.emit()
+            case JobKind.WEIGHTS:
+                self.weights_changed.emit()
+                self.tell(NoticeKind.INFO, f"The weights are in place: {result.path}. {result.note}".strip())
             case JobKind.EXPORT:
                 self.exported.emit(job.request.target, result)
         self._end(job)
@@ -367,6 +419,8 @@ class Session(QObject):
         self.tell(NoticeKind.ERROR, f"{failure.message} {failure.hint}".strip(), failure.details)
         if job.kind is JobKind.TRAIN:
             self.runs_changed.emit()
+        if job.kind is JobKind.WEIGHTS:
+            self.weights_changed.emit()
         self._end(job)
 
     @Slot(object)

@@ -55,6 +55,7 @@ class DataPage(QWidget):
         self._either.addWidget(self._filled)
         session.dataset_changed.connect(self._show_dataset)
         session.experiment_changed.connect(self._show_split)
+        session.weights_changed.connect(self._show_split)
         session.recent_changed.connect(self._show_recent)
         session.job_started.connect(self._on_jobs_changed)
         session.job_ended.connect(self._on_jobs_changed)

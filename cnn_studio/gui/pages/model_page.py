@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Slot
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -12,19 +13,23 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QPushButton,
     QScrollArea,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from cnn_studio.core.architectures import ARCHITECTURE_PRESETS
-from cnn_studio.core.config import Activation, Colour, Features, Padding, Pooling
+from cnn_studio.core.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS
+from cnn_studio.core.config import Activation, Colour, Features, Padding, Pooling, ScratchArchitecture
 from cnn_studio.core.layer_plan import ImpossibleArchitectureError, plan_layers
+from cnn_studio.core.presets import EXPERIMENT_PRESETS, RECOMMENDED
 from cnn_studio.gui import theme
+from cnn_studio.gui.pages.backbone_fields import BackboneFields
 from cnn_studio.gui.pages.navigation import Navigation
 from cnn_studio.gui.pages.settings_form import SettingsForm
-from cnn_studio.gui.session import Session
+from cnn_studio.gui.session import NoticeKind, Session
 from cnn_studio.gui.widgets.fields import BlocksEdit, ChoiceBox, FieldRow, IntegerBox, IntegerListEdit, PercentBox
 from cnn_studio.gui.widgets.layer_table import LayerTable
 
@@ -54,6 +59,18 @@ class ModelPage(QWidget):
         self.preset = QComboBox()
         for name, preset in ARCHITECTURE_PRESETS.items():
             self.preset.addItem(preset.title, name)
+        self.preset.insertSeparator(self.preset.count())
+        for name, preset in BACKBONE_PRESETS.items():
+            self.preset.addItem(f"{preset.title}, pre-trained", name)
+        self.start_from = QToolButton()
+        self.start_from.setText("Start from a preset")
+        self.start_from.setToolTip(
+            "Whole experiments: those of courses and tutorials, and the one that suits your data."
+        )
+        self.start_from.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._preset_menu = QMenu(self.start_from)
+        self._preset_menu.aboutToShow.connect(self._fill_preset_menu)
+        self.start_from.setMenu(self._preset_menu)
         self.preset.activated.connect(lambda _: self._session.choose_architecture(self.preset.currentData()))
         self.summary = QLabel()
         self.summary.setWordWrap(True)
@@ -72,10 +89,11 @@ class ModelPage(QWidget):
             ),
             add("image.colour", FieldRow("Colour", ChoiceBox([("Colour (RGB)", Colour.RGB), ("Grey", Colour.GREY)]))),
         ]
+        self.backbone = BackboneFields(self._session, self.form)
         self.advanced_button = QCheckBox("Change the architecture")
         self.advanced = self._build_advanced()
         self.advanced.setVisible(False)
-        self.advanced_button.toggled.connect(self.advanced.setVisible)
+        self.advanced_button.toggled.connect(self._show_kind)
         self.open_button = QPushButton("Open settings…")
         self.open_button.setToolTip("Take every setting from a .toml file, saved here or by a run.")
         self.open_button.clicked.connect(self._choose_experiment)
@@ -90,9 +108,13 @@ class ModelPage(QWidget):
         column = QVBoxLayout(inner)
         column.setContentsMargins(0, 0, theme.SPACE, 0)
         column.setSpacing(theme.SPACE)
-        column.addWidget(title)
+        head = QHBoxLayout()
+        head.addWidget(title, 1)
+        head.addWidget(self.start_from)
+        column.addLayout(head)
         for row in rows:
             column.addWidget(row)
+        column.addWidget(self.backbone)
         column.addWidget(self.advanced_button)
         column.addWidget(self.advanced)
         column.addStretch(1)
@@ -152,11 +174,19 @@ class ModelPage(QWidget):
         column.addLayout(foot)
         return right
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look again: a file of weights may have come by another way."""
+        super().showEvent(event)
+        self.refresh()
+
     @Slot()
     def refresh(self) -> None:
         """Show the experiment's architecture and its layers."""
         experiment, dataset = self._session.experiment, self._session.dataset
-        preset = ARCHITECTURE_PRESETS.get(experiment.architecture.name)
+        name = experiment.architecture.name
+        preset = ARCHITECTURE_PRESETS.get(name) or BACKBONE_PRESETS.get(name)
+        self._show_kind()
+        self.backbone.refresh()
         self.preset.setCurrentIndex(self.preset.findData(experiment.architecture.name))
         changed = preset is not None and preset.architecture != experiment.architecture
         self.summary.setText((preset.summary if preset else "") + (" Changed by you." if changed else ""))
@@ -166,6 +196,28 @@ class ModelPage(QWidget):
             self.layers.set_layers(plan_layers(experiment.architecture, experiment.image, max(2, classes)))
         except ImpossibleArchitectureError as error:
             self.layers.set_broken(error)
+
+    @Slot()
+    def _show_kind(self) -> None:
+        """Show the settings of the present kind of architecture."""
+        scratch = isinstance(self._session.experiment.architecture, ScratchArchitecture)
+        self.backbone.setVisible(not scratch)
+        self.advanced_button.setVisible(scratch)
+        self.advanced.setVisible(scratch and self.advanced_button.isChecked())
+
+    @Slot()
+    def _fill_preset_menu(self) -> None:
+        self._preset_menu.clear()
+        recommended = self._preset_menu.addAction("Recommended for this data")
+        recommended.setEnabled(self._session.dataset is not None)
+        recommended.triggered.connect(lambda: self._choose_preset(RECOMMENDED))
+        self._preset_menu.addSeparator()
+        for preset in EXPERIMENT_PRESETS.values():
+            action = self._preset_menu.addAction(preset.title)
+            action.triggered.connect(lambda _=False, name=preset.name: self._choose_preset(name))
+
+    def _choose_preset(self, name: str) -> None:
+        self._session.tell(NoticeKind.INFO, self._session.choose_preset(name))
 
     @Slot()
     def _choose_experiment(self) -> None:

@@ -23,12 +23,13 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.core import runs
 from cnn_studio.core.runs import Run, RunStatus
+from cnn_studio.core.store import store_size
 from cnn_studio.gui import theme
 from cnn_studio.gui.job_thread import JobKind
 from cnn_studio.gui.pages.navigation import Navigation
 from cnn_studio.gui.session import Session
 from cnn_studio.gui.widgets.empty_state import EmptyState
-from cnn_studio.gui.widgets.wording import format_percent
+from cnn_studio.gui.widgets.wording import format_percent, format_size
 
 COLUMNS = ("When", "Data set", "Architecture", "Validation accuracy", "Test accuracy", "How it ended")
 ENDED = {
@@ -116,6 +117,29 @@ class RunsPage(QWidget):
         super().__init__()
         self._session = session
         self._navigation = navigation
+        self._build_table()
+        filled = QWidget()
+        layout = QVBoxLayout(filled)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(self._build_head())
+        layout.addWidget(self.table, 1)
+        layout.addLayout(self._build_buttons())
+        self._empty = EmptyState(
+            "runs",
+            "No runs yet",
+            "Every training is kept here with its settings, its curves and its model.",
+            [("train", "Go to Train")],
+        )
+        self._empty.triggered.connect(navigation.show_page)
+        self._either = QStackedLayout(self)
+        self._either.addWidget(self._empty)
+        self._either.addWidget(filled)
+        session.runs_changed.connect(self.refresh)
+        session.job_started.connect(self.refresh)
+        session.job_ended.connect(self.refresh)
+        self.refresh()
+
+    def _build_table(self) -> None:
         self.model = RunsModel()
         self.table = QTableView()
         self.table.setModel(self.model)
@@ -130,6 +154,7 @@ class RunsPage(QWidget):
         self.table.doubleClicked.connect(self._open)
         self.table.selectionModel().selectionChanged.connect(self._on_selection)
 
+    def _build_buttons(self) -> QHBoxLayout:
         self.open_button = QPushButton("Open its model")
         theme.accent_button(self.open_button)
         self.open_button.clicked.connect(self._open)
@@ -147,33 +172,32 @@ class RunsPage(QWidget):
         buttons.addWidget(self.settings_button)
         buttons.addWidget(self.open_button)
 
+        return buttons
+
+    def _build_head(self) -> QHBoxLayout:
         title = QLabel("Runs")
         theme.set_text_size(title, theme.TextSize.TITLE)
-        filled = QWidget()
-        layout = QVBoxLayout(filled)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(title)
-        layout.addWidget(self.table, 1)
-        layout.addLayout(buttons)
-        self._empty = EmptyState(
-            "runs",
-            "No runs yet",
-            "Every training is kept here with its settings, its curves and its model.",
-            [("train", "Go to Train")],
+        self.cache_text = QLabel()
+        theme.set_muted(self.cache_text)
+        self.cache_button = QPushButton("Clear cache")
+        self.cache_button.setToolTip(
+            "Prepared images and features of pre-trained networks are kept so that the next training starts at once. "
+            "They are made again when needed; runs and models stay."
         )
-        self._empty.triggered.connect(navigation.show_page)
-        self._either = QStackedLayout(self)
-        self._either.addWidget(self._empty)
-        self._either.addWidget(filled)
-        session.runs_changed.connect(self.refresh)
-        session.job_started.connect(self.refresh)
-        session.job_ended.connect(self.refresh)
-        self.refresh()
+        self.cache_button.clicked.connect(self._session.clear_cache)
+        head = QHBoxLayout()
+        head.addWidget(title, 1)
+        head.addWidget(self.cache_text)
+        head.addWidget(self.cache_button)
+        return head
 
     @Slot()
     def refresh(self) -> None:
         """Read the runs from disk again."""
         chosen = self.chosen()
+        size = store_size()
+        self.cache_text.setText(f"Cache: {format_size(size)}")
+        self.cache_button.setEnabled(size > 0 and self._session.current is None)
         self.model.set_runs(runs.list_runs(self._session.runs_dir), self._session.training_folder())
         self._either.setCurrentIndex(1 if self.model.runs else 0)
         folders = [run.folder for run in self.model.runs]

@@ -95,8 +95,9 @@ class SettingsForm(QObject):
             for name, binding in self._bindings.items():
                 value: Any = self._session.experiment
                 for part in name.split("."):
-                    value = getattr(value, part)
-                binding.show(value)
-                binding.row.set_error("")
+                    value = getattr(value, part, None)
+                if value is not None:  # a setting of the other kind of architecture
+                    binding.show(value)
+                    binding.row.set_error("")
         finally:
             self._showing = False

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import Slot
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QFileDialog,
@@ -19,8 +20,8 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.core import events
-from cnn_studio.core.architectures import ARCHITECTURE_PRESETS
-from cnn_studio.core.config import USUAL_LEARNING_RATE, ClassWeights, Colour, Optimizer
+from cnn_studio.core.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS
+from cnn_studio.core.config import USUAL_LEARNING_RATE, BackboneArchitecture, ClassWeights, Colour, Optimizer, Schedule
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.results import Evaluation, TrainedModel
 from cnn_studio.gui import theme
@@ -33,6 +34,11 @@ from cnn_studio.gui.widgets.fields import ChoiceBox, FieldRow, IntegerBox, Learn
 from cnn_studio.gui.widgets.wording import format_duration, format_percent
 
 OPTIMIZERS = [("Adam", Optimizer.ADAM), ("SGD with momentum", Optimizer.SGD), ("RMSprop", Optimizer.RMSPROP)]
+SCHEDULES = [
+    ("Stays the same", Schedule.CONSTANT),
+    ("Falls along a cosine", Schedule.COSINE),
+    ("Falls when progress ends (plateau)", Schedule.PLATEAU),
+]
 ENDED = {
     "completed": "All epochs are done.",
     "early_stopping": "Ended early: the validation loss fell no further.",
@@ -59,6 +65,7 @@ class TrainPage(QWidget):
         session.trained.connect(self._on_trained)
         session.experiment_changed.connect(self._show_state)
         session.dataset_changed.connect(self._show_state)
+        session.weights_changed.connect(self._show_state)
         self.form.refresh()
         self._show_state()
 
@@ -94,6 +101,7 @@ class TrainPage(QWidget):
                 FieldRow("Seed", IntegerBox(0, 2**31 - 1), "The same number repeats the same training."),
             ),
         ]
+        self.fine_tuning = self._build_fine_tuning()
         self.advanced_button = QCheckBox("Advanced settings")
         self.advanced = QWidget()
         column = QVBoxLayout(self.advanced)
@@ -110,6 +118,7 @@ class TrainPage(QWidget):
         rows.setSpacing(theme.SPACE)
         for row in basic:
             rows.addWidget(row)
+        rows.addWidget(self.fine_tuning)
         rows.addWidget(self.advanced_button)
         rows.addWidget(self.advanced)
         rows.addStretch(1)
@@ -133,6 +142,28 @@ class TrainPage(QWidget):
         column.addWidget(self.state)
         column.addWidget(self.train_button)
         return left
+
+    def _build_fine_tuning(self) -> QWidget:
+        """The second stage of a fine-tuned backbone."""
+        add = self.form.add
+        box = QWidget()
+        column = QVBoxLayout(box)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.SPACE)
+        caption = QLabel("Then fine-tuning")
+        theme.set_text_size(caption, theme.TextSize.BODY, bold=True)
+        column.addWidget(caption)
+        warm_up = IntegerBox(0, 1000)
+        warm_up.setSuffix(" epochs")
+        for name, row in (
+            ("epochs", FieldRow("Epochs", IntegerBox(1, 10_000), "Of the second stage, after those of the head.")),
+            ("learning_rate", FieldRow("Learning rate", LearningRateBox(), "Small, or what it knows is lost.")),
+            ("optimizer", FieldRow("Optimizer", ChoiceBox(OPTIMIZERS))),
+            ("schedule", FieldRow("Learning rate over time", ChoiceBox(SCHEDULES))),
+            ("warm_up_epochs", FieldRow("Warm-up", warm_up)),
+        ):
+            column.addWidget(add(f"architecture.fine_tuning.{name}", row))
+        return box
 
     def _build_right(self) -> QWidget:
         self.curves = CurvePanel()
@@ -165,11 +196,19 @@ class TrainPage(QWidget):
 
     # -- showing ------------------------------------------------------------------------------------------------
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look again: a file of weights may have come by another way."""
+        super().showEvent(event)
+        self._show_state()
+
     @Slot()
     def _show_state(self) -> None:
         session = self._session
         training = session.is_busy_with(JobKind.TRAIN)
         no_data = session.dataset is None
+        architecture = session.experiment.architecture
+        fine_tuned = isinstance(architecture, BackboneArchitecture) and architecture.trained_depth is not None
+        self.fine_tuning.setVisible(fine_tuned)
         scanning = session.is_busy_with(JobKind.SCAN)
         reason = session.why_not_train()
         self.settings.setEnabled(not training)
@@ -193,8 +232,9 @@ class TrainPage(QWidget):
         """What pressing Train will do."""
         dataset, experiment = self._session.dataset, self._session.experiment
         assert dataset is not None
-        preset = ARCHITECTURE_PRESETS.get(experiment.architecture.name)
-        name = preset.title if preset else experiment.architecture.name
+        name = experiment.architecture.name
+        preset = ARCHITECTURE_PRESETS.get(name) or BACKBONE_PRESETS.get(name)
+        name = preset.title if preset else name
         colour = "in colour" if experiment.image.colour is Colour.RGB else "in grey"
         return f"{name} on {dataset.name}, {experiment.image.width} × {experiment.image.height} pixels {colour}."
 
@@ -214,6 +254,9 @@ class TrainPage(QWidget):
                 plot.clear(epochs, steps)
                 self.curves.set_can_save(True)
                 self._has_curves = True
+            case events.TrainingStageStarted():
+                if event.first_epoch > 1:
+                    plot.mark_stage(event.first_epoch - 1, event.text)
             case events.BatchEnded():
                 plot.add_batch(event.epoch, event.step, event.loss, event.accuracy)
             case events.EpochEnded():
