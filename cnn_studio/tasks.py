@@ -32,6 +32,7 @@ from cnn_studio.core.weights import find_weights
 if TYPE_CHECKING:
     import numpy as np
 
+    from cnn_studio.core.layer_plan import PlannedLayer
     from cnn_studio.core.store import PreparedImages
     from cnn_studio.ml.runtime import Device
     from cnn_studio.ml.train import TrainingHistory
@@ -95,9 +96,10 @@ def train(request: TrainRequest, report: Report, cancel: CancelToken) -> Trained
     experiment = request.experiment
     if reason := datasets.why_not_trainable(request.dataset, experiment.split):
         raise reason
-    plan_layers(experiment.architecture, experiment.image, len(request.dataset.class_names))
+    layers = plan_layers(experiment.architecture, experiment.image, len(request.dataset.class_names))
     weights_file = _weights_file(experiment, report)
     started = time.monotonic()
+    _refuse_what_does_not_fit(layers, experiment, report)
     dataset, prepared = _prepare(request.dataset, experiment, report, cancel)
     assignment = datasets.split_dataset(dataset, experiment.split)
     run = runs.create_run(request.run, dataset, assignment, experiment)
@@ -114,6 +116,19 @@ def train(request: TrainRequest, report: Report, cancel: CancelToken) -> Trained
         else:
             runs.discard_run(run)
         raise
+
+
+def _refuse_what_does_not_fit(layers: tuple[PlannedLayer, ...], experiment: Experiment, report: Report) -> None:
+    """Tell before minutes of preparation what memory cannot hold; the same is checked again of the network itself."""
+    from cnn_studio.ml import memory, runtime
+
+    image = experiment.image
+    memory.check_parameters(layers, image.height, image.width)
+    runtime.start(report)
+    if not runtime.computes_on_gpu() and not isinstance(experiment.architecture, BackboneArchitecture):
+        parameters = sum(layer.parameters for layer in layers)
+        shapes = [layer.output_shape for layer in layers]
+        memory.check_batch(shapes, parameters, experiment.training.batch_size, (image.height, image.width))
 
 
 def _weights_file(experiment: Experiment, report: Report) -> Path | None:

@@ -13,7 +13,7 @@ from cnn_studio import tasks
 from cnn_studio.core import events, runs
 from cnn_studio.core.config import with_values
 from cnn_studio.core.dataset import suggest_experiment
-from cnn_studio.core.errors import CnnStudioError, DatasetError, StorageError
+from cnn_studio.core.errors import CnnStudioError, DatasetError, StorageError, TrainingError
 from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
 from cnn_studio.core.layer_plan import ImpossibleArchitectureError
 
@@ -73,6 +73,16 @@ def test_an_impossible_architecture_is_told_before_anything_is_made(blobs, tmp_p
     changes = {"architecture.padding": "valid", "architecture.kernel": 5, "image.height": 16, "image.width": 16}
     with pytest.raises(ImpossibleArchitectureError, match="block"):
         train(blobs, tmp_path / "run", **changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_too_large_for_memory_is_told_before_anything_is_prepared(blobs, tmp_path):
+    changes = {"training.batch_size": 4096, "image.height": 1024, "image.width": 1024}
+    reported = []
+    with pytest.raises(TrainingError, match="not enough memory for a batch of 4096") as caught:
+        train(blobs, tmp_path / "run", reported.append, **changes)
+    assert caught.value.field == "training.batch_size"
+    assert not any(isinstance(event, events.StageStarted) and event.stage is events.Stage.PREPARE for event in reported)
     assert not (tmp_path / "run").exists()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import overload
 
@@ -76,7 +77,7 @@ class DataPage(QWidget):
         self._recent_links = QLabel()
         self._recent_links.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._recent_links.setTextFormat(Qt.TextFormat.RichText)
-        self._recent_links.linkActivated.connect(lambda text: self._session.open_folder(Path(text)))
+        self._recent_links.linkActivated.connect(self._open_recent)
         empty = QWidget()
         layout = QVBoxLayout(empty)
         layout.addWidget(self.welcome, 1)
@@ -191,7 +192,11 @@ class DataPage(QWidget):
         if not recent:
             self._recent_menu.addAction("No folders opened yet").setEnabled(False)
         accent = theme.colours().accent
-        links = " · ".join(f'<a style="color: {accent}" href="{folder}">{folder.name}</a>' for folder in recent[:5])
+        # By number: what a path may hold (#, %, ") means something in a link.
+        links = " · ".join(
+            f'<a style="color: {accent}" href="{place}">{escape(folder.name)}</a>'
+            for place, folder in enumerate(recent[:5])
+        )
         self._recent_links.setText(f"Opened before: {links}" if recent else "")
 
     @Slot()
@@ -280,6 +285,10 @@ class DataPage(QWidget):
         self.train_button.setToolTip("Training is under way." if training else str(reason) if reason else "")
 
     # -- doing --------------------------------------------------------------------------------------------------
+
+    @Slot(str)
+    def _open_recent(self, place: str) -> None:
+        self._session.open_folder(self._session.recent_folders()[int(place)])
 
     @Slot(str)
     def _on_welcome(self, key: str) -> None:
