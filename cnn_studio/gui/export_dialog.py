@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QUrl, Slot
@@ -22,9 +23,9 @@ class ExportDialog(QDialog):
         self.setWindowTitle("Model exported")
         self._target = target
         said = QLabel(
-            f"<b>{target.name}</b> was written, loaded again with plain Keras and compared: it answers the same. "
-            f"{target.with_suffix('.json').name} beside it lists the class names and the image size for other "
-            "programs. This script uses it, with nothing of ours installed:"
+            f"<b>{escape(target.name)}</b> was written, loaded again with plain Keras and compared: it answers the "
+            f"same. {escape(target.with_suffix('.json').name)} beside it lists the class names and the image size for "
+            "other programs. This script uses it, with nothing of ours installed:"
         )
         said.setWordWrap(True)
         self.snippet = QPlainTextEdit(tasks.usage_snippet(facts, target.name))

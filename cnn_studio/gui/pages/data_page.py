@@ -88,6 +88,7 @@ class DataPage(QWidget):
     def _build_filled(self) -> QWidget:
         self.title = QLabel()
         theme.set_text_size(self.title, theme.TextSize.TITLE)
+        self.title.setTextFormat(Qt.TextFormat.PlainText)  # a folder may be called <b>
         self.title.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.summary = QLabel()
         self.open_button = QToolButton()
@@ -273,7 +274,7 @@ class DataPage(QWidget):
             folders = " and ".join(part.value for part in Split if part in given)
             text += f" — the folder comes divided: its {folders} images are used as they are"
         if reason := self._session.why_not_train():
-            text += f'<br><span style="color: {theme.colours().error}">{reason}</span>'
+            text += f'<br><span style="color: {theme.colours().error}">{escape(str(reason))}</span>'
         self.split_text.setText(text)
         self._on_jobs_changed()
 
@@ -316,7 +317,7 @@ class DataPage(QWidget):
             }
         )
         if error:
-            self.split_text.setText(f'<span style="color: {theme.colours().error}">{error}</span>')
+            self.split_text.setText(f'<span style="color: {theme.colours().error}">{escape(str(error))}</span>')
 
     @Slot()
     def _open_left_out(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QStackedLayout, QVBoxLayout, QWidget
 
 from cnn_studio.core.atomic_file import write_text
@@ -52,6 +52,7 @@ class PredictPage(QWidget):
     def _build(self) -> QWidget:
         self.title = QLabel()
         theme.set_text_size(self.title, theme.TextSize.TITLE)
+        self.title.setTextFormat(Qt.TextFormat.PlainText)
         self.facts = QLabel()
         self.facts.setWordWrap(True)
         self.open_button = QPushButton("Open model…")

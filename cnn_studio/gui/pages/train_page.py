@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 
 from PySide6.QtCore import Slot
@@ -223,9 +224,9 @@ class TrainPage(QWidget):
         elif no_data:
             text = "The folder is being checked." if scanning else "There are no images to train on yet."
         elif reason:
-            text = f'<span style="color: {theme.colours().error}">{reason}</span>'
+            text = f'<span style="color: {theme.colours().error}">{escape(str(reason))}</span>'
         else:
-            text = self._plan()
+            text = escape(self._plan())
         self.state.setText(text)
 
     def _plan(self) -> str:
