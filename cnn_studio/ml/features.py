@@ -222,7 +222,8 @@ def _in_memory(
         report(Message(f"{text} The fixed part of the network runs in every epoch instead, which takes longer."))
         return None
     report(Message(f"{text} They are kept in memory for this run only."))
-    values = np.empty((len(source.rows), *shape), np.float32)
+    # From the system and not from NumPy: it starts at a page, so batches are taken from it in place.
+    values = np.frombuffer(mmap.mmap(-1, size), np.float32).reshape(len(source.rows), *shape)
     meter = ProgressMeter(Stage.FEATURES, len(source.rows), report)
     done = 0
     for part in _outputs(network, source, source.rows, cancel):

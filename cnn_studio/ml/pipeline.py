@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 _PARALLEL_CALLS = 2
 _BATCHES_AHEAD = 4
+_ALIGNMENT = 64  # bytes, EIGEN_MAX_ALIGN_BYTES
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,13 @@ def _batches(
 
 
 def _in_place(images: NDArray[Any]) -> Any:
-    """``images`` as a tensor over the same memory; a copy where DLPack refuses (a read-only array, a strided one)."""
+    """``images`` as a tensor over the same memory; a copy where that cannot be.
+
+    DLPack refuses a read-only array and a strided one. TensorFlow takes one whose memory does not start at a multiple
+    of 64 bytes, and then aborts the process in its first operation on it. A memory map starts at a page.
+    """
+    if images.ctypes.data % _ALIGNMENT:
+        return tf.constant(images)
     try:
         return tf.experimental.dlpack.from_dlpack(images.__dlpack__())
     except (BufferError, RuntimeError, TypeError, ValueError, tf.errors.OpError):
