@@ -18,6 +18,7 @@ from cnn_studio.core.images import read_image
 from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
 from cnn_studio.core.store import features_folder
 from cnn_studio.ml import features, stages
+from cnn_studio.tasks import training
 
 SIZE = 64
 IMAGES = 36
@@ -43,7 +44,7 @@ def weights_files(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def these_weights(weights_files, monkeypatch):
-    monkeypatch.setattr(tasks, "find_weights", lambda name: SimpleNamespace(path=weights_files[name], note=""))
+    monkeypatch.setattr(training, "find_weights", lambda name: SimpleNamespace(path=weights_files[name], note=""))
 
 
 @pytest.fixture
@@ -317,7 +318,7 @@ def test_an_interrupted_run_with_a_backbone_is_recovered(blobs, tmp_path, weight
 def test_missing_weights_are_told_before_anything_is_made(blobs, tmp_path, monkeypatch):
     from cnn_studio.core.weights import find_weights
 
-    monkeypatch.setattr(tasks, "find_weights", find_weights)
+    monkeypatch.setattr(training, "find_weights", find_weights)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     with pytest.raises(WeightsError, match=r"VGG16.*weights get vgg16"):
         train(blobs, tmp_path / "run")
@@ -342,7 +343,7 @@ def test_what_16_bits_cost_with_real_weights_and_images(
         (folder / class_folder.name).mkdir(parents=True)
         for path in sorted(class_folder.iterdir())[::14]:
             (folder / class_folder.name / path.name).symlink_to(path)
-    monkeypatch.setattr(tasks, "find_weights", lambda _: SimpleNamespace(path=shared_weights / file, note=""))
+    monkeypatch.setattr(training, "find_weights", lambda _: SimpleNamespace(path=shared_weights / file, note=""))
     dataset = tasks.scan(folder, ignore_reports, CancelToken())
     images = np.stack([read_image(dataset.path_of(file), 150, 150) for file in dataset.files])
     networks = []

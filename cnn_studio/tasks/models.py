@@ -1,0 +1,286 @@
+"""Using a model file: opening it, classifying images, measuring it, exporting it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnn_studio.core import runs
+from cnn_studio.core.dataset import Dataset, Split
+from cnn_studio.core.errors import CnnStudioError, DatasetError, ModelFileError
+from cnn_studio.core.events import FilesLeftOut, ImagesPredicted, Message
+from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.core.results import Evaluation, ModelFacts, Prediction
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@lru_cache(maxsize=1)
+def _load_once(path: Path, modified_ns: int, size: int) -> tuple[Any, ModelFacts]:  # noqa: ARG001 -- the key: a changed file loads anew
+    from cnn_studio.ml.model_file import class_count, load_model
+
+    model, facts = load_model(path)
+    return model, replace(facts, outputs=class_count(model))
+
+
+def _load(path: Path, report: Report, class_names: tuple[str, ...] | None = None) -> tuple[Any, ModelFacts]:
+    """The Keras model in ``path``, loaded once while the file stays the same, and its facts.
+
+    Where the file carries no class names, ``class_names`` are taken.
+    """
+    from cnn_studio.ml import runtime
+    from cnn_studio.ml.model_file import with_class_names
+
+    runtime.start(report)
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ModelFileError(f"There is no model file {path}.", path=path) from error
+    model, facts = _load_once(path.resolve(), status.st_mtime_ns, status.st_size)
+    if class_names:
+        facts = with_class_names(facts, class_names, facts.class_count)
+    return model, facts
+
+
+def _named(facts: ModelFacts) -> ModelFacts:
+    """The facts with numbers for names where there are none."""
+    return (
+        facts
+        if facts.class_names
+        else replace(facts, class_names=tuple(f"class {number}" for number in range(1, facts.class_count + 1)))
+    )
+
+
+def open_model(path: Path, report: Report, cancel: CancelToken) -> ModelFacts:  # noqa: ARG001 -- every job's shape
+    """Load a ``.keras`` file, so that what it says of itself is known and predictions start at once.
+
+    Raises:
+        ModelFileError: it is missing, damaged, no image classifier, or holds code of its own.
+    """
+    return _load(path, report)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictRequest:
+    """Classify images with a model file.
+
+    Attributes:
+        model: a ``.keras`` file.
+        paths: image files, and folders whose images are all meant (with sub-folders).
+        class_names: for a file that carries none; None takes the file's own, or "class 1", "class 2"…
+    """
+
+    model: Path
+    paths: tuple[Path, ...]
+    class_names: tuple[str, ...] | None = None
+
+
+def predict(request: PredictRequest, report: Report, cancel: CancelToken) -> tuple[Prediction, ...]:
+    """Classify images; each is reported as soon as it is known, a file that cannot be read as an error of its own.
+
+    Raises:
+        ModelFileError: the model cannot be used, or ``class_names`` are not as many as its outputs.
+        DatasetError: there is no image among the paths.
+    """
+    model, facts = _load(request.model, report, request.class_names)
+    from cnn_studio.ml.predict import predict_files
+
+    paths = image_paths(request.paths, cancel)
+    results: list[Prediction] = []
+    waiting: list[Prediction] = []
+    last_report = 0.0
+    for prediction in predict_files(model, _named(facts), paths, report, cancel):
+        waiting.append(prediction)
+        # The first result at once, the rest in handfuls: a signal for each of 10,000 images would only cost time.
+        if time.monotonic() - last_report > 0.1:
+            report(ImagesPredicted(tuple(waiting)))
+            results += waiting
+            waiting = []
+            last_report = time.monotonic()
+    if waiting:
+        report(ImagesPredicted(tuple(waiting)))
+        results += waiting
+    return tuple(results)
+
+
+def image_paths(paths: Sequence[Path], cancel: CancelToken) -> list[Path]:
+    """Files as given; of folders every file that is an image by its content, sorted, sub-folders included.
+
+    Raises:
+        DatasetError: a path does not exist, or there is no image in the folders.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            for place, subfolders, names in os.walk(path):  # Path.walk needs Python 3.12
+                folder = Path(place)
+                subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "__MACOSX")))
+                for name in sorted(names):
+                    cancel.raise_if_cancelled()
+                    if not name.startswith(".") and _is_image(folder / name):
+                        found.append(folder / name)
+        else:
+            found.append(path)
+    if not found:
+        named = ", ".join(path.name for path in paths)
+        raise DatasetError(f"There is no image in {named}.", hint="Choose image files or a folder that holds some.")
+    return found
+
+
+def _is_image(path: Path) -> bool:
+    from cnn_studio.core.images import ImageError, probe_image
+
+    try:
+        probe_image(path)
+    except ImageError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateRequest:
+    """Measure a model file on a class-per-folder directory; ``split`` picks one of its given splits, if it has any."""
+
+    model: Path
+    folder: Path
+    class_names: tuple[str, ...] | None = None
+
+
+def evaluate(request: EvaluateRequest, report: Report, cancel: CancelToken) -> Evaluation:
+    """Measure a model on every image of a folder; classes are matched by name.
+
+    A folder that comes divided (train/, val/, test/) is measured on its test images, else on its validation images,
+    since those for training would flatter.
+
+    Raises:
+        DatasetError: the folder is no data set, or none of its classes is known to the model.
+        ModelFileError: the model cannot be used.
+    """
+    import numpy as np
+
+    from cnn_studio.core.scan import scan_folder
+    from cnn_studio.core.store import prepare_images
+
+    model, facts = _load(request.model, report, request.class_names)
+    from cnn_studio.ml.evaluate import evaluate_model
+    from cnn_studio.ml.pipeline import evaluation_batches
+
+    facts = _named(facts)
+    dataset, name = _measured_part(scan_folder(request.folder, report, cancel), report)
+    label_of = {class_name: label for label, class_name in enumerate(facts.class_names)}
+    unknown = Counter(
+        dataset.class_names[file.label] for file in dataset.files if dataset.class_names[file.label] not in label_of
+    )
+    if len(unknown) == len({file.label for file in dataset.files}):
+        raise DatasetError(
+            f"None of the classes in {dataset.name} ({_some(dataset.class_names)}) is one that the model knows "
+            f"({_some(facts.class_names)}).",
+            hint="Name the sub-folders as the model's classes are named.",
+            path=request.folder,
+        )
+    for class_name, count in unknown.items():
+        report(Message(f"{count} images of {class_name} are not measured: the model knows no such class."))
+    dataset = replace(
+        dataset, files=tuple(file for file in dataset.files if dataset.class_names[file.label] in label_of)
+    )
+    prepared = prepare_images(dataset, facts.height, facts.width, report, cancel)
+    if prepared.issues:
+        report(FilesLeftOut(prepared.issues))
+    readable = prepared.rows >= 0
+    labels = np.asarray([label_of[dataset.class_names[file.label]] for file in dataset.files], dtype=np.int32)[readable]
+    batches = evaluation_batches(prepared.open(), prepared.rows[readable], labels, 32)
+    return evaluate_model(model, batches, labels, facts.class_names, name, report, cancel)
+
+
+def _measured_part(dataset: Dataset, report: Report) -> tuple[Dataset, str]:
+    """The images of a folder to measure on, and what to call them."""
+    for split in (Split.TEST, Split.VALIDATION):
+        if split in dataset.given_splits:
+            report(Message(f"{dataset.name} comes divided: measured on its {split} images only."))
+            return replace(dataset, files=tuple(f for f in dataset.files if f.given_split is split)), split.value
+    return dataset, dataset.name
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """Write the model file ``model`` to ``target``; an existing file is replaced only when ``replace`` says so."""
+
+    model: Path
+    target: Path
+    replace: bool = False
+    class_names: tuple[str, ...] = ()
+
+
+def export(request: ExportRequest, report: Report, cancel: CancelToken) -> ModelFacts:
+    """Write a ``.keras`` file that plain Keras loads, with a side-car JSON, after checking that it answers the same.
+
+    It is checked on images of the run where they can still be read, else on noise.
+
+    Raises:
+        ModelFileError: the model cannot be read, or the written file answers differently.
+        StorageError: the target exists, or cannot be written.
+    """
+    from cnn_studio.ml import runtime
+
+    runtime.start(report)
+    from cnn_studio.ml.export import export_model
+    from cnn_studio.ml.model_file import read_facts
+
+    samples = _sample_images(request.model.parent, read_facts(request.model))
+    names = request.class_names
+    return export_model(
+        request.model, request.target, samples, replace=request.replace, report=report, cancel=cancel, class_names=names
+    )
+
+
+def _sample_images(run_folder: Path, facts: ModelFacts) -> np.ndarray | None:
+    """A few of a run's images, uint8 (n, height, width, 3), or None when there is no run or no image left."""
+    import numpy as np
+
+    from cnn_studio.core.images import ImageError, read_image
+
+    try:
+        pairs = held_out_images(run_folder, count=8)
+    except CnnStudioError:
+        return None
+    images = []
+    for path, _ in pairs:
+        with suppress(ImageError):
+            images.append(read_image(path, facts.height, facts.width))
+    return np.stack(images) if images else None
+
+
+def usage_snippet(facts: ModelFacts, file_name: str) -> str:
+    """A short script that classifies a picture with the exported file and nothing of ours."""
+    from cnn_studio.ml import export as ml_export
+
+    return ml_export.usage_snippet(facts, file_name)
+
+
+def held_out_images(run_folder: Path, count: int) -> list[tuple[Path, str]]:
+    """Some images of a run that it was not trained on, with their class: one of each class first.
+
+    Args:
+        run_folder: a run's folder.
+        count: how many at most.
+    """
+    run = runs.read_run(run_folder)
+    waiting: dict[str, list[Path]] = {}
+    for path, class_name, split in runs.read_manifest(run):
+        if split is Split.TEST:
+            waiting.setdefault(class_name, []).append(Path(run.data_root) / path)
+    rounds = zip_longest(*([(path, name) for path in found] for name, found in waiting.items()))
+    return [pair for each_class in rounds for pair in each_class if pair][:count]

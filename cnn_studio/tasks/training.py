@@ -1,0 +1,288 @@
+"""Training a network on a data set and keeping it as a run; recovering one that was interrupted."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnn_studio.core import dataset as datasets
+from cnn_studio.core import runs
+from cnn_studio.core.atomic_file import csv_text, write_text
+from cnn_studio.core.config import BackboneArchitecture, Experiment, with_values
+from cnn_studio.core.dataset import Dataset, Split, SplitAssignment
+from cnn_studio.core.errors import CnnStudioError, ModelFileError
+from cnn_studio.core.events import EpochEnded, Event, FilesLeftOut, Message, TrainingStageStarted
+from cnn_studio.core.jobs import CancelToken, JobCancelled, Report
+from cnn_studio.core.results import Evaluation, ModelFacts, TrainedModel
+from cnn_studio.core.runs import Run, RunStatus
+from cnn_studio.core.weights import find_weights
+
+if TYPE_CHECKING:
+    from cnn_studio.core.layer_plan import PlannedLayer
+    from cnn_studio.core.store import PreparedImages
+    from cnn_studio.ml.train import TrainingHistory
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """Train ``experiment`` on ``dataset`` and keep the result in the new folder ``run``."""
+
+    dataset: Dataset
+    experiment: Experiment
+    run: Path
+
+
+def train(request: TrainRequest, report: Report, cancel: CancelToken) -> TrainedModel:
+    """Prepare the images, train, evaluate the best model and keep it, all in a new run folder.
+
+    On *stop* the best model so far is evaluated and kept; on *cancel* the run folder is removed.
+
+    Raises:
+        DatasetError: the data set cannot be trained on; says why.
+        ExperimentError: the settings cannot work on it.
+        WeightsError: a backbone's pre-trained weights are not on this machine, or are damaged.
+        TrainingError: training could not go on; the run folder keeps the best weights if there are any.
+        StorageError: the run folder exists already or the disk is full.
+        JobCancelled: the user cancelled.
+    """
+    from cnn_studio.core.layer_plan import plan_layers
+
+    experiment = request.experiment
+    if reason := datasets.why_not_trainable(request.dataset, experiment.split):
+        raise reason
+    layers = plan_layers(experiment.architecture, experiment.image, len(request.dataset.class_names))
+    weights_file = _weights_file(experiment, report)
+    started = time.monotonic()
+    _refuse_what_does_not_fit(layers, experiment, report)
+    dataset, prepared = _prepare(request.dataset, experiment, report, cancel)
+    assignment = datasets.split_dataset(dataset, experiment.split)
+    run = runs.create_run(request.run, dataset, assignment, experiment)
+    try:
+        return _train_in(
+            run, _Material(dataset, prepared, assignment, weights_file), experiment, started, report, cancel
+        )
+    except JobCancelled:
+        runs.discard_run(run)
+        raise
+    except Exception as error:
+        if run.checkpoint.exists():
+            runs.end_run(run, RunStatus.FAILED, {}, str(error))
+        else:
+            runs.discard_run(run)
+        raise
+
+
+def _refuse_what_does_not_fit(layers: tuple[PlannedLayer, ...], experiment: Experiment, report: Report) -> None:
+    """Tell before minutes of preparation what memory cannot hold; the same is checked again of the network itself."""
+    from cnn_studio.ml import memory, runtime
+
+    image = experiment.image
+    memory.check_parameters(layers, image.height, image.width)
+    runtime.start(report)
+    if not runtime.computes_on_gpu() and not isinstance(experiment.architecture, BackboneArchitecture):
+        parameters = sum(layer.parameters for layer in layers)
+        shapes = [layer.output_shape for layer in layers]
+        memory.check_batch(shapes, parameters, experiment.training.batch_size, (image.height, image.width))
+
+
+def _weights_file(experiment: Experiment, report: Report) -> Path | None:
+    """The backbone's pre-trained weights on this machine; None for a network trained from scratch."""
+    if not isinstance(experiment.architecture, BackboneArchitecture):
+        return None
+    checked = find_weights(experiment.architecture.name)
+    if checked.note:
+        report(Message(checked.note))
+    return checked.path
+
+
+@dataclass(frozen=True, slots=True)
+class _Material:
+    """What a run starts from: ``prepared.rows`` and ``assignment.splits`` are aligned with ``dataset.files``.
+
+    ``weights_file`` holds a backbone's pre-trained weights; None for a network trained from scratch.
+    """
+
+    dataset: Dataset
+    prepared: PreparedImages
+    assignment: SplitAssignment
+    weights_file: Path | None
+
+
+def _prepare(
+    dataset: Dataset, experiment: Experiment, report: Report, cancel: CancelToken
+) -> tuple[Dataset, PreparedImages]:
+    """Decode every image once; what cannot be read any more is taken out of the data set, and that is reported."""
+    from cnn_studio.core.store import prepare_images
+
+    image = experiment.image
+    prepared = prepare_images(dataset, image.height, image.width, report, cancel)
+    if prepared.issues:
+        report(FilesLeftOut(prepared.issues))
+        dataset = datasets.without_files(dataset, prepared.issues)
+        prepared = replace(prepared, rows=prepared.rows[prepared.rows >= 0])
+        if reason := datasets.why_not_trainable(dataset, experiment.split):
+            raise reason
+    return dataset, prepared
+
+
+def _train_in(
+    run: Run, material: _Material, experiment: Experiment, started: float, report: Report, cancel: CancelToken
+) -> TrainedModel:
+    from cnn_studio.ml import runtime
+
+    device = runtime.start(report)
+    # Only now: importing these imports TensorFlow, which listens to what start() sets up.
+    from cnn_studio.ml.build import build_model
+    from cnn_studio.ml.evaluate import evaluate_model
+    from cnn_studio.ml.features import RowSource
+    from cnn_studio.ml.model_file import save_model
+    from cnn_studio.ml.split_batches import SplitBatches
+    from cnn_studio.ml.stages import StageNetwork, fit_in_stages
+    from cnn_studio.ml.train import fit_model
+
+    cancel.raise_if_cancelled()
+    dataset, settings, architecture = material.dataset, experiment.training, experiment.architecture
+    batches = SplitBatches(dataset, material.assignment, settings)
+    images = RowSource(material.prepared.open(), material.prepared.rows, material.prepared.path.parent.name)
+    model = build_model(
+        architecture,
+        experiment.image,
+        len(dataset.class_names),
+        settings.seed,
+        weights_file=material.weights_file,
+    )
+    keep = _HistoryKeeper(run, report)
+    if isinstance(architecture, BackboneArchitecture):
+        history, network = fit_in_stages(
+            model, architecture, settings, images, dataset.files, batches.to_fit, run.checkpoint, keep, cancel
+        )
+    else:
+        cancel.mark_something_to_keep()
+        history = fit_model(model, settings, *batches.to_fit(images), run.checkpoint, keep, cancel)
+        network = StageNetwork(model, images)
+
+    def measure(split: Split) -> Evaluation:
+        measured = batches.to_measure(network.source, split)
+        labels = batches.labels(split)
+        return evaluate_model(network.model, measured, labels, dataset.class_names, split, report, cancel)
+
+    validation = measure(Split.VALIDATION)
+    test = measure(Split.TEST) if Split.TEST in material.assignment.splits else None
+    metrics = _metrics(history, validation, test)
+    facts = ModelFacts(
+        class_names=dataset.class_names,
+        height=experiment.image.height,
+        width=experiment.image.width,
+        architecture=experiment.architecture.name,
+        metrics=metrics,
+        data_name=dataset.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=runtime.versions(),
+    )
+    cancel.raise_if_cancelled()
+    save_model(model, run.model, facts)
+    runs.end_run(run, RunStatus.FINISHED, metrics, history.ended)
+    run.checkpoint.unlink(missing_ok=True)
+    return TrainedModel(
+        run=run.folder,
+        model=run.model,
+        facts=facts,
+        metrics={name: metrics[name] for name in ("accuracy", "loss", "val_accuracy", "val_loss") if name in metrics},
+        validation=validation,
+        test=test,
+        epochs=len(history.epochs),
+        best_epoch=history.best_epoch,
+        ended=history.ended,
+        seconds=time.monotonic() - started,
+        device=device.name,
+    )
+
+
+def _metrics(history: TrainingHistory, validation: Evaluation, test: Evaluation | None) -> dict[str, float]:
+    """The kept model's figures: training as recorded in its epoch, validation and test as evaluated."""
+    metrics = {
+        "val_accuracy": validation.accuracy,
+        "val_accuracy_low": validation.accuracy_low,
+        "val_accuracy_high": validation.accuracy_high,
+        "val_loss": validation.loss,
+    }
+    if best := history.best:
+        metrics |= {"accuracy": best.accuracy, "loss": best.loss}
+    if test:
+        metrics |= {
+            "test_accuracy": test.accuracy,
+            "test_accuracy_low": test.accuracy_low,
+            "test_accuracy_high": test.accuracy_high,
+            "test_loss": test.loss,
+        }
+    return metrics
+
+
+class _HistoryKeeper:
+    """A ``Report`` that passes everything on and writes ``history.csv`` anew at each epoch's end: a crash keeps it."""
+
+    def __init__(self, run: Run, report: Report) -> None:
+        self._run = run
+        self._report = report
+        self._rows: list[tuple[object, ...]] = []
+        self._stage: tuple[str, ...] = ()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, TrainingStageStarted):
+            self._stage = (event.name,)
+        if isinstance(event, EpochEnded):
+            figures = (event.epoch, event.loss, event.accuracy, event.val_loss, event.val_accuracy)
+            self._rows.append((*figures, round(event.seconds, 3), *self._stage))
+            header = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"] + ["stage"] * len(self._stage)
+            write_text(self._run.history, csv_text(header, self._rows))
+        self._report(event)
+
+
+def recover(folder: Path, report: Report, cancel: CancelToken) -> ModelFacts:  # noqa: ARG001 -- every job's shape
+    """Make the model file of a run that was interrupted, from the best weights it had written.
+
+    Raises:
+        CnnStudioError: the folder is no run, or it ended before its first epoch did.
+    """
+    run = runs.read_run(folder)
+    if not run.checkpoint.exists():
+        raise CnnStudioError(
+            f"The run in {folder.name} ended before its first epoch was complete, so it has no model.",
+            hint="Train it again with the same settings.",
+            path=folder,
+        )
+    from cnn_studio.ml import runtime
+
+    runtime.start(report)
+    from cnn_studio.ml.build import build_model
+    from cnn_studio.ml.model_file import save_model
+
+    experiment = run.experiment()
+    model = build_model(experiment.architecture, experiment.image, len(run.class_names), experiment.training.seed)
+    try:
+        model.load_weights(run.checkpoint)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelFileError(
+            f"The weights in {run.checkpoint} are damaged.", hint="Train the run again.", path=run.checkpoint
+        ) from error
+    facts = ModelFacts(
+        class_names=run.class_names,
+        height=experiment.image.height,
+        width=experiment.image.width,
+        architecture=experiment.architecture.name,
+        metrics={},
+        data_name=run.data_name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=runtime.versions(),
+    )
+    save_model(model, run.model, facts)
+    return facts
+
+
+def demo_experiment(dataset: Dataset) -> Experiment:
+    """Settings with which a scratch CNN learns the sample data set in about a minute on two CPU cores."""
+    suggested = datasets.suggest_experiment(dataset)
+    return with_values(suggested, {"image.height": 64, "image.width": 64, "training.epochs": 12})
