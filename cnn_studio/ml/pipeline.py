@@ -116,6 +116,10 @@ def _batches(
         if seed is not None and len(rows):
             dataset = dataset.shuffle(len(rows), seed=seed, reshuffle_each_iteration=True)
         dataset = dataset.batch(batch_size).map(fetch, num_parallel_calls=_PARALLEL_CALLS).prefetch(_BATCHES_AHEAD)
+        # TensorFlow's rewriting of the graph, which finds nothing to improve here, copies the whole store into memory.
+        options = tf.data.Options()
+        options.experimental_optimization.apply_default_optimizations = False
+        dataset = dataset.with_options(options)
     return Batches(dataset, len(rows), batch_size, images)
 
 

@@ -17,7 +17,7 @@ from cnn_studio.core.errors import StorageError
 from cnn_studio.core.events import Message, Progress, Stage, StageStarted
 from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
 from cnn_studio.core.store import clear_store, features_folder, store_size
-from cnn_studio.ml import features
+from cnn_studio.ml import features, pipeline
 from cnn_studio.ml.features import RowSource, cache_features
 
 SIZE = 16
@@ -229,6 +229,9 @@ def test_without_room_on_the_disk_features_are_kept_in_memory(source, files, mon
     found = cached(model, source, files, events.append)
     assert_right(found, model, source, files)
     assert (found.folder, found.values.dtype, folders()) == (None, np.float32, [])
+    tensor = pipeline._in_place(found.values)
+    found.values[0] = 99
+    assert (tensor.numpy()[0] == 99).all(), "batches would be taken from a copy"
     (message,) = [event.text for event in events if isinstance(event, Message)]
     assert "0.1 MB is free" in message
     assert "in memory for this run only" in message

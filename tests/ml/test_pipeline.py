@@ -1,3 +1,6 @@
+import mmap
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
@@ -73,12 +76,52 @@ def test_the_store_is_read_in_place(numbered):
     assert tensor[4, 0, 0, 0].numpy() == 99
 
 
+def memory_of_its_own():
+    """Bytes of this process that are no file's."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon:"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process what memory it has")
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_going_through_a_store_does_not_copy_it_into_memory(tmp_path, shuffled):
+    count, size = 2000, 2000 * 200 * 200 * 3
+    with (tmp_path / "sparse.bin").open("wb") as file:
+        file.truncate(size)
+    images = np.memmap(tmp_path / "sparse.bin", np.uint8, "c", shape=(count, 200, 200, 3))
+    rows, labels = np.arange(count), np.zeros(count, np.int32)
+    batches = training_batches(images, rows, labels, 4, 0) if shuffled else evaluation_batches(images, rows, labels, 4)
+    before = memory_of_its_own()
+    feed = iter(batches)
+    for _ in range(5):
+        next(feed)
+    assert memory_of_its_own() - before < size / 2
+
+
 def test_an_array_that_cannot_be_shared_is_copied(numbered):
     strided = np.asarray(numbered)[::2]
     read_only = np.asarray(numbered).copy()
     read_only.flags.writeable = False
     for images in (strided, read_only):
         np.testing.assert_array_equal(pipeline._in_place(images).numpy(), images)
+
+
+@pytest.mark.parametrize("offset", [0, 2, 16, 48])
+def test_memory_that_does_not_start_where_tensorflow_wants_it_does_not_end_the_process(offset):
+    """TensorFlow takes such an array and aborts in the first operation on it that looks."""
+    memory = mmap.mmap(-1, 10_000)
+    images = np.frombuffer(memory, np.float16, count=300, offset=offset).reshape(100, 3)
+    images[:] = np.arange(100)[:, None]
+    (features, labels), *_ = evaluation_batches(images, np.arange(100), np.arange(100, dtype=np.int32), 50)
+    assert (features.numpy() == labels.numpy()[:, None]).all()
+
+
+def test_features_of_16_bits_come_as_float32():
+    images = np.random.default_rng(0).normal(size=(10, 2, 2, 5)).astype(np.float16)
+    rows = np.array([7, 2, 4])
+    (features, _), *_ = evaluation_batches(images, rows, np.zeros(3, np.int32), 3)
+    assert features.dtype == "float32"
+    np.testing.assert_array_equal(features.numpy(), images[rows].astype(np.float32))
 
 
 def test_a_row_that_does_not_exist_is_refused(numbered):
