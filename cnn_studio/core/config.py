@@ -13,8 +13,6 @@ from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -24,18 +22,14 @@ from pydantic import (
     model_validator,
 )
 
+from cnn_studio.core.augmentation import AugmentationSettings
 from cnn_studio.core.backbones import BACKBONES
 from cnn_studio.core.errors import ExperimentError
+from cnn_studio.core.settings import Settings
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Filters = Annotated[int, Field(ge=1, le=4096)]
 Units = Annotated[int, Field(ge=1, le=65536)]
-
-
-class Settings(BaseModel):
-    """Frozen, refuses unknown names, so that a typing error in a file is told and not ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class SplitSettings(Settings):
@@ -288,6 +282,7 @@ class Experiment(Settings):
     split: SplitSettings = SplitSettings()
     image: ImageSettings = ImageSettings()
     architecture: Architecture = ScratchArchitecture()
+    augmentation: AugmentationSettings = AugmentationSettings()
     training: TrainingSettings = TrainingSettings()
 
 

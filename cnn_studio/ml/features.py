@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -22,14 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnn_studio.core.atomic_file import storage_error
+from cnn_studio.core.augmentation import AugmentationSettings, augmentation_text
 from cnn_studio.core.dataset import ImageFile
 from cnn_studio.core.events import Message, Stage, StageStarted
 from cnn_studio.core.jobs import CancelToken, Report
 from cnn_studio.core.store import LOCK_SECONDS, features_folder
 from cnn_studio.core.store_folders import RESERVE_BYTES, free_bytes, locked, make_room, remove_folder, size_text
-from cnn_studio.core.store_rows import StoreRows
+from cnn_studio.core.store_rows import Row, StoreRows
 from cnn_studio.core.threads import ProgressMeter
 from cnn_studio.ml import runtime
+from cnn_studio.ml.augment import Augmentation
 from cnn_studio.ml.fixed_part import fingerprint
 from cnn_studio.ml.memory import available_memory
 from cnn_studio.ml.pipeline import evaluation_batches
@@ -60,12 +62,49 @@ class RowSource:
         rows: int64 (n_files,), aligned with the data set's files: the row of each.
         key: names what the rows are; the same key, the same file, the same row.
         folder: where they are on disk; None for rows in memory.
+        views: int64 (n_files, views): rows of each training image's augmented views, which stand for it in training;
+            then ``rows`` is -1 there, and this is -1 for all other images. None without such views.
     """
 
     values: NDArray[Any]
     rows: NDArray[np.int64]
     key: str
     folder: Path | None = None
+    views: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Augmented views of training images that are computed once.
+
+    Attributes:
+        augmentation: what is done, and how many views of each image there are.
+        seed: the same seed gives the same views of the same training images.
+        training: positions of the training images in the data set's files.
+    """
+
+    augmentation: AugmentationSettings
+    seed: int
+    training: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """Names the views of a file apart from others of the same file."""
+        return f"{augmentation_text(self.augmentation.model_copy(update={'views': 4}))},seed={self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One row to be had: of a file, or of a view of it (``view`` from 0; -1 for the file as it is).
+
+    ``name`` is the row's, ``source_row`` what it is made of, ``place`` where its row number goes.
+    """
+
+    name: str
+    file: ImageFile
+    source_row: int
+    place: tuple[int, int]
+    augmented: bool = False
 
 
 def cache_features(
@@ -75,6 +114,7 @@ def cache_features(
     report: Report,
     cancel: CancelToken,
     cache: Path | None = None,
+    views: Views | None = None,
 ) -> RowSource | None:
     """Run a network once over every row of a source; what is on disk already is not computed again.
 
@@ -86,6 +126,8 @@ def cache_features(
             features are not kept.
         cancel: looked at before every batch.
         cache: where features are kept; the user's cache folder when None.
+        views: the network is run over augmented views of training images in place of these images; None takes them as
+            they are, or the views that ``source`` is of.
 
     Returns:
         The features, as float32 where they are few and as float16 else; None when keeping them does not pay or there
@@ -97,18 +139,70 @@ def cache_features(
         JobCancelled: the user discarded the job.
     """
     shape = tuple(int(side) for side in network.outputs[0].shape[1:])
-    values = prod(shape) * len(files)
+    work = _Work(network, source, _entries(source, files, views), shape, views)
+    values = prod(shape) * len(work.entries)
     single = 4 * values <= SINGLE_PRECISION_BYTES
-    if problem := _why_not_worth_it(2 * values, source, len(files)):
+    if problem := _why_not_worth_it(2 * values, source, len(work.entries)):
         report(Message(problem))
         return None
-    report(StageStarted(Stage.FEATURES, len(files)))
+    report(StageStarted(Stage.FEATURES, len(work.entries)))
     if not single:
         try:
-            return _cached(network, source, files, shape, np.dtype(np.float16), report, cancel, cache)
+            return _cached(work, np.dtype(np.float16), report, cancel, cache)
         except _TooLargeForHalfError:
             report(Message("Some features are too large for 16 bits, so all are kept with 32."))
-    return _cached(network, source, files, shape, np.dtype(np.float32), report, cancel, cache)
+    return _cached(work, np.dtype(np.float32), report, cancel, cache)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to be computed: ``network`` over the rows of ``source`` that ``entries`` name, each of ``shape``."""
+
+    network: keras.Model
+    source: RowSource
+    entries: list[_Entry]
+    shape: tuple[int, ...]
+    views: Views | None
+
+    def found(self, rows: Sequence[int], values: NDArray[Any], key: str, folder: Path | None = None) -> RowSource:
+        """The features as a source: ``rows`` has the row of each entry."""
+        count = len(self.source.rows)
+        if self.source.views is not None:
+            each = self.source.views.shape[1]
+        else:
+            each = self.views.augmentation.views if self.views else 0
+        of_files, of_views = np.full(count, -1, np.int64), np.full((count, each), -1, np.int64)
+        for entry, row in zip(self.entries, rows, strict=True):
+            file, view = entry.place
+            if view < 0:
+                of_files[file] = row
+            else:
+                of_views[file, view] = row
+        return RowSource(values, of_files, key, folder, of_views if each else None)
+
+
+def _entries(source: RowSource, files: Sequence[ImageFile], views: Views | None) -> list[_Entry]:
+    """Files as they are first, then the first view of every training image, then the second of every one, and so on.
+
+    So the images of a batch are those of one view, in the data set's order, whatever is on disk already.
+    """
+    if source.views is not None:
+        of_views = source.views
+        viewed = [i for i in range(len(files)) if of_views[i, 0] >= 0]
+        count, augmented, name = of_views.shape[1], False, ""
+    elif views:
+        viewed, count, augmented, name = list(views.training), views.augmentation.views, True, views.name
+        of_views = np.repeat(source.rows[:, None], count, axis=1)
+    else:
+        viewed, count, augmented, name = [], 0, False, ""
+        of_views = np.empty((len(files), 0), np.int64)
+    apart = set(viewed)
+    plain = [_Entry(files[i].path, files[i], int(source.rows[i]), (i, -1)) for i in range(len(files)) if i not in apart]
+    return plain + [
+        _Entry(f"{files[i].path}\0{name}\0{view}", files[i], int(of_views[i, view]), (i, view), augmented)
+        for view in range(count)
+        for i in viewed
+    ]
 
 
 class _TooLargeForHalfError(Exception):
@@ -131,33 +225,26 @@ def _memory_to_use() -> float:
 
 
 def _cached(
-    network: keras.Model,
-    source: RowSource,
-    files: Sequence[ImageFile],
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    report: Report,
-    cancel: CancelToken,
-    cache: Path | None,
+    work: _Work, dtype: np.dtype[Any], report: Report, cancel: CancelToken, cache: Path | None
 ) -> RowSource | None:
     parent = features_folder(cache)
-    key = _key(network, source, dtype)
+    key = _key(work.network, work.source, dtype)
     folder = parent / key
     name = f"features.f{8 * dtype.itemsize}"
-    row_bytes = prod(shape) * dtype.itemsize
+    row_bytes = prod(work.shape) * dtype.itemsize
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder, report, cancel, LOCK_SECONDS), StoreRows(folder, row_bytes, name) as store:
-            todo = [i for i, file in enumerate(files) if store.find(file.path, file.bytes, file.modified_ns) is None]
+            todo = [entry for entry in work.entries if _row_of(store, entry) is None]
             # What the features are made of may be features too: those stay.
-            used = [folder, source.folder] if source.folder else [folder]
+            used = [folder, work.source.folder] if work.source.folder else [folder]
             room = not make_room(parent, used, len(todo) * row_bytes, BUDGET_BYTES)
-            meter = ProgressMeter(Stage.FEATURES, len(files), report, already=len(files) - len(todo))
+            meter = ProgressMeter(Stage.FEATURES, len(work.entries), report, already=len(work.entries) - len(todo))
             if room:
-                _compute_into(store, network, source, files, todo, dtype, meter, cancel)
+                _compute_into(store, work, dtype, meter, cancel)
             os.utime(folder)  # used now: what make_room goes by
-            found = [store.find(file.path, file.bytes, file.modified_ns) for file in files]
-            rows = np.array([row.number if row else -1 for row in found], np.int64)
+            found = [_row_of(store, entry) for entry in work.entries]
+            rows = [row.number if row else -1 for row in found]
             total = store.total_rows
     except OSError as error:
         raise storage_error(folder / name, error) from error
@@ -166,35 +253,33 @@ def _cached(
         raise
     if not room:
         remove_folder(folder)
-        return _in_memory(network, source, shape, key, report, cancel, needed=len(todo) * row_bytes, parent=parent)
-    values = np.memmap(folder / name, dtype=dtype, mode="c", shape=(total, *shape))
-    return RowSource(values, rows, key, folder)
+        return _in_memory(work, key, report, cancel, needed=len(todo) * row_bytes, parent=parent)
+    values = np.memmap(folder / name, dtype=dtype, mode="c", shape=(total, *work.shape))
+    return work.found(rows, values, key, folder)
+
+
+def _row_of(store: StoreRows, entry: _Entry) -> Row | None:
+    return store.find(entry.name, entry.file.bytes, entry.file.modified_ns)
 
 
 def _key(network: keras.Model, source: RowSource, dtype: np.dtype[Any]) -> str:
-    """The folder's name: everything but the files that a row depends on."""
+    """The folder's name: everything but the files and views that a row depends on."""
     parts = (source.key, fingerprint(network), dtype.name, keras.__version__, keras.backend.backend())
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()
 
 
 def _compute_into(
-    store: StoreRows,
-    network: keras.Model,
-    source: RowSource,
-    files: Sequence[ImageFile],
-    todo: Sequence[int],
-    dtype: np.dtype[Any],
-    meter: ProgressMeter,
-    cancel: CancelToken,
+    store: StoreRows, work: _Work, dtype: np.dtype[Any], meter: ProgressMeter, cancel: CancelToken
 ) -> None:
-    done = 0
+    def is_missing(entry: _Entry) -> bool:
+        return _row_of(store, entry) is None
+
     try:
-        for part in _outputs(network, source, source.rows[list(todo)], cancel):
+        for entries, part in _outputs(work, is_missing, cancel):
             if dtype == np.float16 and not (np.abs(part) <= _LARGEST_HALF).all():
                 raise _TooLargeForHalfError
-            for row, i in zip(part.astype(dtype), todo[done : done + len(part)], strict=True):
-                store.add(files[i].path, files[i].bytes, files[i].modified_ns, row)
-            done += len(part)
+            for row, entry in zip(part.astype(dtype), entries, strict=True):
+                store.add(entry.name, entry.file.bytes, entry.file.modified_ns, row)
             if store.waiting_bytes >= _BYTES_BETWEEN_FLUSHES:
                 store.flush()
             meter.add(len(part))
@@ -203,17 +288,11 @@ def _compute_into(
 
 
 def _in_memory(
-    network: keras.Model,
-    source: RowSource,
-    shape: tuple[int, ...],
-    key: str,
-    report: Report,
-    cancel: CancelToken,
-    needed: int,
-    parent: Path,
+    work: _Work, key: str, report: Report, cancel: CancelToken, needed: int, parent: Path
 ) -> RowSource | None:
     """The features where the disk has no room: in memory if that has, else None."""
-    size = 4 * prod(shape) * len(source.rows)
+    count = len(work.entries)
+    size = 4 * prod(work.shape) * count
     text = (
         f"Keeping the features of these images needs {size_text(needed + RESERVE_BYTES)} in {parent}; "
         f"{size_text(free_bytes(parent))} is free."
@@ -223,30 +302,65 @@ def _in_memory(
         return None
     report(Message(f"{text} They are kept in memory for this run only."))
     # From the system and not from NumPy: it starts at a page, so batches are taken from it in place.
-    values = np.frombuffer(mmap.mmap(-1, size), np.float32).reshape(len(source.rows), *shape)
-    meter = ProgressMeter(Stage.FEATURES, len(source.rows), report)
+    values = np.frombuffer(mmap.mmap(-1, size), np.float32).reshape(count, *work.shape)
+    meter = ProgressMeter(Stage.FEATURES, count, report)
     done = 0
-    for part in _outputs(network, source, source.rows, cancel):
-        values[done : done + len(part)] = part
-        done += len(part)
-        meter.add(len(part))
-    return RowSource(values, np.arange(len(values), dtype=np.int64), key)
+    for entries, part in _outputs(work, lambda _: True, cancel):
+        values[done : done + len(entries)] = part
+        done += len(entries)
+        meter.add(len(entries))
+    return work.found(range(count), values, key)
 
 
 def _outputs(
-    network: keras.Model, source: RowSource, rows: NDArray[np.int64], cancel: CancelToken
-) -> Iterator[NDArray[np.float32]]:
-    """The network's output for each of ``rows``, in order, in batches; float32 (batch, …)."""
+    work: _Work, is_wanted: Callable[[_Entry], bool], cancel: CancelToken
+) -> Iterator[tuple[list[_Entry], NDArray[np.float32]]]:
+    """The network's output for each entry that is wanted, in order, in batches; float32 (batch, …)."""
+    plain = [entry for entry in work.entries if not entry.augmented and is_wanted(entry)]
+    augmented = [entry for entry in work.entries if entry.augmented]
     batch_size = 64 if runtime.computes_on_gpu() else 16
-    batches = evaluation_batches(source.values, rows, np.zeros(len(rows), np.int32), batch_size)
-    for images, _ in batches:
+    for start, images in _source_batches(work.source, plain, batch_size, cancel):
+        entries = plain[start : start + batch_size]
+        yield entries, _run(work.network, images, batch_size)[: len(entries)]
+    if not augmented:
+        return
+    assert work.views is not None
+    for start in range(0, len(augmented), batch_size):
+        # What is drawn for a batch depends on its place alone, so what an interruption left undone comes out the same.
+        entries = augmented[start : start + batch_size]
+        wanted = [place for place, entry in enumerate(entries) if is_wanted(entry)]
+        if not wanted:
+            continue
         cancel.raise_if_cancelled()
-        count = int(images.shape[0])
-        if count < batch_size:
-            # The one batch that is not full is filled up: another shape would be traced anew.
-            images = np.resize(np.asarray(images), (batch_size, *images.shape[1:]))  # noqa: PLW2901
-        yield np.asarray(network.predict_on_batch(images), np.float32)[:count]
+        changes = Augmentation(work.views.augmentation, _seed_of(work.views, start))
+        images = work.source.values[[entry.source_row for entry in entries]]
+        features = _run(work.network, changes(images, training=True), batch_size)
+        yield [entries[place] for place in wanted], features[wanted]
+        _forget_pages(work.source.values)
+
+
+def _seed_of(views: Views, start: int) -> int:
+    text = f"{views.name}/{start}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "big") >> 1
+
+
+def _source_batches(
+    source: RowSource, entries: Sequence[_Entry], batch_size: int, cancel: CancelToken
+) -> Iterator[tuple[int, Any]]:
+    """(place of the first, rows of the source) for every batch of entries."""
+    rows = np.array([entry.source_row for entry in entries], np.int64)
+    batches = evaluation_batches(source.values, rows, np.zeros(len(rows), np.int32), batch_size)
+    for number, (images, _) in enumerate(batches):
+        cancel.raise_if_cancelled()
+        yield number * batch_size, images
         _forget_pages(source.values)
+
+
+def _run(network: keras.Model, images: Any, batch_size: int) -> NDArray[np.float32]:
+    """The network's output; a batch that is not full is filled up, since another shape would be traced anew."""
+    if int(images.shape[0]) < batch_size:
+        images = np.resize(np.asarray(images), (batch_size, *images.shape[1:]))
+    return np.asarray(network.predict_on_batch(images), np.float32)
 
 
 def _forget_pages(values: NDArray[Any]) -> None:

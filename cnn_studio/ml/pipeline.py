@@ -7,7 +7,7 @@ system's page cache decides what stays, and every epoch is a perfect shuffle, be
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,8 @@ def training_batches(
     Args:
         images: uint8 (total, height, width, 3) 0–255, the store's memory map; or features, float16 or float32
             (total, …).
-        rows: (n,) rows of ``images`` to use; none negative.
+        rows: (n,) rows of ``images`` to use; none negative. Or (n, views), one of which is drawn for each image and
+            epoch.
         labels: (n,) their labels.
         batch_size: images per batch.
         seed: of the order.
@@ -73,6 +74,16 @@ def evaluation_batches(
 ) -> Batches:
     """Batches in the order of ``rows``; arguments as for ``training_batches``."""
     return _batches(images, rows, labels, batch_size, None, None)
+
+
+def with_labels(batches: Batches) -> Batches:
+    """The same batches with labels, and weights (1 where there are none), among the inputs, for mixing labels."""
+
+    def carry(images: Any, labels: Any, weights: Any = None) -> tuple[Any, ...]:
+        counted = tf.ones_like(labels, tf.float32) if weights is None else weights
+        return (images, labels, counted), labels
+
+    return replace(batches, dataset=batches.dataset.map(carry))
 
 
 def balanced_class_weights(labels: NDArray[np.int32], class_count: int) -> NDArray[np.float32]:
@@ -101,11 +112,15 @@ def _batches(
     with tf.device("CPU:0"):
         store = _in_place(images)
         row_of = tf.constant(rows, tf.int64)
+        views = rows.shape[1] if rows.ndim == 2 else 0
         label_of = tf.constant(labels, tf.int32)
         weight_of = None if class_weights is None else tf.constant(class_weights[labels], tf.float32)
 
-        def fetch(picked: Any) -> tuple[Any, ...]:
-            pictures = tf.gather(store, tf.gather(row_of, picked))
+        def fetch(picked: Any, drawn: Any = None) -> tuple[Any, ...]:
+            here = tf.gather(row_of, picked)
+            if views:
+                here = tf.gather(here, drawn % views, batch_dims=1)
+            pictures = tf.gather(store, here)
             if images.dtype == np.float16:
                 pictures = tf.cast(pictures, tf.float32)
             if weight_of is None:
@@ -115,6 +130,10 @@ def _batches(
         dataset = tf.data.Dataset.range(len(rows))
         if seed is not None and len(rows):
             dataset = dataset.shuffle(len(rows), seed=seed, reshuffle_each_iteration=True)
+        if views:
+            # Numbers of its own for each epoch, so that another view is drawn of the same image.
+            numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
+            dataset = tf.data.Dataset.zip(dataset, numbers)
         dataset = dataset.batch(batch_size).map(fetch, num_parallel_calls=_PARALLEL_CALLS).prefetch(_BATCHES_AHEAD)
         # TensorFlow's rewriting of the graph, which finds nothing to improve here, copies the whole store into memory.
         options = tf.data.Options()

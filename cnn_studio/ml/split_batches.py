@@ -37,7 +37,7 @@ class SplitBatches:
         weights = None
         if settings.class_weights is ClassWeights.BALANCED:
             weights = balanced_class_weights(labels, len(self.dataset.class_names))
-        rows = source.rows[self.assignment.indices(Split.TRAIN)]
+        rows = (source.rows if source.views is None else source.views)[self.assignment.indices(Split.TRAIN)]
         return training_batches(source.values, rows, labels, settings.batch_size, settings.seed, weights)
 
     def to_measure(self, source: RowSource, split: Split) -> Batches:

@@ -14,17 +14,19 @@ from pathlib import Path
 
 import keras
 
+from cnn_studio.core.augmentation import NO_AUGMENTATION, AugmentationSettings
 from cnn_studio.core.config import BackboneArchitecture, Schedule, TrainingSettings, TransferMode
 from cnn_studio.core.dataset import ImageFile
 from cnn_studio.core.events import Progress, Stage, StageStarted, TrainingStageStarted, TrainingStarted
 from cnn_studio.core.jobs import CancelToken, JobCancelled, Report
 from cnn_studio.ml.backbones import set_trainable_from
 from cnn_studio.ml.best_weights import BestWeights
-from cnn_studio.ml.features import RowSource, cache_features
+from cnn_studio.ml.features import RowSource, Views, cache_features
 from cnn_studio.ml.fixed_part import joined, split_fixed_part
 from cnn_studio.ml.learning_rate import LearningRate
 from cnn_studio.ml.pipeline import Batches
-from cnn_studio.ml.train import EpochRecord, TrainingHistory, compile_model, run_fit
+from cnn_studio.ml.train import EpochRecord, TrainingHistory, check_fits, compile_model, run_fit
+from cnn_studio.ml.training_network import training_network
 from cnn_studio.ml.training_watch import TrainingWatch
 
 HEAD, FINE_TUNING = "head", "fine_tuning"
@@ -65,10 +67,12 @@ class StageNetwork:
     Attributes:
         model: from ``source.values`` to probabilities; over layers of the whole network.
         source: prepared images or cached features.
+        live: what is done to training images in every epoch; nothing where ``source`` holds features.
     """
 
     model: keras.Model
     source: RowSource
+    live: AugmentationSettings = NO_AUGMENTATION
 
 
 def plan_stages(architecture: BackboneArchitecture, training: TrainingSettings) -> tuple[StagePlan, ...]:
@@ -105,6 +109,8 @@ def fit_in_stages(
     report: Report,
     cancel: CancelToken,
     cache: Path | None = None,
+    views: Views | None = None,
+    live: AugmentationSettings = NO_AUGMENTATION,
 ) -> tuple[TrainingHistory, StageNetwork]:
     """Train ``model`` stage by stage; when this returns it holds the best weights that were seen in any of them.
 
@@ -123,6 +129,9 @@ def fit_in_stages(
         cancel: *stop* ends the stage that runs and leaves out the next; *cancel* leaves at once. While features are
             computed there is nothing to keep yet, unless the caller has said so.
         cache: where features are kept; the user's cache folder when None.
+        views: augmented views of the training images, to compute features of; None for none.
+        live: what is done to training images in every epoch. Then nothing stays the same for an image, so no features
+            are kept.
 
     Returns:
         The history over all stages, and the last stage's network with its rows, which answers as ``model`` does for
@@ -134,7 +143,10 @@ def fit_in_stages(
         TrainingError: a batch does not fit into memory, or the loss stopped being a number in the first epoch.
     """
     plans = plan_stages(architecture, training)
-    networks = _stage_networks(model, architecture, plans, images, files, report, cancel, cache)
+    if live.is_on:
+        networks = [StageNetwork(_with_fixed_part(model, architecture, plan), images, live) for plan in plans]
+    else:
+        networks = _stage_networks(model, architecture, plans, images, files, report, cancel, cache, views)
     best = BestWeights(model, checkpoint, report, seconds_between_writes=_SECONDS_BETWEEN_WRITES)
     cancel.mark_something_to_keep()
     height, width = model.inputs[0].shape[1:3]
@@ -144,7 +156,9 @@ def fit_in_stages(
         set_trainable_from(model, architecture, plan.depth)
         train_batches, validation_batches = feed(network.source)
         settings, first_epoch = plan.settings, len(records) + 1
-        compile_model(network.model, settings, train_batches.batch_size, (height, width))
+        check_fits(network.model, train_batches.batch_size, (height, width))
+        trained = training_network(network.model, network.live, settings.seed)
+        compile_model(trained, settings)
         steps = settings.epochs * (train_batches.steps + validation_batches.steps)
         report(StageStarted(Stage.TRAIN, steps))
         if plan is plans[0]:
@@ -157,7 +171,7 @@ def fit_in_stages(
         watch = TrainingWatch(settings, train_batches, validation_batches, best, report, cancel, first_epoch)
         try:
             ended = run_fit(
-                network.model,
+                trained,
                 settings,
                 train_batches,
                 validation_batches,
@@ -168,6 +182,7 @@ def fit_in_stages(
                 image_size=(height, width),
                 callbacks=_rate_callbacks(plan, train_batches.steps),
                 rate_field=plan.rate_field,
+                mixes_labels=network.live.mixes_labels,
             )
         except JobCancelled:
             raise
@@ -191,6 +206,7 @@ def _stage_networks(
     report: Report,
     cancel: CancelToken,
     cache: Path | None,
+    views: Views | None,
 ) -> list[StageNetwork]:
     """The network of each stage with the output of what is fixed in it.
 
@@ -202,14 +218,23 @@ def _stage_networks(
     for plan in reversed(plans):
         set_trainable_from(model, architecture, plan.depth)
         split = split_fixed_part(above)
+        # Where no views can be kept, images are augmented in every epoch.
+        live = views.augmentation if views else NO_AUGMENTATION
         if split is None:
-            networks.append(StageNetwork(above, source))
-        elif (features := cache_features(split.lower, source, files, report, cancel, cache)) is None:
-            networks.append(StageNetwork(joined(split), source))
+            networks.append(StageNetwork(above, source, live))
+        elif (features := cache_features(split.lower, source, files, report, cancel, cache, views)) is None:
+            networks.append(StageNetwork(joined(split), source, live))
         else:
-            above, source = split.upper, features
+            above, source, views = split.upper, features, None
             networks.append(StageNetwork(above, source))
     return networks[::-1]
+
+
+def _with_fixed_part(model: keras.Model, architecture: BackboneArchitecture, plan: StagePlan) -> keras.Model:
+    """The whole network for one stage, what is fixed in it in inference mode."""
+    set_trainable_from(model, architecture, plan.depth)
+    split = split_fixed_part(model)
+    return model if split is None else joined(split)
 
 
 def _rate_callbacks(plan: StagePlan, steps_per_epoch: int) -> list[keras.callbacks.Callback]:

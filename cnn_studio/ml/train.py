@@ -15,6 +15,7 @@ from typing import Any
 
 import keras
 
+from cnn_studio.core.augmentation import NO_AUGMENTATION, AugmentationSettings
 from cnn_studio.core.config import Optimizer, TrainingSettings
 from cnn_studio.core.errors import TrainingError
 from cnn_studio.core.events import Message, Progress, Stage, StageStarted, TrainingStarted
@@ -22,7 +23,8 @@ from cnn_studio.core.jobs import CancelToken, Report
 from cnn_studio.ml import runtime
 from cnn_studio.ml.best_weights import BestWeights
 from cnn_studio.ml.memory import check_batch, out_of_memory
-from cnn_studio.ml.pipeline import Batches
+from cnn_studio.ml.pipeline import Batches, with_labels
+from cnn_studio.ml.training_network import training_network
 from cnn_studio.ml.training_watch import DivergedError, EpochRecord, StoppedError, TrainingWatch
 
 __all__ = ["EpochRecord", "TrainingHistory", "compile_model", "fit_model", "run_fit"]
@@ -59,6 +61,7 @@ def fit_model(
     checkpoint: Path,
     report: Report,
     cancel: CancelToken,
+    augmentation: AugmentationSettings = NO_AUGMENTATION,
 ) -> TrainingHistory:
     """Train ``model``; when this returns it holds the best weights that were seen.
 
@@ -72,13 +75,16 @@ def fit_model(
         report: told ``StageStarted``, ``TrainingStarted``, ``BatchEnded`` per batch, ``EpochEnded``, ``Progress``.
         cancel: looked at after every batch, of validation too. *Stop* keeps the best weights so far (before the first
             epoch is complete: those of the last batch).
+        augmentation: what is done to training images, and to those only.
 
     Raises:
         JobCancelled: the user cancelled; what is at ``checkpoint`` is for the caller to discard.
         TrainingError: a batch does not fit into memory, or the loss stopped being a number in the first epoch.
     """
     cancel.raise_if_cancelled()
-    compile_model(model, settings, training.batch_size, tuple(model.inputs[0].shape[1:3]))
+    check_fits(model, training.batch_size, tuple(model.inputs[0].shape[1:3]))
+    network = training_network(model, augmentation, settings.seed)
+    compile_model(network, settings)
     steps = settings.epochs * (training.steps + validation.steps)
     report(StageStarted(Stage.TRAIN, steps))
     report(
@@ -86,27 +92,33 @@ def fit_model(
     )
     best = BestWeights(model, checkpoint, report)
     watch = TrainingWatch(settings, training, validation, best, report, cancel)
-    ended = run_fit(model, settings, training, validation, watch, best, report)
+    ended = run_fit(
+        network, settings, training, validation, watch, best, report, mixes_labels=augmentation.mixes_labels
+    )
     best.restore()
     report(Progress(Stage.TRAIN, steps, steps, unit="batches"))
     return TrainingHistory(tuple(watch.records), best.epoch, ended)
 
 
-def compile_model(model: keras.Model, settings: TrainingSettings, batch_size: int, image_size: tuple[int, int]) -> None:
-    """Compile ``model`` for classification by integer labels, after checking that a batch fits into memory.
+def check_fits(model: keras.Model, batch_size: int, image_size: tuple[int, int]) -> None:
+    """Refuse a batch that does not fit into memory.
 
     Args:
         model: what is trained; in a stage, the part of the network above its fixed part.
-        settings: optimizer and learning rate.
         batch_size: images per update.
         image_size: height and width in pixels, for the sentence.
 
     Raises:
         TrainingError: a batch does not fit.
     """
-    if not runtime.computes_on_gpu():  # a GPU's allocator refuses politely, Linux kills
-        shapes = [tensor.shape[1:] for layer in model.layers for tensor in _tensors(layer.output)]
-        check_batch(shapes, model.count_params(), batch_size, image_size)
+    if runtime.computes_on_gpu():  # a GPU's allocator refuses politely, Linux kills
+        return
+    shapes = [tensor.shape[1:] for layer in model.layers for tensor in _tensors(layer.output)]
+    check_batch(shapes, model.count_params(), batch_size, image_size)
+
+
+def compile_model(model: keras.Model, settings: TrainingSettings) -> None:
+    """Compile ``model`` for classification by integer labels, with the optimizer and learning rate of ``settings``."""
     model.compile(
         _optimizer(settings),
         keras.losses.SparseCategoricalCrossentropy(),
@@ -130,6 +142,7 @@ def run_fit(
     image_size: tuple[int, int] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     rate_field: str = "training.learning_rate",
+    mixes_labels: bool = False,
 ) -> str:
     """Run ``fit`` until it is over, stopped, or has diverged after an epoch worth keeping.
 
@@ -145,6 +158,7 @@ def run_fit(
         image_size: height and width in pixels, for a sentence; the model's input's when None.
         callbacks: more of them.
         rate_field: dotted name of the learning rate's setting, for a sentence.
+        mixes_labels: whether ``model`` takes labels among its inputs.
 
     Returns:
         "completed", "early_stopping" or "stopped".
@@ -153,12 +167,13 @@ def run_fit(
         JobCancelled: the user cancelled.
         TrainingError: out of memory, or it diverged with nothing to keep.
     """
+    fed, checked = (with_labels(each) if mixes_labels else each for each in (training, validation))
     try:
         model.fit(
-            training.dataset,
+            fed.dataset,
             initial_epoch=first_epoch - 1,
             epochs=first_epoch - 1 + settings.epochs,
-            validation_data=validation.dataset,
+            validation_data=checked.dataset,
             callbacks=[*callbacks, watch],
             shuffle=False,  # the pipeline shuffles; Keras would only warn that it cannot
             verbose=0,  # anything else writes to sys.stdout, which a windowed bundle does not have

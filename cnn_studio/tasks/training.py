@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from cnn_studio.core import dataset as datasets
 from cnn_studio.core import runs
 from cnn_studio.core.atomic_file import csv_text, write_text
+from cnn_studio.core.augmentation import NO_AUGMENTATION
+from cnn_studio.core.augmentation_advice import why_not_augmentable
 from cnn_studio.core.config import BackboneArchitecture, Experiment, with_values
 from cnn_studio.core.dataset import Dataset, Split, SplitAssignment
 from cnn_studio.core.errors import CnnStudioError, ModelFileError
@@ -53,6 +55,8 @@ def train(request: TrainRequest, report: Report, cancel: CancelToken) -> Trained
     experiment = request.experiment
     if reason := datasets.why_not_trainable(request.dataset, experiment.split):
         raise reason
+    if problem := why_not_augmentable(experiment):
+        raise problem
     layers = plan_layers(experiment.architecture, experiment.image, len(request.dataset.class_names))
     weights_file = _weights_file(experiment, report)
     started = time.monotonic()
@@ -137,7 +141,7 @@ def _train_in(
     # Only now: importing these imports TensorFlow, which listens to what start() sets up.
     from cnn_studio.ml.build import build_model
     from cnn_studio.ml.evaluate import evaluate_model
-    from cnn_studio.ml.features import RowSource
+    from cnn_studio.ml.features import RowSource, Views
     from cnn_studio.ml.model_file import save_model
     from cnn_studio.ml.split_batches import SplitBatches
     from cnn_studio.ml.stages import StageNetwork, fit_in_stages
@@ -155,13 +159,26 @@ def _train_in(
         weights_file=material.weights_file,
     )
     keep = _HistoryKeeper(run, report)
+    augmentation = experiment.augmentation
     if isinstance(architecture, BackboneArchitecture):
+        ahead = augmentation.is_on and augmentation.views > 0
+        training = tuple(material.assignment.indices(Split.TRAIN))
         history, network = fit_in_stages(
-            model, architecture, settings, images, dataset.files, batches.to_fit, run.checkpoint, keep, cancel
+            model,
+            architecture,
+            settings,
+            images,
+            dataset.files,
+            batches.to_fit,
+            run.checkpoint,
+            keep,
+            cancel,
+            views=Views(augmentation, settings.seed, training) if ahead else None,
+            live=NO_AUGMENTATION if ahead else augmentation,
         )
     else:
         cancel.mark_something_to_keep()
-        history = fit_model(model, settings, *batches.to_fit(images), run.checkpoint, keep, cancel)
+        history = fit_model(model, settings, *batches.to_fit(images), run.checkpoint, keep, cancel, augmentation)
         network = StageNetwork(model, images)
 
     def measure(split: Split) -> Evaluation:

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from cnn_studio.core.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS, architecture_preset
+from cnn_studio.core.augmentation import AugmentationSettings, Fill
 from cnn_studio.core.config import (
     Activation,
     BackboneArchitecture,
@@ -48,6 +49,29 @@ EVERYTHING_CHANGED = Experiment(
         features=Features.GLOBAL_AVERAGE,
         dense=(),
         dense_dropout=0.1,
+    ),
+    augmentation=AugmentationSettings(
+        flip_horizontal=True,
+        flip_vertical=True,
+        rotation=12.5,
+        zoom=0.2,
+        stretch_width=0.1,
+        stretch_height=0.15,
+        shear=5,
+        translation=0.05,
+        brightness=0.1,
+        contrast=0.2,
+        saturation=0.3,
+        hue=15,
+        blur=1.5,
+        sharpen=0.4,
+        noise=0.02,
+        erasing=0.25,
+        rand_augment=0.5,
+        mix_up=0.2,
+        cut_mix=1.0,
+        fill=Fill.NEAREST,
+        views=0,
     ),
     training=TrainingSettings(
         optimizer=Optimizer.SGD,

@@ -12,8 +12,9 @@ import pytest
 
 from cnn_studio import tasks
 from cnn_studio.core import events, runs, store_rows
+from cnn_studio.core.augmentation import parse_augmentation
 from cnn_studio.core.config import build_experiment
-from cnn_studio.core.errors import StorageError, WeightsError
+from cnn_studio.core.errors import ExperimentError, StorageError, WeightsError
 from cnn_studio.core.images import read_image
 from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
 from cnn_studio.core.store import features_folder
@@ -62,8 +63,11 @@ def backbone_runs(monkeypatch):
     return calls
 
 
-def train(folder, run, name="vgg16", report=ignore_reports, token=None, training=None, size=SIZE, **architecture):
+def train(
+    folder, run, name="vgg16", report=ignore_reports, token=None, training=None, size=SIZE, augment="", **architecture
+):
     values = {
+        "augmentation": parse_augmentation(augment).model_dump(),
         "image": {"height": size, "width": size},
         "architecture": {"kind": "backbone", "name": name, **architecture},
         "training": {"epochs": 2, "batch_size": 8, **(training or {})},
@@ -291,6 +295,65 @@ def test_where_features_cannot_be_kept_the_same_training_takes_longer(blobs, tmp
     assert measured_by_keras(trained, blobs)[1] == pytest.approx(trained.validation.loss, rel=1e-4)
 
 
+AUGMENT = "flip_horizontal,rotation=20,brightness=0.1"
+
+
+def test_views_run_the_backbone_a_few_times_and_an_epoch_none(blobs, tmp_path, backbone_runs):
+    trained = train(blobs, tmp_path / "run", augment=f"{AUGMENT},views=3", training={"epochs": 6})
+    training = 24  # of 36 images; 6 each for validation and test
+    views = -(-3 * training // 16) * 16
+    assert sum(backbone_runs) == 16 + views
+    accuracy, loss = measured_by_keras(trained, blobs)
+    assert trained.validation.accuracy == pytest.approx(accuracy)
+    assert trained.validation.loss == pytest.approx(loss, rel=1e-4)
+    backbone_runs.clear()
+    fine_tuned(blobs, tmp_path / "tuned", augment=f"{AUGMENT},views=3")
+    lower, upper = backbone_runs[: len(backbone_runs) // 2], backbone_runs[len(backbone_runs) // 2 :]
+    assert sum(lower) == 16 + views, "below block5, of the augmented images"
+    assert sum(upper) == 16 * -(-(12 + 3 * training) // 16), "block5, of what came out of that"
+
+
+@pytest.mark.parametrize("more", ["", ",mix_up=0.4"])
+def test_live_augmentation_runs_the_whole_network_and_measures_plain_images(blobs, tmp_path, backbone_runs, more):
+    reported = []
+    augment = f"{AUGMENT}{more},views=0"
+    trained = fine_tuned(blobs, tmp_path / "run", "resnet50", report=reported.append, augment=augment)
+    assert backbone_runs == []
+    assert not features_folder().exists()
+    assert len(epochs_of(reported)) == 3
+    accuracy, loss = measured_by_keras(trained, blobs)
+    assert trained.validation.accuracy == pytest.approx(accuracy)
+    assert trained.validation.loss == pytest.approx(loss, rel=1e-4)
+
+
+def test_an_export_holds_no_augmentation(blobs, tmp_path):
+    trained = train(blobs, tmp_path / "run", augment=f"{AUGMENT},views=0", features="global_average")
+    names = {type(layer).__name__ for layer in keras.saving.load_model(trained.model)._flatten_layers()}
+    assert not {name for name in names if name.startswith(("Random", "Augment")) or "Mix" in name}
+
+
+def test_where_views_cannot_be_kept_images_are_augmented_live(blobs, tmp_path, monkeypatch, backbone_runs):
+    monkeypatch.setattr(features, "BUDGET_BYTES", 0)
+    augmented = []
+    original = stages.training_network
+
+    def network(model, augmentation, seed):
+        augmented.append(augmentation)
+        return original(model, augmentation, seed)
+
+    monkeypatch.setattr(stages, "training_network", network)
+    fine_tuned(blobs, tmp_path / "run", augment=f"{AUGMENT},views=3")
+    assert backbone_runs == []
+    assert augmented == [parse_augmentation(f"{AUGMENT},views=3")] * 2
+
+
+def test_what_mixes_images_is_refused_as_views(blobs, tmp_path):
+    with pytest.raises(ExperimentError, match="MixUp mixes two images") as caught:
+        train(blobs, tmp_path / "run", augment="mix_up,views=3")
+    assert caught.value.field == "augmentation.views"
+    assert not (tmp_path / "run").exists()
+
+
 def test_everything_can_be_fine_tuned(blobs, tmp_path, weights_files):
     trained = fine_tuned(blobs, tmp_path / "run", unfreeze_from="everything", learning_rate=1e-6)
     assert trained.best_epoch == 3
@@ -349,8 +412,8 @@ def test_what_16_bits_cost_with_real_weights_and_images(
     networks = []
     original = stages.fit_in_stages
 
-    def fit(*arguments):
-        history, network = original(*arguments)
+    def fit(*arguments, **named):
+        history, network = original(*arguments, **named)
         networks.append(network)
         return history, network
 

@@ -49,6 +49,25 @@ def test_every_image_once_per_epoch_in_an_order_that_changes_and_repeats_with_th
     assert (batches.steps, batches.images) == (4, 17)
 
 
+def test_one_of_an_images_views_is_drawn_anew_in_each_epoch(numbered):
+    """Rows 0–4 are views of the first image, 5–9 of the second, and so on."""
+    rows = np.arange(20).reshape(4, 5)
+    labels = np.arange(4, dtype=np.int32)
+    make = lambda seed: training_batches(numbered, rows, labels, 3, seed)  # noqa: E731
+    batches = make(7)
+    passes = [epoch(batches) for _ in range(30)]
+    for seen, given, sizes in passes:
+        assert sorted(row // 5 for row in seen) == [0, 1, 2, 3]
+        assert given == [row // 5 for row in seen]
+        assert sizes == [3, 1]
+    drawn = np.array([sorted(seen) for seen, _, _ in passes]) % 5
+    for of_image in drawn.T:
+        assert set(of_image) == {0, 1, 2, 3, 4}
+    again = make(7)
+    assert [epoch(again)[0] for _ in range(3)] == [seen for seen, _, _ in passes[:3]]
+    assert batches.images == 4
+
+
 def test_evaluation_keeps_the_order_of_rows(numbered):
     rows = np.array([9, 1, 19, 1, 0])
     batches = evaluation_batches(numbered, rows, np.arange(5, dtype=np.int32), 2)
