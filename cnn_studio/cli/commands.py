@@ -13,6 +13,7 @@ import typer
 
 import cnn_studio
 from cnn_studio import tasks
+from cnn_studio.cli.augmentation import augmentation_values, augmentations_text
 from cnn_studio.cli.console import Face, telling_failures
 from cnn_studio.cli.settings import preset_values, presets_text
 from cnn_studio.cli.training import evaluation_values, refuse_used, train
@@ -144,6 +145,17 @@ def presets(as_json: AsJson = False) -> int:
         face.print_json({"presets": preset_values()})
     else:
         face.say(presets_text())
+    return 0
+
+
+@app.command("augmentations")
+def augmentations(as_json: AsJson = False) -> int:
+    """List what `train --augment` takes: presets, kinds, strengths."""
+    face = Face(as_json=as_json)
+    if as_json:
+        face.print_json(augmentation_values())
+    else:
+        face.say(augmentations_text())
     return 0
 
 

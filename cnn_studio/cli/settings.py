@@ -9,6 +9,7 @@ from typing import Any
 
 from cnn_studio.core import config, dataset
 from cnn_studio.core.architectures import architecture_preset
+from cnn_studio.core.augmentation_advice import choose_augmentation, why_not_augmentable
 from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.layer_plan import plan_layers
 from cnn_studio.core.presets import (
@@ -32,6 +33,7 @@ class Choices:
         unfreeze: the first block that fine-tuning changes; asking for one asks for fine-tuning.
         fine_tuning_epochs: of the second stage.
         fine_tuning_rate: learning rate of the second stage.
+        augment: an augmentation's preset, kinds with their strengths, or both.
         changes: single settings, by their dotted names.
     """
 
@@ -42,6 +44,7 @@ class Choices:
     unfreeze: str | None = None
     fine_tuning_epochs: int | None = None
     fine_tuning_rate: float | None = None
+    augment: str | None = None
     changes: dict[str, Any] = field(default_factory=dict)
 
     def check(self) -> config.Experiment:
@@ -63,7 +66,9 @@ class Choices:
             start = config.Experiment(architecture=config.BackboneArchitecture())
         else:
             start = self._fixed_start() or config.Experiment()
-        checked = self._applied_to(start)
+        checked = self._applied_to(start, None)
+        if problem := why_not_augmentable(checked):
+            raise problem
         if self.experiment or self.preset in EXPERIMENT_PRESETS or "image.height" in self.changes:
             plan_layers(checked.architecture, checked.image, class_count=2)
         return checked
@@ -85,17 +90,19 @@ class Choices:
         """
         if self.preset == RECOMMENDED:
             recommended = recommend_experiment(found, on_gpu=on_gpu())
-            return self._applied_to(recommended.experiment), recommended
+            return self._applied_to(recommended.experiment, found), recommended
         start = self._fixed_start() or dataset.suggest_experiment(found, self.architecture or "small_cnn")
-        return self._applied_to(start), None
+        return self._applied_to(start, found), None
 
     def _fixed_start(self) -> config.Experiment | None:
         if self.experiment:
             return config.read_experiment(self.experiment)
         return experiment_preset(self.preset).experiment if self.preset else None
 
-    def _applied_to(self, start: config.Experiment) -> config.Experiment:
+    def _applied_to(self, start: config.Experiment, found: dataset.Dataset | None) -> config.Experiment:
         changes = dict(self.changes)
+        if self.augment is not None:
+            changes["augmentation"] = choose_augmentation(self.augment, found).augmentation.model_dump()
         if self.architecture:
             preset = architecture_preset(self.architecture).architecture
             changes = {"architecture": preset.model_dump(), **changes}

@@ -14,6 +14,8 @@ from cnn_studio.cli.settings import Choices
 from cnn_studio.cli.wording import accuracy_sentence
 from cnn_studio.core import config
 from cnn_studio.core.architectures import ARCHITECTURE_PRESETS
+from cnn_studio.core.augmentation import describe
+from cnn_studio.core.augmentation_advice import AUGMENTATION_PRESETS, choose_augmentation
 from cnn_studio.core.backbones import BACKBONES
 from cnn_studio.core.errors import StorageError
 from cnn_studio.core.events import Message
@@ -42,6 +44,14 @@ def train(
     ] = None,
     fine_tuning_epochs: Annotated[int | None, typer.Option(help="Epochs of fine-tuning, at most.")] = None,
     fine_tuning_rate: Annotated[float | None, typer.Option(help="Learning rate of fine-tuning; 1e-5 is usual.")] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KINDS",
+            help="How training images are changed: kinds with their strengths (flip_horizontal,rotation=10,zoom=0.1), "
+            f"or {', '.join(AUGMENTATION_PRESETS)}, recommended; `cnn-studio augmentations` lists all.",
+        ),
+    ] = None,
     image_size: Annotated[int | None, typer.Option(help="Side of the images in pixels; chosen from the data.")] = None,
     grey: Annotated[bool | None, typer.Option("--grey/--rgb", help="Grey or colour; chosen from the data.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images, at most.")] = None,
@@ -88,6 +98,7 @@ def train(
         unfreeze=unfreeze,
         fine_tuning_epochs=fine_tuning_epochs,
         fine_tuning_rate=fine_tuning_rate,
+        augment=augment,
         changes={name: value for name, value in changes.items() if value is not None},
     )
     # What is wrong with the options, or missing here, is told before a folder of 100,000 images is read.
@@ -102,6 +113,8 @@ def train(
         )
         if recommended:
             face.report(Message(recommended.reason))
+        if augment and (reason := choose_augmentation(augment, found).reason):
+            face.report(Message(f"{reason} ({describe(settings.augmentation)})"))
         trained = tasks.train(tasks.TrainRequest(found, settings, out), face.report, face.token)
     if as_json:
         face.print_json(finished_event(trained))

@@ -232,15 +232,15 @@ def _lowered(title: str) -> str:
     return title if title in {"RandAugment", "MixUp", "CutMix"} else title.lower()
 
 
-def parse_augmentation(text: str) -> AugmentationSettings:
+def parse_augmentation(text: str, start: AugmentationSettings = NO_AUGMENTATION) -> AugmentationSettings:
     """Settings from the command line's ``flip_horizontal,rotation=10,zoom=0.1,fill=nearest``.
 
-    A kind without a value takes its usual strength; ``10%`` is ``0.1``.
+    A kind without a value takes its usual strength; ``10%`` is ``0.1``; what is not named stays as in ``start``.
 
     Raises:
         ExperimentError: a name that is unknown or a value out of range; ``field`` names it.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = start.model_dump()
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if name not in AUGMENTATION_KINDS and name not in {"fill", "views"}:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from cnn_studio.core.augmentation import AUGMENTATION_KINDS, AugmentationSettings, Unit, strength_text
+from cnn_studio.core.augmentation import (
+    AUGMENTATION_KINDS,
+    NO_AUGMENTATION,
+    AugmentationSettings,
+    Unit,
+    parse_augmentation,
+    strength_text,
+)
 from cnn_studio.core.config import BackboneArchitecture, Colour, Experiment
 from cnn_studio.core.dataset import Dataset
 from cnn_studio.core.errors import ExperimentError
@@ -82,12 +89,6 @@ class Advice:
     reason: str
 
 
-def named_augmentation(name: str) -> AugmentationSettings | None:
-    """The preset's settings; None when there is no preset of that name."""
-    preset = AUGMENTATION_PRESETS.get(name)
-    return preset.augmentation if preset else None
-
-
 def recommend_augmentation(dataset: Dataset) -> Advice:
     """The augmentation to begin with on a data set, chosen from the classes' names, the images and how many there are.
 
@@ -124,21 +125,35 @@ def recommend_augmentation(dataset: Dataset) -> Advice:
     return Advice(AugmentationSettings.model_validate(values), f"{why}.")
 
 
-def augmentation_by_name(name: str, dataset: Dataset) -> Advice:
-    """A preset with its summary, or the recommendation for the data.
+def choose_augmentation(text: str, dataset: Dataset | None) -> Advice:
+    """What the command line's ``--augment`` means: a preset's name, single kinds, or the one and then the others.
+
+    Args:
+        text: such as ``gentle``, ``rotation=10,zoom=0.1`` or ``recommended,views=0``.
+        dataset: what "recommended" is chosen from; None takes the text's form only.
+
+    Returns:
+        The settings, and what is to be said of a recommendation; "" for anything else.
 
     Raises:
-        ExperimentError: there is no such preset.
+        ExperimentError: a name that is no preset's and no kind's, or a value out of range.
     """
+    first, _, rest = text.partition(",")
+    name = first.strip()
     if name == RECOMMENDED:
-        return recommend_augmentation(dataset)
+        advice = recommend_augmentation(dataset) if dataset else Advice(NO_AUGMENTATION, "")
+        return Advice(parse_augmentation(rest, advice.augmentation), advice.reason)
     if preset := AUGMENTATION_PRESETS.get(name):
-        return Advice(preset.augmentation, preset.summary)
-    raise ExperimentError(
-        f"There is no augmentation preset called {name!r}.",
-        hint=f"Choose one of {', '.join((RECOMMENDED, *AUGMENTATION_PRESETS))}.",
-        field="augmentation",
-    )
+        return Advice(parse_augmentation(rest, preset.augmentation), "")
+    try:
+        return Advice(parse_augmentation(text), "")
+    except ExperimentError as error:
+        if error.field == "augmentation":
+            presets = ", ".join((RECOMMENDED, *AUGMENTATION_PRESETS))
+            raise ExperimentError(
+                error.message, hint=f"{error.hint} Or begin with a preset: {presets}.", field=error.field
+            ) from None
+        raise
 
 
 def augmentation_warnings(experiment: Experiment, dataset: Dataset | None) -> dict[str, str]:
@@ -184,7 +199,7 @@ def why_not_augmentable(experiment: Experiment) -> ExperimentError | None:
         )
         return ExperimentError(
             f"{named} mixes two images anew each time, so it cannot be computed once and kept as views.",
-            hint="Choose live augmentation, or switch it off.",
+            hint="Leave it out, or choose live augmentation (views = 0).",
             field="augmentation.views",
         )
     return None

@@ -27,6 +27,7 @@ class Stage(StrEnum):
     PREDICT = "predict"
     EXPORT = "export"
     DOWNLOAD = "download"
+    MEASURE = "measure"
 
 
 STAGE_TEXT = {
@@ -39,6 +40,7 @@ STAGE_TEXT = {
     Stage.PREDICT: "Predicting",
     Stage.EXPORT: "Exporting",
     Stage.DOWNLOAD: "Fetching weights",
+    Stage.MEASURE: "Measuring speed",
 }
 """What each stage is called in front of a person."""
 

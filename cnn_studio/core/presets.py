@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnn_studio.core.architectures import architecture_preset
+from cnn_studio.core.augmentation_advice import AUGMENTATION_PRESETS
 from cnn_studio.core.backbones import find_backbone
 from cnn_studio.core.config import (
     BackboneArchitecture,
@@ -66,11 +67,12 @@ _ALL = (
         "flowers_tutorial",
         "Flowers tutorial, 180 px",
         "TensorFlow's tutorial “Image classification”: three convolutions, dropout 0.2, Adam, 15 epochs, a fifth of "
-        "the images for validation. The tutorial's augmentation is not part of it yet.",
+        "the images for validation; images are mirrored, rotated by up to 36° and zoomed by up to 10 %.",
         Experiment(
             split=SplitSettings(validation=0.2, test=0.0),
             image=_square(180),
             architecture=_scratch("small_cnn"),
+            augmentation=AUGMENTATION_PRESETS["flowers_tutorial"].augmentation,
             training=TrainingSettings(epochs=15, **_EXACTLY),
         ),
     ),

@@ -257,8 +257,12 @@ def _between(start: Any, length: Any, side: int) -> Any:
 
 def _blurred(images: Any, deviation: float, share: Any) -> Any:
     """Blended with a copy blurred by ``deviation`` pixels; ``share`` 0–1 of it, per image."""
-    size = 2 * max(1, round(2 * deviation)) + 1
-    soft = ops.image.gaussian_blur(images, (size, size), (deviation, deviation), data_format="channels_last")
+    reach = max(1, round(2 * deviation))
+    # Beyond the border Keras sees black; a mirror keeps the border as bright as it is.
+    around = ops.pad(images, [(0, 0), (reach, reach), (reach, reach), (0, 0)], mode="symmetric")
+    sizes, deviations = (2 * reach + 1, 2 * reach + 1), (deviation, deviation)
+    soft = ops.image.gaussian_blur(around, sizes, deviations, data_format="channels_last")
+    soft = soft[:, reach:-reach, reach:-reach]
     return images + share * (soft - images)
 
 

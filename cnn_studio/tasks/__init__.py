@@ -10,6 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.tasks.augmentation import (
+    AugmentationCost,
+    CostRequest,
+    Preview,
+    PreviewRequest,
+    measure_augmentation,
+    preview_augmentation,
+)
 from cnn_studio.tasks.data import clear_cache, scan, start_runtime
 from cnn_studio.tasks.models import (
     EvaluateRequest,
@@ -25,18 +33,24 @@ from cnn_studio.tasks.models import (
 from cnn_studio.tasks.training import TrainRequest, demo_experiment, recover, train
 
 __all__ = [
+    "AugmentationCost",
+    "CostRequest",
     "EvaluateRequest",
     "ExportRequest",
     "Job",
     "PredictRequest",
+    "Preview",
+    "PreviewRequest",
     "TrainRequest",
     "clear_cache",
     "demo_experiment",
     "evaluate",
     "export",
     "held_out_images",
+    "measure_augmentation",
     "open_model",
     "predict",
+    "preview_augmentation",
     "recover",
     "scan",
     "start_runtime",

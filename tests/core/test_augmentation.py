@@ -19,8 +19,8 @@ from cnn_studio.core.augmentation import (
 from cnn_studio.core.augmentation_advice import (
     AUGMENTATION_PRESETS,
     RECOMMENDED,
-    augmentation_by_name,
     augmentation_warnings,
+    choose_augmentation,
     recommend_augmentation,
     why_not_augmentable,
 )
@@ -135,12 +135,24 @@ def test_what_is_recommended_suits_the_data(dataset, on, off):
     assert not augmentation_warnings(Experiment(augmentation=advice.augmentation), dataset)
 
 
-def test_presets_by_name():
-    assert augmentation_by_name("strong", FLOWERS).augmentation == AUGMENTATION_PRESETS["strong"].augmentation
-    assert augmentation_by_name(RECOMMENDED, FLOWERS) == recommend_augmentation(FLOWERS)
-    with pytest.raises(ExperimentError, match="no augmentation preset called 'wild'") as caught:
-        augmentation_by_name("wild", FLOWERS)
-    assert "strong" in caught.value.hint
+def test_a_preset_and_then_single_kinds():
+    strong = AUGMENTATION_PRESETS["strong"].augmentation
+    assert choose_augmentation("strong", None).augmentation == strong
+    changed = choose_augmentation("strong, rotation=5,hue,views=0", FLOWERS).augmentation
+    assert changed == strong.model_copy(update={"rotation": 5.0, "hue": 10.0, "views": 0})
+    advice = recommend_augmentation(FLOWERS)
+    assert choose_augmentation(RECOMMENDED, FLOWERS) == advice
+    assert choose_augmentation("recommended,zoom=0", FLOWERS).augmentation == advice.augmentation.only(
+        *(kind.name for kind in advice.augmentation.kinds if kind.name != "zoom")
+    )
+    assert choose_augmentation("rotation=3", FLOWERS).augmentation == AugmentationSettings(rotation=3)
+
+
+def test_what_is_neither_preset_nor_kind_is_told_with_both_lists():
+    with pytest.raises(ExperimentError, match="no augmentation called 'wild'") as caught:
+        choose_augmentation("wild", FLOWERS)
+    assert "rotation" in caught.value.hint
+    assert "recommended, none, gentle" in caught.value.hint
 
 
 @pytest.mark.parametrize(

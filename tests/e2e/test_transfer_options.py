@@ -9,6 +9,8 @@ import pytest
 
 from cnn_studio.cli import run
 from cnn_studio.cli.settings import Choices
+from cnn_studio.core.augmentation import AUGMENTATION_KINDS
+from cnn_studio.core.augmentation_advice import recommend_augmentation
 from cnn_studio.core.config import BackboneArchitecture, Experiment, ScratchArchitecture, experiment_to_toml
 from cnn_studio.core.dataset import Dataset, ImageFile
 from cnn_studio.core.errors import ExperimentError
@@ -119,6 +121,9 @@ def test_train_never_downloads_and_says_what_is_missing(command, tmp_path, monke
         ("--preset flower_tutorial", "flowers_tutorial"),
         ("--preset flowers_tutorial --architecture vgg16", "Leave out --preset or --architecture"),
         ("--preset recommended --experiment x.toml", "Leave out --experiment or --preset"),
+        ("--augment rotate=10", "no augmentation called 'rotate'"),
+        ("--augment gentle,rotation=500", "augmentation.rotation"),
+        ("--architecture resnet50 --augment mix_up", "choose live augmentation (views = 0)"),
     ],
 )
 def test_options_that_cannot_work_are_told_before_anything_is_read(options, words, command):
@@ -133,6 +138,14 @@ def test_presets_are_listed(command):
     assert "cats_dogs_fine_tuned\n  Dogs versus cats, block 5 fine-tuned. " in out
     _, out, _ = command("presets", "--json")
     assert {"name", "title", "summary"} == set(json.loads(out)["presets"][0])
+
+
+def test_augmentations_are_listed(command):
+    _, out, _ = command("augmentations")
+    for words in ("flowers_tutorial", "= flip_horizontal,rotation=36,zoom=0.1", "rotation=10", "views=4"):
+        assert words in out
+    _, out, _ = command("augmentations", "--json")
+    assert {kind["name"] for kind in json.loads(out)["kinds"]} == set(AUGMENTATION_KINDS)
 
 
 # -- from options to an experiment ---------------------------------------------------------------------------------
@@ -163,6 +176,16 @@ def test_a_preset_keeps_its_size_and_gives_way_to_single_settings(photographs):
     experiment, _ = choices.on_data(photographs, not_asked)
     assert (experiment.image.height, experiment.training.epochs, experiment.training.batch_size) == (150, 3, 20)
     assert Choices(preset="cats_dogs_features", transfer="fine_tuned").check().architecture.trained_depth == "block5"
+
+
+def test_augmentation_by_kinds_by_preset_and_by_the_data(photographs):
+    kinds = Choices(augment="rotation=10,flip_horizontal").on_data(photographs, not_asked)[0].augmentation
+    assert (kinds.rotation, kinds.flip_horizontal, kinds.zoom) == (10, True, 0)
+    over = Choices(preset="flowers_tutorial", augment="none").on_data(photographs, not_asked)[0]
+    assert not over.augmentation.is_on
+    chosen = Choices(augment="recommended,views=0").on_data(photographs, not_asked)[0].augmentation
+    assert chosen == recommend_augmentation(photographs).augmentation.model_copy(update={"views": 0})
+    assert chosen.is_on
 
 
 def test_recommended_asks_for_the_device(photographs):
