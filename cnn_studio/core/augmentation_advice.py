@@ -199,7 +199,7 @@ def why_not_augmentable(experiment: Experiment) -> ExperimentError | None:
         )
         return ExperimentError(
             f"{named} mixes two images anew each time, so it cannot be computed once and kept as views.",
-            hint="Leave it out, or choose live augmentation (views = 0).",
+            hint="Leave it out, or augment live (views=0 on the command line).",
             field="augmentation.views",
         )
     return None

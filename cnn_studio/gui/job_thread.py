@@ -35,6 +35,12 @@ class JobKind(StrEnum):
     RECOVER = "recover"
     WEIGHTS = "weights"
     CLEAR_CACHE = "clear_cache"
+    PREVIEW = "preview"
+    MEASURE = "measure"
+
+
+QUIET = frozenset({JobKind.PREVIEW})
+"""Jobs that come many times a second and that nobody waits for: the window neither announces nor counts them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

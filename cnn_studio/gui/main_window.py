@@ -85,6 +85,11 @@ class MainWindow(QMainWindow):
 
             return ModelPage(self.session, self)
 
+        def augment() -> QWidget:
+            from cnn_studio.gui.pages.augment_page import AugmentPage
+
+            return AugmentPage(self.session, self)
+
         def train() -> QWidget:
             from cnn_studio.gui.pages.train_page import TrainPage
 
@@ -108,6 +113,7 @@ class MainWindow(QMainWindow):
         return [
             PageEntry("data", "Data", lambda: DataPage(self.session, self)),
             PageEntry("model", "Model", model),
+            PageEntry("augment", "Augment", augment),
             PageEntry("train", "Train", train),
             PageEntry("predict", "Predict", predict),
             PageEntry("runs", "Runs", run_list),
@@ -175,7 +181,7 @@ class MainWindow(QMainWindow):
     # -- pages --------------------------------------------------------------------------------------------------
 
     def show_page(self, key: str) -> None:
-        """Bring a page to the front: data, model, train, predict, runs or help."""
+        """Bring a page to the front: data, model, augment, train, predict, runs or help."""
         row = next(number for number, entry in enumerate(self._entries) if entry.key == key)
         self.navigation.setCurrentRow(row)
 

@@ -15,6 +15,7 @@ from cnn_studio import tasks
 from cnn_studio.core import config, dataset, events, paths, runs
 from cnn_studio.core.architectures import architecture_preset
 from cnn_studio.core.atomic_file import write_text
+from cnn_studio.core.augmentation_advice import why_not_augmentable
 from cnn_studio.core.backbones import Backbone, find_backbone
 from cnn_studio.core.config import Experiment
 from cnn_studio.core.dataset import Dataset
@@ -23,7 +24,8 @@ from cnn_studio.core.layer_plan import plan_layers
 from cnn_studio.core.presets import RECOMMENDED, experiment_preset, recommend_experiment
 from cnn_studio.core.results import ModelFacts, Prediction, TrainedModel
 from cnn_studio.core.weights import ImportRequest, import_weights, megabytes, weights_path
-from cnn_studio.gui.job_thread import Failure, Job, JobKind, JobThread
+from cnn_studio.gui.augmentation_session import AugmentationSession
+from cnn_studio.gui.job_thread import QUIET, Failure, Job, JobKind, JobThread
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +106,7 @@ class Session(QObject):
         self._thread.succeeded.connect(self._on_succeeded)
         self._thread.failed.connect(self._on_failed)
         self._thread.cancelled.connect(self._on_cancelled)
+        self.augmentation = AugmentationSession(self, self._submit)
         self._thread.start()
 
     # -- jobs ---------------------------------------------------------------------------------------------------
@@ -111,12 +114,12 @@ class Session(QObject):
     @property
     def current(self) -> Job | None:
         """The job that runs or is next to run."""
-        return self._jobs[0] if self._jobs else None
+        return next((job for job in self._jobs if job.kind not in QUIET), None)
 
     @property
     def waiting(self) -> int:
         """Jobs behind the current one."""
-        return max(0, len(self._jobs) - 1)
+        return max(0, sum(job.kind not in QUIET for job in self._jobs) - 1)
 
     def is_busy_with(self, kind: JobKind) -> bool:
         """Whether a job of that kind runs or waits."""
@@ -238,6 +241,8 @@ class Session(QObject):
             plan_layers(self.experiment.architecture, self.experiment.image, len(self.dataset.class_names))
         except ExperimentError as error:
             return error
+        if problem := why_not_augmentable(self.experiment):
+            return problem
         if backbone := self.backbone_without_weights():
             return CnnStudioError(
                 f"{backbone.title} needs its pre-trained weights ({megabytes(backbone)}), which are not on this "
@@ -369,14 +374,16 @@ class Session(QObject):
 
     @Slot(object)
     def _on_started(self, job: Job) -> None:
-        self.job_started.emit(job)
+        if job.kind not in QUIET:
+            self.job_started.emit(job)
 
     @Slot(object, object)
     def _on_reported(self, job: Job, event: events.Event) -> None:
         match event:
             case events.DeviceChosen():
-                self.device = event
-                self.device_changed.emit()
+                if event != self.device:  # every job says so
+                    self.device = event
+                    self.device_changed.emit()
             case events.Message(text):
                 self.tell(NoticeKind.INFO, text)
             case events.FilesLeftOut(issues):
@@ -390,7 +397,8 @@ class Session(QObject):
             case events.ImagesPredicted(predictions):
                 self.predictions += predictions
                 self.predictions_added.emit(predictions)
-        self.job_reported.emit(job, event)
+        if job.kind not in QUIET:
+            self.job_reported.emit(job, event)
 
     @Slot(object, object)
     def _on_succeeded(self, job: Job, result: Any) -> None:
@@ -412,10 +420,17 @@ class Session(QObject):
                 self.tell(NoticeKind.INFO, f"The weights are in place: {result.path}. {result.note}".strip())
             case JobKind.EXPORT:
                 self.exported.emit(job.request.target, result)
+            case JobKind.PREVIEW | JobKind.MEASURE:
+                self.augmentation.take(job, result)
         self._end(job)
 
     @Slot(object, object)
     def _on_failed(self, job: Job, failure: Failure) -> None:
+        if job.kind is JobKind.PREVIEW:
+            self.augmentation.take_failed_preview(failure)
+            if not failure.details:  # foreseen: said where the preview would be
+                self._end(job)
+                return
         self.tell(NoticeKind.ERROR, f"{failure.message} {failure.hint}".strip(), failure.details)
         if job.kind is JobKind.TRAIN:
             self.runs_changed.emit()
@@ -433,6 +448,8 @@ class Session(QObject):
                 if stopped
                 else "Cancelled: the run was discarded. Your images and earlier runs are untouched.",
             )
+        if job.kind is JobKind.PREVIEW:
+            self.augmentation.take_failed_preview(None)
         self._end(job)
 
     def _end(self, job: Job) -> None:
@@ -440,7 +457,8 @@ class Session(QObject):
         if self._images_waiting and not self.model_is_coming:
             waiting, self._images_waiting = self._images_waiting, []
             self.predict([path for files in waiting for path in files])
-        self.job_ended.emit(job)
+        if job.kind not in QUIET:
+            self.job_ended.emit(job)
 
     def _take_dataset(self, found: Dataset) -> None:
         self.dataset = found

@@ -239,6 +239,8 @@ QSlider::handle:horizontal {{
     background: {surface}; border: 2px solid {accent}; width: 12px; height: 12px; margin: -6px 0; border-radius: 8px;
 }}
 QSlider::handle:horizontal:focus {{ background: {accent}; }}
+QSlider::sub-page:horizontal:disabled {{ background: {border}; }}
+QSlider::handle:horizontal:disabled {{ background: {background}; border-color: {border}; }}
 
 QMenu {{ background: {surface}; color: {text}; border: 1px solid {outline}; padding: 4px; }}
 QMenu::item {{ padding: 6px 20px; border-radius: 4px; }}

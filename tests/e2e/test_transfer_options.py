@@ -123,7 +123,7 @@ def test_train_never_downloads_and_says_what_is_missing(command, tmp_path, monke
         ("--preset recommended --experiment x.toml", "Leave out --experiment or --preset"),
         ("--augment rotate=10", "no augmentation called 'rotate'"),
         ("--augment gentle,rotation=500", "augmentation.rotation"),
-        ("--architecture resnet50 --augment mix_up", "choose live augmentation (views = 0)"),
+        ("--architecture resnet50 --augment mix_up", "or augment live (views=0"),
     ],
 )
 def test_options_that_cannot_work_are_told_before_anything_is_read(options, words, command):

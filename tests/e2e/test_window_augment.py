@@ -1,0 +1,137 @@
+"""The augmentation page in the real window, with the real thread and the real layers."""
+
+import pytest
+from PySide6.QtCore import Qt
+
+from cnn_studio.core.augmentation import AugmentationSettings, parse_augmentation
+from cnn_studio.core.augmentation_advice import recommend_augmentation
+from cnn_studio.gui.job_thread import JobKind
+from cnn_studio.gui.main_window import MainWindow
+from cnn_studio.gui.session import NoticeKind, Session
+
+
+@pytest.fixture
+def session(qapp):
+    session = Session()
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def page(qtbot, session, blobs):
+    window = MainWindow(session)
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.waitExposed(window)
+    session.open_folder(blobs)
+    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
+    window.show_page("augment")
+    page = window.page("augment")
+    page.told = []
+    session.told.connect(page.told.append)
+    page.window_it_is_in = window
+    qtbot.waitUntil(lambda: len(page.preview.results()) == 9, timeout=60_000)
+    return page
+
+
+def pictures(page):
+    return [image.copy() for image in page.preview.results()]
+
+
+def test_a_switch_changes_the_preview_and_the_experiment(qtbot, session, page):
+    before = pictures(page)
+    assert all(image == before[0] for image in before), "without augmentation all are the picture itself"
+    with qtbot.waitSignal(session.augmentation.previewed, timeout=30_000):
+        qtbot.mouseClick(
+            page.rows["rotation"].switch,
+            Qt.MouseButton.LeftButton,
+            pos=page.rows["rotation"].switch.rect().center() / 4,
+        )
+    assert session.experiment.augmentation == AugmentationSettings(rotation=10)
+    after = pictures(page)
+    assert any(image != before[0] for image in after)
+    with qtbot.waitSignal(session.augmentation.previewed, timeout=30_000):
+        page.draw.click()
+    assert pictures(page) != after
+    with qtbot.waitSignal(session.augmentation.previewed, timeout=30_000):
+        page.on.click()
+    assert page.picture_name.text() == "blue 1.png"
+
+
+def test_a_slider_in_motion_fills_no_queue_and_ends_at_the_last_wish(qtbot, session, page):
+    with qtbot.waitSignal(session.augmentation.previewed, timeout=30_000):
+        session.change({"augmentation.rotation": 5.0})
+    started = []
+    session._thread.job_started.connect(started.append)
+    for place in range(100, 700, 20):
+        page.rows["rotation"].slider.setValue(place)
+    assert len(session._jobs) <= 1
+    qtbot.waitUntil(lambda: not session._jobs, timeout=30_000)
+    assert len(started) <= 2
+    assert started[-1].request.experiment == session.experiment
+
+
+def test_previews_are_not_announced(qtbot, session, page):
+    announced = []
+    session.job_started.connect(announced.append)
+    session.job_ended.connect(announced.append)
+    with qtbot.waitSignal(session.augmentation.previewed, timeout=30_000):
+        page.draw.click()
+    qtbot.waitUntil(lambda: not session._jobs, timeout=30_000)
+    assert announced == []
+
+
+def test_presets_and_the_recommendation(qtbot, session, page):
+    assert page.preset.value() == "none"
+    page.preset.setCurrentIndex(page.preset.findText("Recommended for this data"))
+    page.preset.activated.emit(page.preset.currentIndex())
+    advice = recommend_augmentation(session.dataset)
+    assert session.experiment.augmentation == advice.augmentation
+    assert page.reason.text() == advice.reason
+    page.rows["hue"].switch.setChecked(True)
+    assert page.preset.currentText() == "Your own mix"
+    assert "colours" in page.rows["hue"].warning.text(), "the classes are called red, green and blue"
+
+
+def test_a_picture_that_is_gone_is_told_where_it_would_be(qtbot, session, page, blobs):
+    for path in (blobs / "blue").iterdir():
+        path.unlink()
+    with qtbot.waitSignal(session.augmentation.preview_failed, timeout=30_000) as told:
+        page.on.click()
+    assert "no longer there" in told.args[0]
+    assert page.preview.results() == []
+    assert [notice for notice in page.told if notice.kind is NoticeKind.ERROR] == []
+
+
+def test_the_cost_is_measured_and_forgotten_when_settings_change(qtbot, session, page):
+    assert not page.cost.button.isVisible()
+    session.change({"augmentation": parse_augmentation("rotation,zoom").model_dump()})
+    assert "not been measured" in page.cost.text.text()
+    with qtbot.waitSignal(session.augmentation.cost_changed, timeout=120_000):
+        page.cost.button.click()
+    assert "images/s as they are" in page.cost.text.text()
+    assert "times as long" in page.cost.text.text()
+    session.change({"augmentation.zoom": 0.2})
+    assert "not been measured" in page.cost.text.text()
+
+
+def test_with_a_pre_trained_network_views_can_be_chosen(qtbot, session, page):
+    session.change({"augmentation.mix_up": 0.2})
+    assert page.views.isHidden()
+    session.choose_architecture("resnet50")
+    assert page.views.isVisible()
+    assert "MixUp mixes two images" in page.views.error()
+    assert session.why_not_train().field == "augmentation.views"
+    page._views_choice.setCurrentIndex(0)
+    page._views_choice.activated.emit(0)
+    assert session.experiment.augmentation.views == 0
+    assert page.views.error() == ""
+
+
+def test_while_a_network_is_trained_settings_wait(qtbot, session, page):
+    session.change({"training.epochs": 1, "training.batch_size": 8, "augmentation.rotation": 10.0})
+    session.train()
+    qtbot.waitUntil(lambda: session.is_busy_with(JobKind.TRAIN), timeout=30_000)
+    qtbot.waitUntil(lambda: not page.settings.isEnabled(), timeout=30_000)
+    qtbot.waitUntil(lambda: not session.is_busy_with(JobKind.TRAIN), timeout=120_000)
+    qtbot.waitUntil(page.settings.isEnabled, timeout=30_000)
