@@ -67,6 +67,7 @@ class MainWindow(QMainWindow):
         self._build()
         self._add_shortcuts()
         session.told.connect(self._show_notice)
+        session.withdrawn.connect(self.notices.withdraw)
         session.dataset_changed.connect(self._on_dataset_changed)
         session.device_changed.connect(self._on_device_changed)
         session.class_names_wanted.connect(self._ask_class_names)
@@ -200,7 +201,7 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _show_notice(self, notice: Notice) -> None:
-        self.notices.show_notice(notice.kind, notice.text, details=notice.details)
+        self.notices.show_notice(notice.kind, notice.text, details=notice.details, topic=notice.topic)
 
     @Slot()
     def _on_dataset_changed(self) -> None:

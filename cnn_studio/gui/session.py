@@ -28,6 +28,8 @@ from cnn_studio.gui.job_thread import Failure, Job, JobKind, JobThread
 log = logging.getLogger(__name__)
 
 RECENT_FOLDERS = 8
+NO_MODEL = "no model"
+"""Topic of what is told while there is no model; withdrawn as soon as there is one."""
 
 
 class NoticeKind(StrEnum):
@@ -40,11 +42,15 @@ class NoticeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something to tell the user in the window: what happened, what to do, and details to copy for a bug."""
+    """Something to tell the user in the window: what happened, what to do, and details to copy for a bug.
+
+    ``topic`` names a state that can end, such as ``NO_MODEL``: the notice goes when the session withdraws it.
+    """
 
     kind: NoticeKind
     text: str
     details: str = ""
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ class Session(QObject):
     predictions_added = Signal(object)
     exported = Signal(object, object)
     told = Signal(object)
+    withdrawn = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -311,6 +318,7 @@ class Session(QObject):
             self.tell(
                 NoticeKind.WARNING,
                 "There is no model yet to classify images with. Train one, or open a .keras file on the Predict page.",
+                topic=NO_MODEL,
             )
         else:
             title = f"Classifying {files[0].name}" if len(files) == 1 else f"Classifying {len(files):,} items"
@@ -357,9 +365,9 @@ class Session(QObject):
 
     # -- telling ------------------------------------------------------------------------------------------------
 
-    def tell(self, kind: NoticeKind, text: str, details: str = "") -> None:
+    def tell(self, kind: NoticeKind, text: str, details: str = "", topic: str = "") -> None:
         """Show a notice in the window."""
-        self.told.emit(Notice(kind, text, details))
+        self.told.emit(Notice(kind, text, details, topic))
 
     def tell_error(self, error: CnnStudioError) -> None:
         """Show what went wrong and what to do."""
@@ -454,6 +462,7 @@ class Session(QObject):
 
     def _take_model(self, path: Path, facts: ModelFacts) -> None:
         self.model = OpenedModel(path, facts, facts.data_name or path.stem)
+        self.withdrawn.emit(NO_MODEL)
         self.model_changed.emit()
         if not facts.class_names:
             self.class_names_wanted.emit()
