@@ -158,8 +158,8 @@ def evaluate(
     face = Face(as_json=as_json)
     with face.working():
         file = _model_file(model, face)
-        request = tasks.EvaluateRequest(file, folder, _names(class_names))
-        evaluation = tasks.evaluate(request, face.report, face.token)
+        request = tasks.EvaluateRequest(file, folder, class_names=_names(class_names))
+        evaluation = tasks.evaluate(request, face.report, face.token).evaluation
     if as_json:
         face.print_json({"event": "evaluated", **evaluation_values(evaluation)})
         return 0

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.tasks.calibration import CalibrateRequest, Temperature, calibrate
 from cnn_studio.tasks.data import clear_cache, scan, start_runtime
+from cnn_studio.tasks.evaluation import EvaluateRequest, evaluate, saved_evaluation
+from cnn_studio.tasks.explanation import ExplainRequest, explain
 from cnn_studio.tasks.models import (
-    EvaluateRequest,
     ExportRequest,
     PredictRequest,
-    evaluate,
     export,
     held_out_images,
     open_model,
@@ -25,19 +26,25 @@ from cnn_studio.tasks.models import (
 from cnn_studio.tasks.training import TrainRequest, demo_experiment, recover, train
 
 __all__ = [
+    "CalibrateRequest",
     "EvaluateRequest",
+    "ExplainRequest",
     "ExportRequest",
     "Job",
     "PredictRequest",
+    "Temperature",
     "TrainRequest",
+    "calibrate",
     "clear_cache",
     "demo_experiment",
     "evaluate",
+    "explain",
     "export",
     "held_out_images",
     "open_model",
     "predict",
     "recover",
+    "saved_evaluation",
     "scan",
     "start_runtime",
     "train",
