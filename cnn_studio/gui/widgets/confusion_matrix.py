@@ -31,7 +31,7 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.core.confusion import row_shares
 from cnn_studio.gui import theme
-from cnn_studio.gui.widgets.matrix_colours import cell_colours, takes_light_text
+from cnn_studio.gui.widgets.matrix_colours import FAINTEST, FAINTEST_SPECK, cell_colours, takes_light_text
 from cnn_studio.gui.widgets.matrix_labels import Window, fits_upright, longest, paint_columns, paint_rows
 from cnn_studio.gui.widgets.tile_view import one_line
 from cnn_studio.gui.widgets.wording import format_percent
@@ -50,6 +50,9 @@ _MOST_OF_HEIGHT = 0.24
 
 _LEAST_FRAME = 9
 """A frame around a smaller cell is drawn this large, in pixels, to be seen at all."""
+
+_SPECK = 6
+"""A cell smaller than this is a speck, in pixels."""
 
 _TRUE, _PREDICTED = "True class ↓", "Predicted class →"
 
@@ -91,6 +94,7 @@ class ConfusionMatrix(QWidget):
         self._counts = _NOTHING
         self._empty: list[bool] = []
         self._as_shares = False
+        self._specks = False
         self._window = Window(0.0, 0.0, 1.0)
         self._current: tuple[int, int] | None = None
         self._chosen: tuple[int, int] | None = None
@@ -199,6 +203,8 @@ class ConfusionMatrix(QWidget):
     def _show_window(self) -> None:
         window = self._window
         self._box.setRange(QRectF(window.left, window.top, window.span, window.span), padding=0, disableAutoRange=True)
+        if self._specks != (self.cell_size() < _SPECK):
+            self._recolour()
         self._numbers.update()
         self._show_frames()
 
@@ -217,7 +223,8 @@ class ConfusionMatrix(QWidget):
 
     def _recolour(self) -> None:
         values = row_shares(self._counts) if self._as_shares else self._counts
-        colours = cell_colours(values, theme.colours())
+        self._specks = self.cell_size() < _SPECK
+        colours = cell_colours(values, theme.colours(), FAINTEST_SPECK if self._specks else FAINTEST)
         if len(values):
             self._image.setImage(colours, autoLevels=False, levels=None)
             self._image.setRect(QRectF(0, 0, len(values), len(values)))

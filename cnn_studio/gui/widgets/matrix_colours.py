@@ -8,12 +8,16 @@ from numpy.typing import NDArray
 from cnn_studio.gui.style_sheet import Palette
 
 Colours = NDArray[np.uint8]
+Values = NDArray[np.floating] | NDArray[np.integer]
 
-_FAINTEST = 0.22
+FAINTEST = 0.22
 """Strength of the smallest amount there is: a single image among a thousand still has to be seen."""
 
+FAINTEST_SPECK = 0.55
+"""The same where a cell is a speck of a few pixels."""
 
-def cell_colours(values: NDArray[np.floating] | NDArray[np.integer], palette: Palette) -> Colours:
+
+def cell_colours(values: Values, palette: Palette, faintest: float = FAINTEST) -> Colours:
     """Colours (n, n, 3) of the cells: what is right in the accent, mistakes in the other colour, nothing as surface.
 
     Strength grows with the square root of the value: in a good model's matrix the mistakes, which one looks for, are a
@@ -22,10 +26,11 @@ def cell_colours(values: NDArray[np.floating] | NDArray[np.integer], palette: Pa
     Args:
         values: (n, n), not negative; compared with the largest of them.
         palette: the theme's colours.
+        faintest: strength (0–1) of the smallest amount above nothing.
     """
     highest = float(values.max()) if values.size else 0.0
     share = values / highest if highest > 0 else np.zeros(values.shape)
-    strength = np.where(share > 0, _FAINTEST + (1 - _FAINTEST) * np.sqrt(share), 0.0)[..., None]
+    strength = np.where(share > 0, faintest + (1 - faintest) * np.sqrt(share), 0.0)[..., None]
     full = np.broadcast_to(_rgb(palette.validation), (*values.shape, 3)).copy()
     full[np.diag_indices(len(values))] = _rgb(palette.accent)
     mixed = _rgb(palette.surface) * (1 - strength) + full * strength
