@@ -24,9 +24,11 @@ class Confusion:
         return self.count / self.of if self.of else 0.0
 
     def sentence(self, class_names: Sequence[str]) -> str:
-        """In words: "17 of 90 tulips were taken for roses"."""
+        """In words: "17 of 90 tulips were taken for roses"; of numbers: "3 of 31 images of 6 were taken for 4"."""
+        true, predicted = class_names[self.true], class_names[self.predicted]
+        images = "" if any(letter.isalpha() for letter in true) else "images of "
         were = "was" if self.count == 1 else "were"
-        return f"{self.count:,} of {self.of:,} {class_names[self.true]} {were} taken for {class_names[self.predicted]}"
+        return f"{self.count:,} of {self.of:,} {images}{true} {were} taken for {predicted}"
 
 
 def confusion_counts(labels: ArrayLike, predicted: ArrayLike, classes: int) -> NDArray[np.int64]:

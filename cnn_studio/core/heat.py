@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 OPACITY = 0.6
 """Of the hottest place, when nothing else is asked for."""
@@ -52,6 +51,8 @@ def heat_colours(heat: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 def resized(heat: NDArray[np.floating], height: int, width: int) -> NDArray[np.float32]:
     """A heat map at another size, bilinear: float32 (height, width)."""
+    from PIL import Image
+
     image = Image.fromarray(np.asarray(heat, np.float32))
     return np.array(image.resize((width, height), Image.Resampling.BILINEAR), np.float32)
 

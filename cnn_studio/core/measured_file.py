@@ -56,7 +56,7 @@ def read_measured(path: Path, model: Path) -> Measured:
         CnnStudioError: it is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return _measured(archive, model)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise CnnStudioError(

@@ -158,7 +158,10 @@ class TrainedModel:
 
 
 def predictions_csv(predictions: Sequence[Prediction]) -> str:
-    """Predictions as CSV text: path, class, probability, error, then the probability (0–1) of every class by name."""
+    """Predictions as CSV text: path, class, probability, whether that is unsure, error, then every class's probability.
+
+    Probabilities are 0–1; "unsure" is empty or "not sure".
+    """
     names = sorted({name for prediction in predictions for name, _ in prediction.ranked})
     rows = []
     for prediction in predictions:
@@ -168,8 +171,9 @@ def predictions_csv(predictions: Sequence[Prediction]) -> str:
                 str(prediction.path),
                 prediction.label,
                 "" if prediction.error else f"{prediction.probability:.6f}",
+                "not sure" if prediction.unsure else "",
                 prediction.error,
                 *(f"{by_name[name]:.6f}" if name in by_name else "" for name in names),
             )
         )
-    return csv_text(("path", "class", "probability", "error", *names), rows)
+    return csv_text(("path", "class", "probability", "unsure", "error", *names), rows)

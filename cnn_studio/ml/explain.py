@@ -168,7 +168,7 @@ def _class_score(nodes: list[GraphNode], lowest: int) -> tuple[Any, _Score]:
     known, it is their logarithm.
     """
     classes = int(nodes[-1].output.shape[-1])
-    for place in range(len(nodes) - 1, lowest, -1):
+    for place in range(_behind_temperature(nodes), lowest, -1):
         operation, width = nodes[place].operation, nodes[place].output.shape[-1]
         squashing = _squashing(operation)
         if squashing and width in {classes, 1}:
@@ -180,6 +180,16 @@ def _class_score(nodes: list[GraphNode], lowest: int) -> tuple[Any, _Score]:
         if squashing or getattr(operation, "weights", None):
             break
     return nodes[-1].output, lambda value, label: keras.ops.log(keras.ops.maximum(value[0, label], 1e-30))
+
+
+def _behind_temperature(nodes: list[GraphNode]) -> int:
+    """The place of the probabilities that a temperature was put on, see ``ml.calibrate``; the last one if none was."""
+    place = len(nodes) - 1
+    for kind in ("softmax", "divide", "log", "maximum"):
+        if kind not in type(nodes[place].operation).__name__.lower() or not nodes[place].parents:
+            return len(nodes) - 1
+        place = nodes[place].parents[0]
+    return place
 
 
 def _plain_score(one_output: bool) -> _Score:

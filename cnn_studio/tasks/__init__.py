@@ -13,7 +13,7 @@ from cnn_studio.core.jobs import CancelToken, Report
 from cnn_studio.tasks.calibration import CalibrateRequest, Temperature, calibrate
 from cnn_studio.tasks.data import clear_cache, scan, start_runtime
 from cnn_studio.tasks.evaluation import EvaluateRequest, evaluate, saved_evaluation
-from cnn_studio.tasks.explanation import ExplainRequest, explain
+from cnn_studio.tasks.explanation import ExplainRequest, explain, write_overlay
 from cnn_studio.tasks.models import (
     ExportRequest,
     PredictRequest,
@@ -23,6 +23,7 @@ from cnn_studio.tasks.models import (
     predict,
     usage_snippet,
 )
+from cnn_studio.tasks.report import ReportRequest, write_report
 from cnn_studio.tasks.training import TrainRequest, demo_experiment, recover, train
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "ExportRequest",
     "Job",
     "PredictRequest",
+    "ReportRequest",
     "Temperature",
     "TrainRequest",
     "calibrate",
@@ -49,6 +51,8 @@ __all__ = [
     "start_runtime",
     "train",
     "usage_snippet",
+    "write_overlay",
+    "write_report",
 ]
 
 Job = Callable[[Any, Report, CancelToken], Any]

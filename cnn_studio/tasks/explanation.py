@@ -15,6 +15,8 @@ from cnn_studio.tasks.loaded import load, named
 if TYPE_CHECKING:
     from cnn_studio.core.heat import Explanation
 
+_EDGE = 1024  # pixels of the longer side of the picture that is written
+
 
 @dataclass(frozen=True, slots=True)
 class ExplainRequest:
@@ -75,6 +77,29 @@ def explain(request: ExplainRequest, report: Report, cancel: CancelToken) -> Exp
         map_size=finder.map_size,
         unsure=ranked[0][1] < facts.threshold,
     )
+
+
+def write_overlay(explanation: Explanation, target: Path, opacity: float | None = None) -> None:
+    """Write the picture with the heat map over it.
+
+    Args:
+        explanation: from ``explain``.
+        target: its ending says how: .png, .jpg or .webp; an existing file is replaced.
+        opacity: of the hottest place, 0–1; ``heat.OPACITY`` when None.
+
+    Raises:
+        CnnStudioError: the picture cannot be read any more.
+        StorageError: the target cannot be written.
+    """
+    from PIL import Image
+
+    from cnn_studio.core.atomic_file import replacing
+    from cnn_studio.core.heat import OPACITY, overlay
+    from cnn_studio.core.images import read_picture
+
+    picture = read_picture(explanation.path, _EDGE)
+    with replacing(target) as part:
+        Image.fromarray(overlay(picture, explanation.heat, OPACITY if opacity is None else opacity)).save(part)
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,15 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_score, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    classification_report,
+    f1_score,
+    log_loss,
+    precision_score,
+    recall_score,
+    top_k_accuracy_score,
+)
 
 from cnn_studio.core.scores import score_probabilities
 
@@ -55,3 +63,28 @@ def test_all_right_is_not_surely_all_right():
 def test_no_image_at_all():
     found = score_probabilities(np.zeros((0, 3)), [], NAMES, "test")
     assert (found.images, found.accuracy, found.accuracy_low, found.accuracy_high) == (0, 0, 0, 1)
+
+
+def test_averages_and_top_k_are_scikit_learns():
+    rng = np.random.default_rng(7)
+    probabilities = rng.dirichlet(np.ones(8), 300)
+    labels = rng.integers(0, 6, 300)  # two classes never occur
+    names = tuple("abcdefgh")
+    found = score_probabilities(probabilities, labels, names, "test")
+    predicted = probabilities.argmax(1)
+    report = classification_report(labels, predicted, output_dict=True, zero_division=0)
+    for average in (found.macro, found.weighted):
+        expected = report[average.name.replace(" average", " avg")]
+        assert [average.precision, average.recall, average.f1, average.support] == pytest.approx(
+            [expected[key] for key in ("precision", "recall", "f1-score", "support")]
+        )
+    assert found.top_k == tuple(
+        (k, pytest.approx(top_k_accuracy_score(labels, probabilities, k=k, labels=range(8)))) for k in (3, 5)
+    )
+    assert [score.support for score in found.classes[6:]] == [0, 0]
+
+
+@pytest.mark.parametrize(("classes", "expected"), [(2, ()), (3, ()), (4, (3,)), (5, (3,)), (6, (3, 5))])
+def test_top_k_only_where_it_means_something(classes, expected):
+    found = score_probabilities(np.eye(classes), np.arange(classes), tuple("abcdef"[:classes]), "test")
+    assert tuple(k for k, _ in found.top_k) == expected
