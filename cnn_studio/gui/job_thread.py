@@ -33,6 +33,10 @@ class JobKind(StrEnum):
     OPEN_MODEL = "open_model"
     EXPORT = "export"
     RECOVER = "recover"
+    EVALUATE = "evaluate"
+    CALIBRATE = "calibrate"
+    EXPLAIN = "explain"
+    REPORT = "report"
     WEIGHTS = "weights"
     CLEAR_CACHE = "clear_cache"
 

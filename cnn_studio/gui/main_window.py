@@ -91,6 +91,11 @@ class MainWindow(QMainWindow):
 
             return TrainPage(self.session, self)
 
+        def evaluate() -> QWidget:
+            from cnn_studio.gui.pages.evaluate_page import EvaluatePage
+
+            return EvaluatePage(self.session, self)
+
         def predict() -> QWidget:
             from cnn_studio.gui.pages.predict_page import PredictPage
 
@@ -110,6 +115,7 @@ class MainWindow(QMainWindow):
             PageEntry("data", "Data", lambda: DataPage(self.session, self)),
             PageEntry("model", "Model", model),
             PageEntry("train", "Train", train),
+            PageEntry("evaluate", "Evaluate", evaluate),
             PageEntry("predict", "Predict", predict),
             PageEntry("runs", "Runs", run_list),
             PageEntry("help", "Help", read_help),
@@ -176,7 +182,7 @@ class MainWindow(QMainWindow):
     # -- pages --------------------------------------------------------------------------------------------------
 
     def show_page(self, key: str) -> None:
-        """Bring a page to the front: data, model, train, predict, runs or help."""
+        """Bring a page to the front: data, model, train, evaluate, predict, runs or help."""
         row = next(number for number, entry in enumerate(self._entries) if entry.key == key)
         self.navigation.setCurrentRow(row)
 

@@ -23,6 +23,7 @@ from cnn_studio.core.layer_plan import plan_layers
 from cnn_studio.core.presets import RECOMMENDED, experiment_preset, recommend_experiment
 from cnn_studio.core.results import ModelFacts, Prediction, TrainedModel
 from cnn_studio.core.weights import ImportRequest, import_weights, megabytes, weights_path
+from cnn_studio.gui.evaluation_session import EvaluationSession
 from cnn_studio.gui.job_thread import Failure, Job, JobKind, JobThread
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,7 @@ class Session(QObject):
         self._thread.failed.connect(self._on_failed)
         self._thread.cancelled.connect(self._on_cancelled)
         self._thread.start()
+        self.evaluation = EvaluationSession(self, self._submit)
 
     # -- jobs ---------------------------------------------------------------------------------------------------
 
@@ -129,10 +131,11 @@ class Session(QObject):
         """Whether a job of that kind runs or waits."""
         return any(job.kind is kind for job in self._jobs)
 
-    def _submit(self, kind: JobKind, title: str, function: tasks.Job, request: Any) -> None:
+    def _submit(self, kind: JobKind, title: str, function: tasks.Job, request: Any) -> Job:
         job = Job(kind, title, function, request)
         self._jobs.append(job)
         self._thread.submit(job)
+        return job
 
     def stop(self) -> None:
         """End the current job early and keep what it has made."""
@@ -420,11 +423,14 @@ class Session(QObject):
                 self.tell(NoticeKind.INFO, f"The weights are in place: {result.path}. {result.note}".strip())
             case JobKind.EXPORT:
                 self.exported.emit(job.request.target, result)
+            case JobKind.EVALUATE | JobKind.CALIBRATE | JobKind.EXPLAIN | JobKind.REPORT:
+                self.evaluation.take(job, result)
         self._end(job)
 
     @Slot(object, object)
     def _on_failed(self, job: Job, failure: Failure) -> None:
-        self.tell(NoticeKind.ERROR, f"{failure.message} {failure.hint}".strip(), failure.details)
+        if not self.evaluation.take_failure(job, failure):
+            self.tell(NoticeKind.ERROR, f"{failure.message} {failure.hint}".strip(), failure.details)
         if job.kind is JobKind.TRAIN:
             self.runs_changed.emit()
         if job.kind is JobKind.WEIGHTS:
