@@ -15,20 +15,17 @@ import cnn_studio
 from cnn_studio import tasks
 from cnn_studio.cli.augmentation import augmentation_values, augmentations_text
 from cnn_studio.cli.console import Face, telling_failures
+from cnn_studio.cli.evaluation import calibrate, evaluate, explain
+from cnn_studio.cli.models import AsJson, ClassNames, ModelPath, model_file, names_in
 from cnn_studio.cli.settings import preset_values, presets_text
-from cnn_studio.cli.training import evaluation_values, refuse_used, train
+from cnn_studio.cli.training import refuse_used, train
 from cnn_studio.cli.weights import app as weights_app
-from cnn_studio.cli.wording import accuracy_sentence
 from cnn_studio.core import config, dataset, paths, runs
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.jobs import ignore_reports
 from cnn_studio.core.results import Prediction, predictions_csv
 
 OpenWindow = Callable[[Path | None, Path | None], int]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output, nothing else.")]
-ClassNames = Annotated[
-    str | None, typer.Option(help="Names of the model's classes, with commas, for a file that carries none.")
-]
 
 app = typer.Typer(
     name="cnn-studio",
@@ -159,35 +156,14 @@ def augmentations(as_json: AsJson = False) -> int:
     return 0
 
 
-@app.command("evaluate")
-def evaluate(
-    model: Annotated[Path, typer.Argument(help="A .keras file, or the folder of a run.")],
-    folder: Annotated[Path, typer.Argument(help="Holds one sub-folder of images per class.")],
-    class_names: ClassNames = None,
-    as_json: AsJson = False,
-) -> int:
-    """Measure a model on a folder of images it was not trained on."""
-    face = Face(as_json=as_json)
-    with face.working():
-        file = _model_file(model, face)
-        request = tasks.EvaluateRequest(file, folder, _names(class_names))
-        evaluation = tasks.evaluate(request, face.report, face.token)
-    if as_json:
-        face.print_json({"event": "evaluated", **evaluation_values(evaluation)})
-        return 0
-    face.say(accuracy_sentence(evaluation))
-    width = max(len(score.name) for score in evaluation.classes)
-    face.say(f"  {'class':<{width}}  precision  recall     F1  images")
-    for score in evaluation.classes:
-        face.say(
-            f"  {score.name:<{width}}  {score.precision:9.3f}  {score.recall:6.3f}  {score.f1:5.3f}  {score.support:6,}"
-        )
-    return 0
+app.command("evaluate")(evaluate)
+app.command("calibrate")(calibrate)
+app.command("explain")(explain)
 
 
 @app.command("predict")
 def predict(
-    model: Annotated[Path, typer.Argument(help="A .keras file, or the folder of a run.")],
+    model: ModelPath,
     images: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images, and folders of images.")],
     top: Annotated[int, typer.Option(min=1, help="How many of the most likely classes to print.")] = 3,
     csv: Annotated[Path | None, typer.Option(help="Also write the results to this CSV file.")] = None,
@@ -197,8 +173,8 @@ def predict(
     """Say what is on images. A file that cannot be read gets a line of its own and stops nothing."""
     face = Face(as_json=False)
     with face.working():
-        file = _model_file(model, face)
-        request = tasks.PredictRequest(file, tuple(images), _names(class_names))
+        file = model_file(model, face)
+        request = tasks.PredictRequest(file, tuple(images), names_in(class_names))
         predictions = tasks.predict(request, ignore_reports if as_json else face.report, face.token)
     for prediction in predictions:
         if as_json:
@@ -207,7 +183,8 @@ def predict(
             face.say(f"{prediction.path}: {prediction.error}")
         else:
             ranked = ", ".join(f"{name} {probability:.1%}" for name, probability in prediction.ranked[:top])
-            face.say(f"{prediction.path}: {ranked}")
+            unsure = "not sure; " if prediction.unsure else ""
+            face.say(f"{prediction.path}: {unsure}{ranked}")
     if csv:
         write_text(csv, predictions_csv(predictions))
     return 0 if any(not prediction.error for prediction in predictions) else 1
@@ -221,6 +198,7 @@ def prediction_values(prediction: Prediction, top: int) -> dict[str, Any]:
         "path": str(prediction.path),
         "label": prediction.label,
         "probability": prediction.probability,
+        "unsure": prediction.unsure,
         "ranked": [list(pair) for pair in prediction.ranked[:top]],
     }
 
@@ -236,7 +214,7 @@ def export(
     if target.exists() and not replace and sys.stdin.isatty():
         replace = typer.confirm(f"{target} exists. Replace it?", abort=True)
     with face.working():
-        file = _model_file(run_folder, face)
+        file = model_file(run_folder, face)
         tasks.export(tasks.ExportRequest(file, target, replace=replace), face.report, face.token)
     face.say(f"{target}: written, loaded again and compared: it answers the same.")
     return 0
@@ -275,17 +253,3 @@ def doctor(as_json: AsJson = False) -> int:
     else:
         face.say(checkup_text(found))
     return 0 if found["device"]["computes"] else 1
-
-
-def _model_file(path: Path, face: Face) -> Path:
-    """The model file meant by a file or a run's folder; a run that was interrupted gets its model made."""
-    if not path.is_dir():
-        return path
-    run = runs.read_run(path)
-    if not run.model.exists():
-        tasks.recover(path, face.report, face.token)
-    return run.model
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return tuple(name.strip() for name in text.split(",")) if text else None

@@ -25,6 +25,9 @@ class Stage(StrEnum):
     TRAIN = "train"
     EVALUATE = "evaluate"
     PREDICT = "predict"
+    CALIBRATE = "calibrate"
+    EXPLAIN = "explain"
+    REPORT = "report"
     EXPORT = "export"
     DOWNLOAD = "download"
     MEASURE = "measure"
@@ -38,6 +41,9 @@ STAGE_TEXT = {
     Stage.TRAIN: "Training",
     Stage.EVALUATE: "Evaluating",
     Stage.PREDICT: "Predicting",
+    Stage.CALIBRATE: "Calibrating",
+    Stage.EXPLAIN: "Finding out where it looks",
+    Stage.REPORT: "Writing the report",
     Stage.EXPORT: "Exporting",
     Stage.DOWNLOAD: "Fetching weights",
     Stage.MEASURE: "Measuring speed",

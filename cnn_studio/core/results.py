@@ -17,11 +17,14 @@ class Prediction:
         path: the image file.
         ranked: (class name, probability 0–1), most likely first; empty when ``error`` is set.
         error: why the image could not be read, a sentence; empty when it could.
+        unsure: whether the most likely class is less likely than the model's threshold, so that the answer is rather
+            "I don't know".
     """
 
     path: Path
     ranked: tuple[tuple[str, float], ...] = ()
     error: str = ""
+    unsure: bool = False
 
     @property
     def label(self) -> str:
@@ -33,10 +36,18 @@ class Prediction:
         """Its probability, 0–1; 0.0 when there is an error."""
         return self.ranked[0][1] if self.ranked else 0.0
 
+    @property
+    def answer(self) -> str:
+        """What to show: the most likely class, or "not sure (daisy 0.41)"; "" when there is an error."""
+        return f"not sure ({self.label} {self.probability:.2f})" if self.unsure else self.label
+
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """Precision, recall and F1 (0–1) of one class, with the number of its images (support)."""
+    """Precision, recall and F1 (0–1) of one class, with the number of its images (support).
+
+    Without images of it (support 0) recall and F1 are 0 and mean nothing.
+    """
 
     name: str
     precision: float
@@ -57,6 +68,11 @@ class Evaluation:
         loss: mean cross-entropy in nats.
         classes: scores per class, in label order.
         confusion: ``confusion[true][predicted]`` = number of images.
+        macro: the mean of the classes' scores, each counting the same; classes that neither occur nor were answered
+            are left out. None without images.
+        weighted: the mean of the classes' scores, each counting as often as it has images. None without images.
+        top_k: (k, accuracy 0–1 when the true class need only be among the k most likely), for k = 3 and 5 where there
+            are more classes.
     """
 
     split: str
@@ -67,6 +83,9 @@ class Evaluation:
     loss: float
     classes: tuple[ClassScore, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
+    macro: ClassScore | None = None
+    weighted: ClassScore | None = None
+    top_k: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +102,9 @@ class ModelFacts:
         created: ISO 8601 time, UTC.
         versions: of cnn_studio, keras and the backend that made it.
         outputs: how many classes it tells apart, also where they have no names; 0 while that is not known.
+        temperature: by which its logits are divided since it was calibrated; 1 where it was not. It is part of the
+            network already: nobody has to apply it.
+        threshold: the probability (0–1) below which its answer counts as "not sure"; 0 for none.
     """
 
     class_names: tuple[str, ...]
@@ -95,6 +117,8 @@ class ModelFacts:
     created: str = ""
     versions: dict[str, str] | None = None
     outputs: int = 0
+    temperature: float = 1.0
+    threshold: float = 0.0
 
     @property
     def class_count(self) -> int:
@@ -134,7 +158,10 @@ class TrainedModel:
 
 
 def predictions_csv(predictions: Sequence[Prediction]) -> str:
-    """Predictions as CSV text: path, class, probability, error, then the probability (0–1) of every class by name."""
+    """Predictions as CSV text: path, class, probability, whether that is unsure, error, then every class's probability.
+
+    Probabilities are 0–1; "unsure" is empty or "not sure".
+    """
     names = sorted({name for prediction in predictions for name, _ in prediction.ranked})
     rows = []
     for prediction in predictions:
@@ -144,8 +171,9 @@ def predictions_csv(predictions: Sequence[Prediction]) -> str:
                 str(prediction.path),
                 prediction.label,
                 "" if prediction.error else f"{prediction.probability:.6f}",
+                "not sure" if prediction.unsure else "",
                 prediction.error,
                 *(f"{by_name[name]:.6f}" if name in by_name else "" for name in names),
             )
         )
-    return csv_text(("path", "class", "probability", "error", *names), rows)
+    return csv_text(("path", "class", "probability", "unsure", "error", *names), rows)

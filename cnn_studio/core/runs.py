@@ -1,13 +1,15 @@
 """A run is a folder: what was asked for, what it was trained on, how it went, and the model.
 
-==========================  ================================================================
-``experiment.toml``         every setting; ``--experiment`` takes it
-``manifest.csv``            path, class and split of every image used
-``history.csv``             one line per epoch
-``best.weights.h5``         the best weights so far, while it trains and after a crash
-``model.keras``             the best model, once training has ended
-``run.json``                what it is, how it ended, its figures; written first and last
-==========================  ================================================================
+============================  ================================================================
+``experiment.toml``           every setting; ``--experiment`` takes it
+``manifest.csv``              path, class and split of every image used
+``history.csv``               one line per epoch
+``best.weights.h5``           the best weights so far, while it trains and after a crash
+``model.keras``               the best model, once training has ended
+``model.uncalibrated.keras``  the same as it was before it was calibrated
+``evaluation-….npz``          what the model said of each validation and test image
+``run.json``                  what it is, how it ended, its figures; written first and last
+============================  ================================================================
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -189,6 +192,27 @@ def read_manifest(run: Run) -> list[tuple[str, str, Split]]:
             return [(row["path"], row["class"], Split(row["split"])) for row in csv.DictReader(file)]
     except (OSError, ValueError, KeyError) as error:
         raise CnnStudioError(f"The list of images in {run.folder} cannot be read.", path=run.folder) from error
+
+
+def run_of_model(model: Path) -> Run | None:
+    """The run whose model a file is, or None when it is not a run's."""
+    try:
+        run = read_run(model.parent)
+    except CnnStudioError:
+        return None
+    return run if run.model.name == model.name else None
+
+
+def measurable_splits(model: Path) -> dict[Split, int]:
+    """How many images of each split a run's model was not trained on; empty for a file that is not a run's."""
+    run = run_of_model(model)
+    if run is None:
+        return {}
+    try:
+        counts = Counter(split for _, _, split in read_manifest(run))
+    except CnnStudioError:
+        return {}
+    return {split: counts[split] for split in (Split.VALIDATION, Split.TEST) if counts[split]}
 
 
 def _write(run: Run) -> None:

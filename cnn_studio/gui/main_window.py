@@ -67,6 +67,7 @@ class MainWindow(QMainWindow):
         self._build()
         self._add_shortcuts()
         session.told.connect(self._show_notice)
+        session.withdrawn.connect(self.notices.withdraw)
         session.dataset_changed.connect(self._on_dataset_changed)
         session.device_changed.connect(self._on_device_changed)
         session.class_names_wanted.connect(self._ask_class_names)
@@ -95,6 +96,11 @@ class MainWindow(QMainWindow):
 
             return TrainPage(self.session, self)
 
+        def evaluate() -> QWidget:
+            from cnn_studio.gui.pages.evaluate_page import EvaluatePage
+
+            return EvaluatePage(self.session, self)
+
         def predict() -> QWidget:
             from cnn_studio.gui.pages.predict_page import PredictPage
 
@@ -115,6 +121,7 @@ class MainWindow(QMainWindow):
             PageEntry("model", "Model", model),
             PageEntry("augment", "Augment", augment),
             PageEntry("train", "Train", train),
+            PageEntry("evaluate", "Evaluate", evaluate),
             PageEntry("predict", "Predict", predict),
             PageEntry("runs", "Runs", run_list),
             PageEntry("help", "Help", read_help),
@@ -181,7 +188,7 @@ class MainWindow(QMainWindow):
     # -- pages --------------------------------------------------------------------------------------------------
 
     def show_page(self, key: str) -> None:
-        """Bring a page to the front: data, model, augment, train, predict, runs or help."""
+        """Bring a page to the front: data, model, augment, train, evaluate, predict, runs or help."""
         row = next(number for number, entry in enumerate(self._entries) if entry.key == key)
         self.navigation.setCurrentRow(row)
 
@@ -206,7 +213,7 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _show_notice(self, notice: Notice) -> None:
-        self.notices.show_notice(notice.kind, notice.text, details=notice.details)
+        self.notices.show_notice(notice.kind, notice.text, details=notice.details, topic=notice.topic)
 
     @Slot()
     def _on_dataset_changed(self) -> None:

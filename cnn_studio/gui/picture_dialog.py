@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtCore import QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QPainter, QPaintEvent, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -19,6 +19,9 @@ LARGEST = 1600
 
 class PictureDialog(QDialog):
     """Shows ``pictures`` (file, caption) one at a time, beginning with ``current``."""
+
+    shown = Signal(int)
+    """The place of the picture that is shown now."""
 
     def __init__(self, pictures: Sequence[tuple[Path, str]], current: Path, parent: QWidget) -> None:
         super().__init__(parent)
@@ -53,11 +56,18 @@ class PictureDialog(QDialog):
         for button in (self.previous, self.next, close):
             button.setAutoDefault(False)
             foot.addWidget(button)
+        self.body = QHBoxLayout()
+        self.body.setSpacing(theme.SPACE_2)
+        self.body.addWidget(self.canvas, 1)
         layout = QVBoxLayout(self)
-        layout.addWidget(self.canvas, 1)
+        layout.addLayout(self.body, 1)
         layout.addLayout(foot)
         self.resize(900, 680)
         self.go(0)
+
+    def place(self) -> int:
+        """Which of the pictures is shown."""
+        return self._place
 
     def path(self) -> Path:
         """The file shown."""
@@ -75,6 +85,7 @@ class PictureDialog(QDialog):
         self.next.setEnabled(self._place < len(self._pictures) - 1)
         self._loader.want([path])
         self.canvas.show_picture(self._loader.pixmap(path))
+        self.shown.emit(self._place)
 
     @Slot(object)
     def _on_ready(self, path: Path) -> None:
@@ -102,6 +113,8 @@ class _Canvas(QWidget):
         super().__init__()
         self._picture: QPixmap | None = None
         self._shown: QPixmap | None = None
+        self._over: QPixmap | None = None
+        self._opacity = 0.0
         self.setMinimumSize(320, 240)
 
     def show_picture(self, picture: QPixmap | None) -> None:
@@ -110,6 +123,11 @@ class _Canvas(QWidget):
             self._picture = picture
             self._scale()
             self.update()
+
+    def lay_over(self, over: QPixmap | None, opacity: float) -> None:
+        """Draw another picture, transparent where it says nothing, stretched over this one; None for nothing."""
+        self._over, self._opacity = over, opacity
+        self.update()
 
     def _scale(self) -> None:
         self._shown = None
@@ -136,7 +154,12 @@ class _Canvas(QWidget):
             size = QSize(
                 round(self._shown.deviceIndependentSize().width()), round(self._shown.deviceIndependentSize().height())
             )
-            painter.drawPixmap((self.width() - size.width()) // 2, (self.height() - size.height()) // 2, self._shown)
+            place = QRect((self.width() - size.width()) // 2, (self.height() - size.height()) // 2, *size.toTuple())
+            painter.drawPixmap(place.topLeft(), self._shown)
+            if self._over is not None:
+                painter.setOpacity(self._opacity)
+                painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+                painter.drawPixmap(place, self._over)
         elif self._picture is not None:
             painter.setPen(theme.colours().muted)
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "This picture cannot be read.")

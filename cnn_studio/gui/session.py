@@ -25,11 +25,14 @@ from cnn_studio.core.presets import RECOMMENDED, experiment_preset, recommend_ex
 from cnn_studio.core.results import ModelFacts, Prediction, TrainedModel
 from cnn_studio.core.weights import ImportRequest, import_weights, megabytes, weights_path
 from cnn_studio.gui.augmentation_session import AugmentationSession
+from cnn_studio.gui.evaluation_session import EvaluationSession
 from cnn_studio.gui.job_thread import QUIET, Failure, Job, JobKind, JobThread
 
 log = logging.getLogger(__name__)
 
 RECENT_FOLDERS = 8
+NO_MODEL = "no model"
+"""Topic of what is told while there is no model; withdrawn as soon as there is one."""
 
 
 class NoticeKind(StrEnum):
@@ -42,11 +45,15 @@ class NoticeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something to tell the user in the window: what happened, what to do, and details to copy for a bug."""
+    """Something to tell the user in the window: what happened, what to do, and details to copy for a bug.
+
+    ``topic`` names a state that can end, such as ``NO_MODEL``: the notice goes when the session withdraws it.
+    """
 
     kind: NoticeKind
     text: str
     details: str = ""
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,7 @@ class Session(QObject):
     predictions_added = Signal(object)
     exported = Signal(object, object)
     told = Signal(object)
+    withdrawn = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -108,6 +116,7 @@ class Session(QObject):
         self._thread.cancelled.connect(self._on_cancelled)
         self.augmentation = AugmentationSession(self, self._submit)
         self._thread.start()
+        self.evaluation = EvaluationSession(self, self._submit)
 
     # -- jobs ---------------------------------------------------------------------------------------------------
 
@@ -125,10 +134,11 @@ class Session(QObject):
         """Whether a job of that kind runs or waits."""
         return any(job.kind is kind for job in self._jobs)
 
-    def _submit(self, kind: JobKind, title: str, function: tasks.Job, request: Any) -> None:
+    def _submit(self, kind: JobKind, title: str, function: tasks.Job, request: Any) -> Job:
         job = Job(kind, title, function, request)
         self._jobs.append(job)
         self._thread.submit(job)
+        return job
 
     def stop(self) -> None:
         """End the current job early and keep what it has made."""
@@ -316,6 +326,7 @@ class Session(QObject):
             self.tell(
                 NoticeKind.WARNING,
                 "There is no model yet to classify images with. Train one, or open a .keras file on the Predict page.",
+                topic=NO_MODEL,
             )
         else:
             title = f"Classifying {files[0].name}" if len(files) == 1 else f"Classifying {len(files):,} items"
@@ -362,9 +373,9 @@ class Session(QObject):
 
     # -- telling ------------------------------------------------------------------------------------------------
 
-    def tell(self, kind: NoticeKind, text: str, details: str = "") -> None:
+    def tell(self, kind: NoticeKind, text: str, details: str = "", topic: str = "") -> None:
         """Show a notice in the window."""
-        self.told.emit(Notice(kind, text, details))
+        self.told.emit(Notice(kind, text, details, topic))
 
     def tell_error(self, error: CnnStudioError) -> None:
         """Show what went wrong and what to do."""
@@ -422,6 +433,8 @@ class Session(QObject):
                 self.exported.emit(job.request.target, result)
             case JobKind.PREVIEW | JobKind.MEASURE:
                 self.augmentation.take(job, result)
+            case JobKind.EVALUATE | JobKind.CALIBRATE | JobKind.EXPLAIN | JobKind.REPORT:
+                self.evaluation.take(job, result)
         self._end(job)
 
     @Slot(object, object)
@@ -431,7 +444,8 @@ class Session(QObject):
             if not failure.details:  # foreseen: said where the preview would be
                 self._end(job)
                 return
-        self.tell(NoticeKind.ERROR, f"{failure.message} {failure.hint}".strip(), failure.details)
+        if not self.evaluation.take_failure(job, failure):
+            self.tell(NoticeKind.ERROR, f"{failure.message} {failure.hint}".strip(), failure.details)
         if job.kind is JobKind.TRAIN:
             self.runs_changed.emit()
         if job.kind is JobKind.WEIGHTS:
@@ -472,6 +486,7 @@ class Session(QObject):
 
     def _take_model(self, path: Path, facts: ModelFacts) -> None:
         self.model = OpenedModel(path, facts, facts.data_name or path.stem)
+        self.withdrawn.emit(NO_MODEL)
         self.model_changed.emit()
         if not facts.class_names:
             self.class_names_wanted.emit()

@@ -249,6 +249,13 @@ QMenu::item:disabled {{ color: {disabled}; }}
 QMenu::separator {{ height: 1px; background: {border}; margin: 4px 8px; }}
 QGroupBox {{ border: none; margin-top: 1.6em; font-weight: 600; }}
 QGroupBox::title {{ subcontrol-origin: margin; left: 0; }}
+QTabBar {{ background: transparent; }}
+QTabBar::tab {{
+    background: transparent; color: {muted}; border: none; border-bottom: 2px solid transparent; padding: 6px 14px;
+}}
+QTabBar::tab:hover {{ color: {text}; }}
+QTabBar::tab:selected {{ color: {text}; border-bottom-color: {accent}; }}
+QTabBar::tab:selected:focus {{ color: {accent}; }}
 QSplitter::handle {{ background: transparent; }}
 QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
 """

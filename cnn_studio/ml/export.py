@@ -79,7 +79,7 @@ def export_model(
     report(Progress(Stage.EXPORT, 1, _STEPS, unit="steps"))
     cancel.raise_if_cancelled()
     with replacing(side_car) as description, replacing(target) as part:
-        description.write_text(json.dumps(_description(facts, target.name), indent=2) + "\n", encoding="utf-8")
+        description.write_text(description_text(facts, target.name), encoding="utf-8")
         write_archive(model, part, facts)
         report(Progress(Stage.EXPORT, 2, _STEPS, unit="steps"))
         cancel.raise_if_cancelled()
@@ -117,9 +117,9 @@ def _probabilities(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]
     return np.concatenate([model.predict_on_batch(images[i : i + _SAMPLES]) for i in range(0, len(images), _SAMPLES)])
 
 
-def _description(facts: ModelFacts, file_name: str) -> dict[str, Any]:
-    """The side-car: what another tool must know to use the file."""
-    return {
+def description_text(facts: ModelFacts, file_name: str) -> str:
+    """The side-car, JSON: what another tool must know to use the file."""
+    description = {
         "model": file_name,
         "class_names": list(facts.class_names),
         "input": {
@@ -130,7 +130,12 @@ def _description(facts: ModelFacts, file_name: str) -> dict[str, Any]:
             "resize": "bilinear, antialiased, to height × width without keeping proportions, after applying the EXIF "
             "orientation",
         },
-        "output": {"shape": [None, len(facts.class_names)], "meaning": "probabilities in the order of class_names"},
+        "output": {
+            "shape": [None, len(facts.class_names)],
+            "meaning": "probabilities in the order of class_names",
+            "temperature": facts.temperature,  # for information: the network divides by it itself
+            "not_sure_below": facts.threshold,
+        },
         "architecture": facts.architecture,
         "metrics": facts.metrics or {},
         "data_name": facts.data_name,
@@ -138,6 +143,7 @@ def _description(facts: ModelFacts, file_name: str) -> dict[str, Any]:
         "versions": facts.versions or {},
         "usage": usage_snippet(facts, file_name),
     }
+    return json.dumps(description, indent=2) + "\n"
 
 
 def usage_snippet(facts: ModelFacts, file_name: str) -> str:
@@ -148,6 +154,10 @@ def usage_snippet(facts: ModelFacts, file_name: str) -> str:
         file_name: how the script names it.
     """
     names = ",\n    ".join(repr(name) for name in facts.class_names)
+    constant, check = "", ""
+    if facts.threshold:
+        constant = f"NOT_SURE_BELOW = {facts.threshold!r}  # a picture of something else gets no class forced on it\n"
+        check = 'if probabilities.max() < NOT_SURE_BELOW:\n    print("not sure; the most likely classes are")\n'
     return f'''\
 """Classify a picture: python classify.py PICTURE  (needs: pip install keras tensorflow pillow)."""
 
@@ -160,12 +170,12 @@ from PIL import Image, ImageOps
 CLASS_NAMES = [
     {names},
 ]
-
+{constant}
 model = keras.models.load_model({file_name!r})
 picture = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB")
 picture = picture.resize(({facts.width}, {facts.height}), Image.Resampling.BILINEAR)
 batch = np.asarray(picture)[np.newaxis]  # raw RGB, 0-255: the model does the rest
 probabilities = model.predict(batch, verbose=0)[0]
-for label in probabilities.argsort()[::-1][:5]:
+{check}for label in probabilities.argsort()[::-1][:5]:
     print(f"{{CLASS_NAMES[label]}}: {{probabilities[label]:.6f}}")
 '''

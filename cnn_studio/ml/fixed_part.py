@@ -13,6 +13,8 @@ from typing import Any
 
 import keras
 
+from cnn_studio.ml.flat_graph import graph_nodes
+
 _NOT_IN_THE_OUTPUT = ("initializer", "regularizer", "constraint", "name", "trainable", "seed")
 
 
@@ -31,15 +33,6 @@ class SplitModel:
     cut: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Node:
-    """One operation as it is used in the graph; ``parents`` are positions in the list of nodes."""
-
-    operation: Any
-    output: Any
-    parents: tuple[int, ...]
-
-
 def split_fixed_part(model: keras.Model) -> SplitModel | None:
     """Cut a network behind the last place below which nothing can change.
 
@@ -50,7 +43,7 @@ def split_fixed_part(model: keras.Model) -> SplitModel | None:
     Returns:
         The two parts; None when the fixed part holds no weights, so that there is nothing to be saved.
     """
-    nodes = _nodes(model)
+    nodes = graph_nodes(model)
     fixed: list[bool] = []
     for node in nodes:
         fixed.append(all(fixed[parent] for parent in node.parents) and not _can_change(node.operation))
@@ -81,7 +74,7 @@ def fingerprint(model: keras.Model) -> str:
     How weights were made first, what is trained and how it is called does not count.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for node in _nodes(model):
+    for node in graph_nodes(model):
         config = node.operation.get_config()
         kept = {key: value for key, value in config.items() if not key.endswith(_NOT_IN_THE_OUTPUT)}
         description = [type(node.operation).__name__, kept, node.parents, list(node.output.shape)]
@@ -94,31 +87,6 @@ def fingerprint(model: keras.Model) -> str:
 def _plain(value: Any) -> str:
     """A description that holds no address in memory, so that it is the same in the next process."""
     return str(getattr(value, "__name__", type(value).__name__))
-
-
-def _nodes(model: keras.Model) -> list[_Node]:
-    """The operations between a network's input and output, each after those it needs."""
-    nodes: list[_Node] = []
-    place_of: dict[tuple[int, int], int] = {}
-    stack = [model.outputs[0]]
-    while stack:
-        tensor = stack[-1]
-        # Keras has no public way through its graph; its own Functional goes this one.
-        history = tensor._keras_history
-        key = (id(history.operation), history.node_index)
-        if key in place_of:
-            stack.pop()
-            continue
-        needed = history.operation._inbound_nodes[history.node_index].input_tensors
-        keys = [(id(parent._keras_history.operation), parent._keras_history.node_index) for parent in needed]
-        waiting = [parent for parent, parent_key in zip(needed, keys, strict=True) if parent_key not in place_of]
-        if waiting:
-            stack += waiting
-            continue
-        stack.pop()
-        place_of[key] = len(nodes)
-        nodes.append(_Node(history.operation, tensor, tuple(place_of[parent_key] for parent_key in keys)))
-    return nodes
 
 
 def _can_change(operation: Any) -> bool:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import json
+import math
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -57,7 +59,27 @@ def write_archive(model: keras.Model, part: Path, facts: ModelFacts) -> None:
     except RuntimeError as error:  # how HDF5 says that it could not write
         raise OSError(errno.EIO, str(error)) from error
     with zipfile.ZipFile(part, "a") as archive:
-        archive.writestr(FACTS_MEMBER, json.dumps(asdict(facts), indent=1))
+        archive.writestr(FACTS_MEMBER, _facts_text(facts))
+
+
+def rewrite_facts(path: Path, facts: ModelFacts) -> None:
+    """Change what a model file says of itself; its network stays as it is, byte for byte.
+
+    Raises:
+        ModelFileError: it is not a ``.keras`` file, or is damaged.
+        StorageError: the disk is full or the folder may not be written to.
+    """
+    inspect_model_file(path, weights=False)
+    with replacing(path) as part, zipfile.ZipFile(path) as source, zipfile.ZipFile(part, "w") as target:
+        for member in source.infolist():
+            if member.filename != FACTS_MEMBER:
+                with source.open(member) as reader, target.open(member, "w") as writer:
+                    shutil.copyfileobj(reader, writer)
+        target.writestr(FACTS_MEMBER, _facts_text(facts))
+
+
+def _facts_text(facts: ModelFacts) -> str:
+    return json.dumps(asdict(facts), indent=1)
 
 
 def read_facts(path: Path) -> ModelFacts:
@@ -193,6 +215,10 @@ def _facts_from(values: dict[str, Any], height: int | None, width: int | None) -
     stated_height, stated_width = int(values["height"]), int(values["width"])
     if not (1 <= stated_height <= 16384 and 1 <= stated_width <= 16384):
         raise ValueError("no image size")
+    # Files written before there was calibration have neither.
+    temperature, threshold = float(values.get("temperature", 1.0)), float(values.get("threshold", 0.0))
+    if not (0 < temperature < math.inf and 0 <= threshold <= 1):
+        raise ValueError("no temperature or threshold")
     metrics = values.get("metrics")
     versions = values.get("versions")
     return ModelFacts(
@@ -205,4 +231,6 @@ def _facts_from(values: dict[str, Any], height: int | None, width: int | None) -
         data_name=str(values.get("data_name", "")),
         created=str(values.get("created", "")),
         versions=None if versions is None else {str(key): str(value) for key, value in versions.items()},
+        temperature=temperature,
+        threshold=threshold,
     )

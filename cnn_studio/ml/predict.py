@@ -69,7 +69,8 @@ def _predictions(
             if isinstance(image, str):
                 yield Prediction(path, error=image)
             else:
-                yield Prediction(path, ranked=_rank(next(answers), facts.class_names))
+                ranked = _rank(next(answers), facts.class_names)
+                yield Prediction(path, ranked=ranked, unsure=ranked[0][1] < facts.threshold)
         done += len(chosen)
         report(Progress(Stage.PREDICT, done, len(paths), rate=done / max(time.perf_counter() - began, 1e-6)))
 

@@ -18,33 +18,41 @@ from cnn_studio.tasks.augmentation import (
     measure_augmentation,
     preview_augmentation,
 )
+from cnn_studio.tasks.calibration import CalibrateRequest, Temperature, calibrate
 from cnn_studio.tasks.data import clear_cache, scan, start_runtime
+from cnn_studio.tasks.evaluation import EvaluateRequest, evaluate, saved_evaluation
+from cnn_studio.tasks.explanation import ExplainRequest, explain, write_overlay
 from cnn_studio.tasks.models import (
-    EvaluateRequest,
     ExportRequest,
     PredictRequest,
-    evaluate,
     export,
     held_out_images,
     open_model,
     predict,
     usage_snippet,
 )
+from cnn_studio.tasks.report import ReportRequest, write_report
 from cnn_studio.tasks.training import TrainRequest, demo_experiment, recover, train
 
 __all__ = [
     "AugmentationCost",
+    "CalibrateRequest",
     "CostRequest",
     "EvaluateRequest",
+    "ExplainRequest",
     "ExportRequest",
     "Job",
     "PredictRequest",
     "Preview",
     "PreviewRequest",
+    "ReportRequest",
+    "Temperature",
     "TrainRequest",
+    "calibrate",
     "clear_cache",
     "demo_experiment",
     "evaluate",
+    "explain",
     "export",
     "held_out_images",
     "measure_augmentation",
@@ -52,10 +60,13 @@ __all__ = [
     "predict",
     "preview_augmentation",
     "recover",
+    "saved_evaluation",
     "scan",
     "start_runtime",
     "train",
     "usage_snippet",
+    "write_overlay",
+    "write_report",
 ]
 
 Job = Callable[[Any, Report, CancelToken], Any]

@@ -1,63 +1,26 @@
-"""Using a model file: opening it, classifying images, measuring it, exporting it."""
+"""Using a model file: opening it, classifying images, exporting it."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cnn_studio.core import runs
-from cnn_studio.core.dataset import Dataset, Split
-from cnn_studio.core.errors import CnnStudioError, DatasetError, ModelFileError
-from cnn_studio.core.events import FilesLeftOut, ImagesPredicted, Message
+from cnn_studio.core.dataset import Split
+from cnn_studio.core.errors import CnnStudioError, DatasetError
+from cnn_studio.core.events import ImagesPredicted
 from cnn_studio.core.jobs import CancelToken, Report
-from cnn_studio.core.results import Evaluation, ModelFacts, Prediction
+from cnn_studio.core.results import ModelFacts, Prediction
+from cnn_studio.tasks.loaded import load, named
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-@lru_cache(maxsize=1)
-def _load_once(path: Path, modified_ns: int, size: int) -> tuple[Any, ModelFacts]:  # noqa: ARG001 -- the key: a changed file loads anew
-    from cnn_studio.ml.model_file import class_count, load_model
-
-    model, facts = load_model(path)
-    return model, replace(facts, outputs=class_count(model))
-
-
-def _load(path: Path, report: Report, class_names: tuple[str, ...] | None = None) -> tuple[Any, ModelFacts]:
-    """The Keras model in ``path``, loaded once while the file stays the same, and its facts.
-
-    Where the file carries no class names, ``class_names`` are taken.
-    """
-    from cnn_studio.ml import runtime
-    from cnn_studio.ml.model_file import with_class_names
-
-    runtime.start(report)
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise ModelFileError(f"There is no model file {path}.", path=path) from error
-    model, facts = _load_once(path.resolve(), status.st_mtime_ns, status.st_size)
-    if class_names:
-        facts = with_class_names(facts, class_names, facts.class_count)
-    return model, facts
-
-
-def _named(facts: ModelFacts) -> ModelFacts:
-    """The facts with numbers for names where there are none."""
-    return (
-        facts
-        if facts.class_names
-        else replace(facts, class_names=tuple(f"class {number}" for number in range(1, facts.class_count + 1)))
-    )
 
 
 def open_model(path: Path, report: Report, cancel: CancelToken) -> ModelFacts:  # noqa: ARG001 -- every job's shape
@@ -66,7 +29,7 @@ def open_model(path: Path, report: Report, cancel: CancelToken) -> ModelFacts:  
     Raises:
         ModelFileError: it is missing, damaged, no image classifier, or holds code of its own.
     """
-    return _load(path, report)[1]
+    return load(path, report)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +54,14 @@ def predict(request: PredictRequest, report: Report, cancel: CancelToken) -> tup
         ModelFileError: the model cannot be used, or ``class_names`` are not as many as its outputs.
         DatasetError: there is no image among the paths.
     """
-    model, facts = _load(request.model, report, request.class_names)
+    model, facts = load(request.model, report, request.class_names)
     from cnn_studio.ml.predict import predict_files
 
     paths = image_paths(request.paths, cancel)
     results: list[Prediction] = []
     waiting: list[Prediction] = []
     last_report = 0.0
-    for prediction in predict_files(model, _named(facts), paths, report, cancel):
+    for prediction in predict_files(model, named(facts), paths, report, cancel):
         waiting.append(prediction)
         # The first result at once, the rest in handfuls: a signal for each of 10,000 images would only cost time.
         if time.monotonic() - last_report > 0.1:
@@ -144,74 +107,6 @@ def _is_image(path: Path) -> bool:
     except ImageError:
         return False
     return True
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluateRequest:
-    """Measure a model file on a class-per-folder directory; ``split`` picks one of its given splits, if it has any."""
-
-    model: Path
-    folder: Path
-    class_names: tuple[str, ...] | None = None
-
-
-def evaluate(request: EvaluateRequest, report: Report, cancel: CancelToken) -> Evaluation:
-    """Measure a model on every image of a folder; classes are matched by name.
-
-    A folder that comes divided (train/, val/, test/) is measured on its test images, else on its validation images,
-    since those for training would flatter.
-
-    Raises:
-        DatasetError: the folder is no data set, or none of its classes is known to the model.
-        ModelFileError: the model cannot be used.
-    """
-    import numpy as np
-
-    from cnn_studio.core.scan import scan_folder
-    from cnn_studio.core.store import prepare_images
-
-    model, facts = _load(request.model, report, request.class_names)
-    from cnn_studio.ml.evaluate import evaluate_model
-    from cnn_studio.ml.pipeline import evaluation_batches
-
-    facts = _named(facts)
-    dataset, name = _measured_part(scan_folder(request.folder, report, cancel), report)
-    label_of = {class_name: label for label, class_name in enumerate(facts.class_names)}
-    unknown = Counter(
-        dataset.class_names[file.label] for file in dataset.files if dataset.class_names[file.label] not in label_of
-    )
-    if len(unknown) == len({file.label for file in dataset.files}):
-        raise DatasetError(
-            f"None of the classes in {dataset.name} ({_some(dataset.class_names)}) is one that the model knows "
-            f"({_some(facts.class_names)}).",
-            hint="Name the sub-folders as the model's classes are named.",
-            path=request.folder,
-        )
-    for class_name, count in unknown.items():
-        report(Message(f"{count} images of {class_name} are not measured: the model knows no such class."))
-    dataset = replace(
-        dataset, files=tuple(file for file in dataset.files if dataset.class_names[file.label] in label_of)
-    )
-    prepared = prepare_images(dataset, facts.height, facts.width, report, cancel)
-    if prepared.issues:
-        report(FilesLeftOut(prepared.issues))
-    readable = prepared.rows >= 0
-    labels = np.asarray([label_of[dataset.class_names[file.label]] for file in dataset.files], dtype=np.int32)[readable]
-    batches = evaluation_batches(prepared.open(), prepared.rows[readable], labels, 32)
-    return evaluate_model(model, batches, labels, facts.class_names, name, report, cancel)
-
-
-def _measured_part(dataset: Dataset, report: Report) -> tuple[Dataset, str]:
-    """The images of a folder to measure on, and what to call them."""
-    for split in (Split.TEST, Split.VALIDATION):
-        if split in dataset.given_splits:
-            report(Message(f"{dataset.name} comes divided: measured on its {split} images only."))
-            return replace(dataset, files=tuple(f for f in dataset.files if f.given_split is split)), split.value
-    return dataset, dataset.name
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 @dataclass(frozen=True, slots=True)

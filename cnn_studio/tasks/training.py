@@ -15,7 +15,7 @@ from cnn_studio.core.augmentation import NO_AUGMENTATION
 from cnn_studio.core.augmentation_advice import why_not_augmentable
 from cnn_studio.core.config import BackboneArchitecture, Experiment, with_values
 from cnn_studio.core.dataset import Dataset, Split, SplitAssignment
-from cnn_studio.core.errors import CnnStudioError, ModelFileError
+from cnn_studio.core.errors import CnnStudioError, ModelFileError, StorageError
 from cnn_studio.core.events import EpochEnded, Event, FilesLeftOut, Message, TrainingStageStarted
 from cnn_studio.core.jobs import CancelToken, JobCancelled, Report
 from cnn_studio.core.results import Evaluation, ModelFacts, TrainedModel
@@ -139,8 +139,11 @@ def _train_in(
 
     device = runtime.start(report)
     # Only now: importing these imports TensorFlow, which listens to what start() sets up.
+    from cnn_studio.core.measured import Measured
+    from cnn_studio.core.measured_file import measured_path, write_measured
+    from cnn_studio.core.scores import score_probabilities
     from cnn_studio.ml.build import build_model
-    from cnn_studio.ml.evaluate import evaluate_model
+    from cnn_studio.ml.evaluate import measure_model
     from cnn_studio.ml.features import RowSource, Views
     from cnn_studio.ml.model_file import save_model
     from cnn_studio.ml.split_batches import SplitBatches
@@ -181,13 +184,23 @@ def _train_in(
         history = fit_model(model, settings, *batches.to_fit(images), run.checkpoint, keep, cancel, augmentation)
         network = StageNetwork(model, images)
 
-    def measure(split: Split) -> Evaluation:
-        measured = batches.to_measure(network.source, split)
+    def measure(split: Split) -> Measured:
         labels = batches.labels(split)
-        return evaluate_model(network.model, measured, labels, dataset.class_names, split, report, cancel)
+        probabilities = measure_model(network.model, batches.to_measure(network.source, split), report, cancel)
+        return Measured(
+            evaluation=score_probabilities(probabilities, labels, dataset.class_names, split.value),
+            class_names=dataset.class_names,
+            model=run.model,
+            root=dataset.root,
+            paths=tuple(dataset.files[index].path for index in material.assignment.indices(split)),
+            labels=labels,
+            probabilities=probabilities,
+        )
 
-    validation = measure(Split.VALIDATION)
-    test = measure(Split.TEST) if Split.TEST in material.assignment.splits else None
+    measured = [measure(Split.VALIDATION)]
+    if Split.TEST in material.assignment.splits:
+        measured.append(measure(Split.TEST))
+    validation, test = measured[0].evaluation, measured[1].evaluation if len(measured) > 1 else None
     metrics = _metrics(history, validation, test)
     facts = ModelFacts(
         class_names=dataset.class_names,
@@ -201,6 +214,11 @@ def _train_in(
     )
     cancel.raise_if_cancelled()
     save_model(model, run.model, facts)
+    try:
+        for one in measured:
+            write_measured(one, measured_path(run.model, one.split))
+    except StorageError as error:  # the model is safe, and can be measured again
+        report(Message(f"{error} The figures of each image were not kept."))
     runs.end_run(run, RunStatus.FINISHED, metrics, history.ended)
     run.checkpoint.unlink(missing_ok=True)
     return TrainedModel(

@@ -240,8 +240,8 @@ def plain(part, options):
 
     from cnn_studio.core.dataset import Split, split_dataset
     from cnn_studio.core.jobs import CancelToken, ignore_reports
+    from cnn_studio.core.scores import score_probabilities
     from cnn_studio.core.store import prepare_images
-    from cnn_studio.ml.evaluate import score_probabilities
 
     dataset = the_dataset(options)
     experiment = the_experiment(part, options.plain_epochs, options.size)

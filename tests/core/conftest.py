@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from PIL import Image
 from cnn_studio.core.backbones import BACKBONES, Backbone
 from cnn_studio.core.dataset import Dataset, ImageFile, Split
 from cnn_studio.core.jobs import CancelToken
+from cnn_studio.core.measured import Measured
+from cnn_studio.core.scores import score_probabilities
 from cnn_studio.core.weights_check import layout_digest
 
 
@@ -106,3 +109,25 @@ def tiny_backbone(
     )
     monkeypatch.setitem(BACKBONES, "tiny", tiny)
     return tiny, file
+
+
+@pytest.fixture
+def make_measured(tmp_path: Path) -> Callable[..., Measured]:
+    """make_measured(probabilities (n, classes), labels) -> what was measured, on made-up paths of classes a, b, c…"""
+
+    def make(probabilities: Any, labels: Any, names: tuple[str, ...] = (), **more: Any) -> Measured:
+        given = np.asarray(probabilities, np.float32)
+        truth = np.asarray(labels, np.int32)
+        names = names or tuple("abcdefghijklmnopqrstuvwxyz"[: given.shape[1]])
+        values = {
+            "evaluation": score_probabilities(given, truth, names, "test") if len(given) == len(truth) else None,
+            "class_names": names,
+            "model": tmp_path / "model.keras",
+            "root": tmp_path / "pictures",
+            "paths": tuple(f"{number}.png" for number in range(len(given))),
+            "labels": truth,
+            "probabilities": given,
+        }
+        return Measured(**{**values, **more})
+
+    return make

@@ -119,8 +119,8 @@ def test_evaluation_matches_classes_by_name(blobs, tmp_path):
     shutil.copytree(blobs / "green", other / "green")
     shutil.copytree(blobs / "red", other / "violet")
     reported = []
-    evaluation = tasks.evaluate(tasks.EvaluateRequest(trained.model, other), reported.append, CancelToken())
-    assert evaluation.images == 12
+    measured = tasks.evaluate(tasks.EvaluateRequest(trained.model, other), reported.append, CancelToken())
+    assert measured.evaluation.images == 12
     assert any(isinstance(event, events.Message) and "violet" in event.text for event in reported)
     shutil.rmtree(other / "green")
     shutil.copytree(blobs / "red", other / "pink")

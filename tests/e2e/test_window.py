@@ -206,6 +206,19 @@ def test_nothing_to_classify_with_is_told(qtbot, window, session, blobs):
     assert "no model yet" in window.notices_told[-1].text
 
 
+def test_the_notice_that_there_is_no_model_goes_when_there_is_one(qtbot, window, session, blobs):
+    drop(window, next((blobs / "red").iterdir()))
+    qtbot.waitUntil(lambda: "no model yet" in window.notices.current_text())
+    drop(window, blobs)
+    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
+    session.change({"training.epochs": 1})
+    session.train()
+    wait_for_job(qtbot, session, JobKind.TRAIN)
+    assert session.model is not None
+    assert window.notices.current_text() == ""
+    assert not window.notices.isVisible()
+
+
 def test_empty_folder_is_told_and_the_data_set_stays(qtbot, window, session, blobs, tmp_path):
     drop(window, blobs)
     qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)

@@ -140,6 +140,21 @@ def test_the_same_notice_twice_is_one(notice):
     assert not notice.isVisible()
 
 
+def test_a_notice_goes_when_what_it_is_about_has_ended(notice):
+    notice.show_notice("warning", "There is no model.", topic="no model")
+    notice.show_notice("error", "The disk is full.")
+    notice.withdraw("another topic")
+    assert notice.current_text() == "The disk is full."
+    notice.withdraw("no model")
+    assert notice.current_text() == "The disk is full."
+    notice.close_notice()
+    assert not notice.isVisible()
+    notice.show_notice("warning", "There is no model.", topic="no model")
+    notice.withdraw("no model")
+    assert notice.current_text() == ""
+    assert not notice.isVisible()
+
+
 def test_details_can_be_seen_and_copied(notice):
     notice.show_notice("error", "It failed.", details="Traceback\n  line 1")
     assert not notice._details.isVisible()

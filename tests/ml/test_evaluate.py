@@ -1,80 +1,30 @@
-import math
-
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_score, recall_score
 
 from cnn_studio.core.events import Progress, Stage, StageStarted
 from cnn_studio.core.jobs import JobCancelled, ignore_reports
-from cnn_studio.ml.evaluate import evaluate_model, score_probabilities
+from cnn_studio.ml.evaluate import measure_model
 from cnn_studio.ml.pipeline import evaluation_batches
 
-NAMES = ("a", "b", "c")
 
-
-def wilson(right, count, z=1.959963984540054):
-    """The interval as Wilson (1927) writes it."""
-    share = right / count
-    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return centre - half, centre + half
-
-
-def test_scores_are_scikit_learns_and_wilsons():
-    rng = np.random.default_rng(4)
-    probabilities = rng.dirichlet([1, 1, 1], 50)
-    labels = rng.integers(0, 3, 50)
-    found = score_probabilities(probabilities, labels, NAMES, "test")
-    predicted = probabilities.argmax(1)
-    assert (found.split, found.images) == ("test", 50)
-    assert found.accuracy == accuracy_score(labels, predicted)
-    assert found.loss == pytest.approx(log_loss(labels, probabilities, labels=[0, 1, 2]), rel=1e-6)
-    low, high = wilson(int((predicted == labels).sum()), 50)
-    assert (found.accuracy_low, found.accuracy_high) == pytest.approx((low, high))
-    for field, score in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
-        expected = score(labels, predicted, average=None, labels=[0, 1, 2])
-        assert [getattr(one, field) for one in found.classes] == pytest.approx(expected.tolist())
-    assert [one.name for one in found.classes] == list(NAMES)
-    for true in range(3):
-        for guess in range(3):
-            assert found.confusion[true][guess] == int(((labels == true) & (predicted == guess)).sum())
-
-
-def test_a_class_without_images_and_a_certain_error_are_no_trouble():
-    probabilities = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
-    found = score_probabilities(probabilities, [0, 1], NAMES, "test")
-    assert found.classes[2].support == 0
-    assert found.classes[2].recall == 0
-    assert math.isfinite(found.loss)
-    assert found.loss > 5
-
-
-def test_all_right_is_not_surely_all_right():
-    found = score_probabilities(np.eye(3), [0, 1, 2], NAMES, "test")
-    assert found.accuracy == found.accuracy_high == 1
-    assert found.accuracy_low == pytest.approx(wilson(3, 3)[0])
-
-
-def test_no_image_at_all():
-    found = score_probabilities(np.zeros((0, 3)), [], NAMES, "test")
-    assert (found.images, found.accuracy, found.accuracy_low, found.accuracy_high) == (0, 0, 0, 1)
-
-
-def test_a_model_is_scored_on_every_image_in_order(make_model, make_store, cancel):
+def test_a_model_is_measured_on_every_image_in_order(make_model, make_store, cancel):
     images, labels = make_store(21)
     model = make_model()
     rows = np.arange(21)[::-1].copy()
     events = []
-    batches = evaluation_batches(images, rows, labels[rows], 8)
-    found = evaluate_model(model, batches, labels[rows], NAMES, "validation", events.append, cancel)
-    expected = score_probabilities(model.predict(np.asarray(images), verbose=0), labels, NAMES, "validation")
-    assert found.accuracy == expected.accuracy
-    assert found.loss == pytest.approx(expected.loss, rel=1e-5)
-    assert found.confusion == expected.confusion
+    found = measure_model(model, evaluation_batches(images, rows, labels[rows], 8), events.append, cancel)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, model.predict(np.asarray(images)[rows], verbose=0), atol=1e-6)
     assert events[0] == StageStarted(Stage.EVALUATE, 21)
     last = events[-1]
     assert isinstance(last, Progress)
     assert (last.done, last.total) == (21, 21)
+
+
+def test_no_image_gives_no_row(make_model, make_store, cancel):
+    images, labels = make_store(3)
+    batches = evaluation_batches(images, np.zeros(0, np.int64), labels[:0], 8)
+    assert measure_model(make_model(), batches, ignore_reports, cancel).shape == (0, 3)
 
 
 def test_cancel_acts_within_a_batch(make_model, make_store, cancel, monkeypatch):
@@ -89,7 +39,5 @@ def test_cancel_acts_within_a_batch(make_model, make_store, cancel, monkeypatch)
 
     monkeypatch.setattr(model, "predict_on_batch", predict)
     with pytest.raises(JobCancelled):
-        evaluate_model(
-            model, evaluation_batches(images, np.arange(21), labels, 8), labels, NAMES, "test", ignore_reports, cancel
-        )
+        measure_model(model, evaluation_batches(images, np.arange(21), labels, 8), ignore_reports, cancel)
     assert calls == [8]

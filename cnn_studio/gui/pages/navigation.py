@@ -9,4 +9,4 @@ class Navigation(Protocol):
     """Brings another page to the front."""
 
     def show_page(self, key: str) -> None:
-        """Show the page data, model, augment, train, predict, runs or help."""
+        """Show the page data, model, augment, train, evaluate, predict, runs or help."""

@@ -15,7 +15,7 @@ from cnn_studio.gui.export_dialog import ExportDialog
 from cnn_studio.gui.pages.navigation import Navigation
 from cnn_studio.gui.session import NoticeKind, Session
 from cnn_studio.gui.widgets.empty_state import EmptyState
-from cnn_studio.gui.widgets.prediction_list import PredictionList
+from cnn_studio.gui.widgets.prediction_list import PredictionList, prediction_text
 from cnn_studio.gui.widgets.wording import format_percent, format_things
 
 IMAGE_FILTER = "Images (*.jpg *.jpeg *.png *.webp *.bmp *.gif *.tif *.tiff *.avif *.heic);;All files (*)"
@@ -132,6 +132,8 @@ class PredictPage(QWidget):
             low, high = facts.metrics["val_accuracy_low"], facts.metrics["val_accuracy_high"]
             accuracy = format_percent(facts.metrics["val_accuracy"])
             parts.append(f"validation accuracy {accuracy} ({100 * low:.0f}–{100 * high:.0f} %)")
+        if facts.threshold:
+            parts.append(f"says “not sure” below {100 * facts.threshold:.1f} %")
         if not facts.made_here:
             parts.append("made elsewhere: it is given RGB values 0–255")
         self.facts.setText(" · ".join(parts))
@@ -141,20 +143,24 @@ class PredictPage(QWidget):
         found = self._session.predictions
         self._body.setCurrentIndex(1 if found else 0)
         failed = sum(1 for prediction in found if prediction.error)
-        text = format_things(len(found), "image") if found else ""
-        self.count.setText(f"{text}, {failed:,} of them unreadable" if failed else text)
+        unsure = sum(1 for prediction in found if prediction.unsure)
+        parts = [format_things(len(found), "image")] if found else []
+        if unsure:
+            parts.append(f"{unsure:,} not sure")
+        if failed:
+            parts.append(f"{failed:,} of them unreadable")
+        self.count.setText(", ".join(parts))
         self.csv_button.setEnabled(bool(found))
         self.clear_button.setEnabled(bool(found))
 
     @Slot(object)
     def _show_picture(self, path: Path) -> None:
-        from cnn_studio.gui.picture_dialog import PictureDialog
+        from cnn_studio.gui.explained_picture import AnsweredPicture, open_explained
 
         pictures = [
-            (found.path, f"{found.label} · {format_percent(found.probability)}" if found.label else found.error)
-            for found in self._session.predictions
+            AnsweredPicture(found.path, prediction_text(found), found.ranked) for found in self._session.predictions
         ]
-        PictureDialog(pictures, path, self).open()
+        open_explained(pictures, path, self._session.evaluation, self)
 
     # -- doing --------------------------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ ENDED = {
     "stopped": "stopped by you",
 }
 Index = QModelIndex | QPersistentModelIndex
+_USE_A_MODEL = (JobKind.EXPORT, JobKind.PREDICT, JobKind.EVALUATE, JobKind.CALIBRATE, JobKind.EXPLAIN, JobKind.REPORT)
 
 
 class RunsModel(QAbstractTableModel):
@@ -158,6 +159,8 @@ class RunsPage(QWidget):
         self.open_button = QPushButton("Open its model")
         theme.accent_button(self.open_button)
         self.open_button.clicked.connect(self._open)
+        self.evaluate_button = QPushButton("Evaluate")
+        self.evaluate_button.clicked.connect(self._evaluate)
         self.settings_button = QPushButton("Take its settings")
         self.settings_button.setToolTip("Put this run's settings on the Model and Train pages, to train it again.")
         self.settings_button.clicked.connect(self._take_settings)
@@ -170,8 +173,8 @@ class RunsPage(QWidget):
         buttons.addStretch(1)
         buttons.addWidget(self.folder_button)
         buttons.addWidget(self.settings_button)
+        buttons.addWidget(self.evaluate_button)
         buttons.addWidget(self.open_button)
-
         return buttons
 
     def _build_head(self) -> QHBoxLayout:
@@ -219,15 +222,26 @@ class RunsPage(QWidget):
         self.open_button.setToolTip(
             "Classify images with this run's model." if has_model else "This run has no model to open."
         )
+        self.evaluate_button.setEnabled(has_model)
+        self.evaluate_button.setToolTip(
+            "See how good this run's model is, and where it errs." if has_model else self.open_button.toolTip()
+        )
         self.settings_button.setEnabled(run is not None)
         self.folder_button.setEnabled(run is not None)
         self.delete_button.setEnabled(run is not None and not running)
 
     @Slot()
     def _open(self) -> None:
+        self._open_and_show("predict")
+
+    @Slot()
+    def _evaluate(self) -> None:
+        self._open_and_show("evaluate")
+
+    def _open_and_show(self, page: str) -> None:
         if (run := self.chosen()) and self.open_button.isEnabled():
             self._session.open_run(run)
-            self._navigation.show_page("predict")
+            self._navigation.show_page(page)
 
     @Slot()
     def _take_settings(self) -> None:
@@ -257,7 +271,7 @@ class RunsPage(QWidget):
         box.open()
 
     def _delete(self, run: Run) -> None:
-        if self._session.is_busy_with(JobKind.EXPORT) or self._session.is_busy_with(JobKind.PREDICT):
+        if any(self._session.is_busy_with(kind) for kind in _USE_A_MODEL):
             return
         runs.discard_run(run)
         self._session.forget_model_in(run.folder)

@@ -31,6 +31,7 @@ class _Shown:
     text: str
     details: str
     actions: tuple[tuple[str, str], ...]
+    topic: str
 
 
 class NoticeBar(QFrame):
@@ -91,7 +92,9 @@ class NoticeBar(QFrame):
         theme.theme().theme_changed.connect(self._style)
         self.hide()
 
-    def show_notice(self, kind: str, text: str, *, details: str = "", actions: Sequence[tuple[str, str]] = ()) -> None:
+    def show_notice(
+        self, kind: str, text: str, *, details: str = "", actions: Sequence[tuple[str, str]] = (), topic: str = ""
+    ) -> None:
         """Show a message.
 
         Args:
@@ -99,13 +102,14 @@ class NoticeBar(QFrame):
             text: what happened and what to do, a sentence or two.
             details: more, to copy for a report.
             actions: (key, button text) of what can be done about it.
+            topic: the state that it is about, for ``withdraw``.
 
         Raises:
             ValueError: ``kind`` is none of these.
         """
         if kind not in _KINDS:
             raise ValueError(f"kind must be one of {_KINDS}; it is {kind!r}.")
-        notice = _Shown(str(kind), text, details, tuple(actions))
+        notice = _Shown(str(kind), text, details, tuple(actions), topic)
         # Saying something again brings it to the front; news that asks for nothing gives way to newer news.
         kept = [earlier for earlier in self._notices if earlier != notice and earlier.kind != "info"]
         self._notices = [*kept[-_MOST_KEPT + 1 :], notice]
@@ -116,6 +120,17 @@ class NoticeBar(QFrame):
         """Close the message; an earlier warning or error that was not closed shows again."""
         if self._notices:
             self._notices.pop()
+        self._show_rest()
+
+    @Slot(str)
+    def withdraw(self, topic: str) -> None:
+        """Close every message about a state that has ended, wherever it stands in the row."""
+        kept = [notice for notice in self._notices if notice.topic != topic]
+        if len(kept) != len(self._notices):
+            self._notices = kept
+            self._show_rest()
+
+    def _show_rest(self) -> None:
         if self._notices:
             self._show_latest()
         else:

@@ -27,9 +27,11 @@ _LEAST_WIDTH = 380
 
 
 def prediction_text(prediction: Prediction) -> str:
-    """One line: ``cat · 97 %``, or why there is no answer."""
+    """One line: ``cat · 97 %``, ``Not sure · perhaps cat, 41 %``, or why there is no answer."""
     if prediction.error:
         return prediction.error
+    if prediction.unsure:
+        return f"Not sure · perhaps {one_line(prediction.label)}, {format_percent(prediction.probability)}"
     return f"{one_line(prediction.label)} · {format_percent(prediction.probability)}"
 
 
@@ -61,7 +63,9 @@ class _PredictionModel(QAbstractListModel):
             case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.AccessibleTextRole:
                 return f"{one_line(item.path.name)}: {prediction_text(item)}"
             case Qt.ItemDataRole.ToolTipRole:
-                ranked = (f"{one_line(name)}  {format_percent(value)}" for name, value in item.ranked[:10])
+                ranked = [f"{one_line(name)}  {format_percent(value)}" for name, value in item.ranked[:10]]
+                if item.unsure:
+                    ranked.insert(0, "Not sure: the most likely class is less likely than the model's threshold.")
                 return "\n".join((one_line(str(item.path)), *(ranked if not item.error else (item.error,))))
             case Qt.ItemDataRole.UserRole:
                 return item
@@ -129,7 +133,7 @@ class PredictionList(TileView):
         lines = []
         for row in rows:
             item = self._items.items[row]
-            answer = item.error or f"{item.label}\t{item.probability:.4f}"
+            answer = item.error or f"{item.answer}\t{item.probability:.4f}"
             lines.append(f"{item.path}\t{answer}")
         if lines:
             QApplication.clipboard().setText("\n".join(lines))
@@ -195,7 +199,9 @@ class _PredictionDelegate(QStyledItemDelegate):
         top = self._paint_name(painter, text, item)
         painter.setFont(theme.text_font(theme.TextSize.TITLE, bold=True))
         height = painter.fontMetrics().height()
-        draw_text(painter, QRect(text.left(), top, text.width(), height), prediction_text(item), colour.text)
+        answer = "Not sure" if item.unsure else prediction_text(item)
+        tone = colour.warning if item.unsure else colour.text
+        draw_text(painter, QRect(text.left(), top, text.width(), height), answer, tone)
         top += height + theme.SPACE_HALF
         painter.setFont(theme.text_font(theme.TextSize.BODY))
         metrics = painter.fontMetrics()
@@ -210,13 +216,14 @@ class _PredictionDelegate(QStyledItemDelegate):
             ]
             if right_to_left:
                 parts = [QRect(line.left() + line.right() - p.right(), p.top(), p.width(), p.height()) for p in parts]
-            draw_text(painter, parts[0], name, colour.text if place == 0 else colour.muted)
+            first = place == 0 and not item.unsure
+            draw_text(painter, parts[0], name, colour.text if first else colour.muted)
             draw_text(
                 painter,
                 parts[1],
                 format_percent(probability),
-                colour.text if place == 0 else colour.muted,
+                colour.text if first else colour.muted,
                 Qt.AlignmentFlag.AlignTrailing | Qt.AlignmentFlag.AlignVCenter,
             )
-            bar_colour = colour.accent if place == 0 else colour.outline
+            bar_colour = colour.accent if first else colour.outline
             paint_bar(painter, parts[2], probability, colour=bar_colour, right_to_left=right_to_left)

@@ -1,0 +1,33 @@
+"""What every command that uses a model takes: a file or a run, and class names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cnn_studio import tasks
+from cnn_studio.cli.console import Face
+from cnn_studio.core import runs
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output, nothing else.")]
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A .keras file, or the folder of a run.")]
+ClassNames = Annotated[
+    str | None, typer.Option(help="Names of the model's classes, with commas, for a file that carries none.")
+]
+
+
+def model_file(path: Path, face: Face) -> Path:
+    """The model file meant by a file or a run's folder; a run that was interrupted gets its model made."""
+    if not path.is_dir():
+        return path
+    run = runs.read_run(path)
+    if not run.model.exists():
+        tasks.recover(path, face.report, face.token)
+    return run.model
+
+
+def names_in(text: str | None) -> tuple[str, ...] | None:
+    """Class names given with commas."""
+    return tuple(name.strip() for name in text.split(",")) if text else None

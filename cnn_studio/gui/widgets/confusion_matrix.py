@@ -1,0 +1,460 @@
+"""The confusion matrix as a picture: which class was taken for which, from two classes to hundreds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyqtgraph
+from numpy.typing import NDArray
+from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtGui import (
+    QColor,
+    QFontMetrics,
+    QHelpEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import (
+    QGraphicsItem,
+    QGraphicsRectItem,
+    QSizePolicy,
+    QStyleOptionGraphicsItem,
+    QToolTip,
+    QWidget,
+)
+
+from cnn_studio.core.confusion import row_shares
+from cnn_studio.gui import theme
+from cnn_studio.gui.widgets.matrix_colours import FAINTEST, FAINTEST_SPECK, cell_colours, takes_light_text
+from cnn_studio.gui.widgets.matrix_labels import Window, fits_upright, longest, paint_columns, paint_rows
+from cnn_studio.gui.widgets.tile_view import one_line
+from cnn_studio.gui.widgets.wording import format_percent
+
+LARGEST_CELL = 112
+"""Side of a cell at most, in device-independent pixels: two classes need no more."""
+
+_LARGEST_ZOOM = 40
+"""Pixels a cell is enlarged to at most, by wheel or keys, where it is smaller than that."""
+
+_WHEEL_STEP = 1.25
+_CLICK_SLIP = 4
+_MOST_OF_WIDTH = 0.3
+_MOST_OF_HEIGHT = 0.24
+"""Names take so much of the width and of the height at most."""
+
+_LEAST_FRAME = 9
+"""A frame around a smaller cell is drawn this large, in pixels, to be seen at all."""
+
+_SPECK = 6
+"""A cell smaller than this is a speck, in pixels."""
+
+_TRUE, _PREDICTED = "True class ↓", "Predicted class →"
+
+Counts = NDArray[np.int64]
+"""(classes, classes): ``counts[true, predicted]`` images."""
+
+_NOTHING: Counts = np.zeros((0, 0), np.int64)
+
+
+def cell_text(names: Sequence[str], counts: Counts, true: int, predicted: int) -> str:
+    """A cell in words: ``true tulip → predicted rose: 17 of 90 images (19 %)``."""
+    total = int(counts[true].sum())
+    name = one_line(names[true])
+    if total == 0:
+        return f"no images of {name}"
+    count = int(counts[true, predicted])
+    share = f"{count:,} of {total:,} images ({format_percent(count / total)})"
+    if true == predicted:
+        return f"{name}, rightly predicted: {share}"
+    return f"true {name} → predicted {one_line(names[predicted])}: {share}"
+
+
+class ConfusionMatrix(QWidget):
+    """Rows are true classes, columns what was predicted; a click, or Enter, chooses a cell.
+
+    The arrow keys move over the cells, ``+``, ``-`` and the wheel enlarge a part of it, dragging moves that part,
+    Escape shows the whole again.
+    """
+
+    cell_chosen = Signal(int, int)
+    """True and predicted label of the cell that was clicked."""
+
+    pointed = Signal(str)
+    """What is under the pointer or the keyboard's frame, in words; "" for nothing."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._names: tuple[str, ...] = ()
+        self._counts = _NOTHING
+        self._empty: list[bool] = []
+        self._as_shares = False
+        self._specks = False
+        self._window = Window(0.0, 0.0, 1.0)
+        self._current: tuple[int, int] | None = None
+        self._chosen: tuple[int, int] | None = None
+        self._pressed: QPointF | None = None
+        self._window_pressed = self._window
+        self._view = pyqtgraph.GraphicsView(self)
+        self._view.setFrameShape(self._view.Shape.NoFrame)
+        self._view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._box = pyqtgraph.ViewBox(enableMouse=False, enableMenu=False, invertY=True, defaultPadding=0)
+        self._box.disableAutoRange()
+        self._view.setCentralItem(self._box)
+        self._image = pyqtgraph.ImageItem(axisOrder="row-major")
+        self._numbers = _Numbers(self)
+        self._chosen_frame, self._current_frame = _frame(2), _frame(1)
+        for item in (self._image, self._numbers, self._chosen_frame, self._current_frame):
+            self._box.addItem(item, ignoreBounds=True)
+        self._view.viewport().setMouseTracking(True)
+        self._view.viewport().installEventFilter(self)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName("Confusion matrix")
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        theme.theme().theme_changed.connect(self._restyle)
+        self._restyle()
+
+    # -- what is shown --------------------------------------------------------------------------------------------
+
+    def set_matrix(self, names: Sequence[str], counts: Counts) -> None:
+        """Show counts[true, predicted] with the classes' names; nothing is chosen."""
+        self._names, self._counts = tuple(names), counts
+        self._empty = [int(total) == 0 for total in counts.sum(axis=1)]
+        self._window = Window(0.0, 0.0, float(max(1, len(names))))
+        self._chosen = self._current = None
+        self._numbers.renew(len(names))
+        self._place()
+        self._recolour()
+
+    def set_as_shares(self, as_shares: bool) -> None:
+        """Show each cell as a share of its row (its true class), or as a number of images."""
+        self._as_shares = as_shares
+        self._recolour()
+
+    def chosen(self) -> tuple[int, int] | None:
+        """True and predicted label of the chosen cell."""
+        return self._chosen
+
+    def choose(self, true: int, predicted: int) -> None:
+        """Choose a cell, as a click does."""
+        self._chosen = self._current = (true, predicted)
+        self._reveal(true, predicted)
+        self.cell_chosen.emit(true, predicted)
+
+    def text_of(self, true: int, predicted: int) -> str:
+        """A cell in words."""
+        return cell_text(self._names, self._counts, true, predicted)
+
+    def number_text(self, true: int, predicted: int) -> str:
+        """What is written into a cell: its images, or their percentage of the row without the sign; "" for none."""
+        count = int(self._counts[true, predicted])
+        if not count:
+            return ""
+        if not self._as_shares:
+            return f"{count:,}"
+        return format_percent(count / int(self._counts[true].sum())).removesuffix(" %")
+
+    def shown_part(self) -> Window:
+        """Which part is in view, in cells."""
+        return self._window
+
+    def cell_size(self) -> float:
+        """Side of a cell in device-independent pixels."""
+        return float(self._view.width() / self._window.span)
+
+    # -- layout ---------------------------------------------------------------------------------------------------
+
+    def sizeHint(self) -> QSize:
+        """Room for a readable matrix."""
+        return QSize(560, 560)
+
+    def minimumSizeHint(self) -> QSize:
+        """Smaller is no longer readable."""
+        return QSize(260, 260)
+
+    def _place(self) -> None:
+        """Make the matrix as large a square as the names leave room for."""
+        count = max(1, len(self._names))
+        metrics = QFontMetrics(theme.text_font(theme.TextSize.SMALL, bold=True))  # the marked name is bold
+        longest_name = longest(self._names, metrics) + theme.SPACE_2
+        title = metrics.height() + theme.SPACE_HALF
+        least = longest((_TRUE, _PREDICTED), metrics) + theme.SPACE
+        left = max(least, min(longest_name, int(self.width() * _MOST_OF_WIDTH)))
+        room = QSize(self.width() - left - 1, self.height() - title)
+        below = metrics.height() + theme.SPACE_HALF
+        side = min(room.width(), room.height() - below, LARGEST_CELL * count)
+        if not fits_upright(self._names, metrics, side / count):
+            below = min(longest_name, int(self.height() * _MOST_OF_HEIGHT))
+            side = min(room.width(), room.height() - below, LARGEST_CELL * count)
+        side = max(side, 40)
+        if side >= 3 * count:
+            side -= side % count  # whole pixels for every cell, or some are visibly wider
+        slack = max(0, (self.width() - left - side) // 2)
+        self._view.setGeometry(left + slack, title, side, side)
+        self._rows = QRect(slack, title, left, side)
+        self._columns = QRect(left + slack, title + side, side, below)
+        self._show_window()
+
+    def _show_window(self) -> None:
+        window = self._window
+        self._box.setRange(QRectF(window.left, window.top, window.span, window.span), padding=0, disableAutoRange=True)
+        if self._specks != (self.cell_size() < _SPECK):
+            self._recolour()
+        self._numbers.update()
+        self._show_frames()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fit the matrix anew."""
+        super().resizeEvent(event)
+        self._place()
+
+    @Slot()
+    def _restyle(self) -> None:
+        colour = theme.colours()
+        self._view.setBackground(colour.surface)
+        self._chosen_frame.setPen(_pen(colour.text, 2))
+        self._current_frame.setPen(_pen(colour.text, 1))
+        self._recolour()
+
+    def _recolour(self) -> None:
+        values = row_shares(self._counts) if self._as_shares else self._counts
+        self._specks = self.cell_size() < _SPECK
+        colours = cell_colours(values, theme.colours(), FAINTEST_SPECK if self._specks else FAINTEST)
+        if len(values):
+            self._image.setImage(colours, autoLevels=False, levels=None)
+            self._image.setRect(QRectF(0, 0, len(values), len(values)))
+        self._numbers.light = takes_light_text(colours)
+        self._numbers.update()
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002 -- Qt's signature
+        """Paint the names and what the two sides are."""
+        if not self._names:
+            return
+        painter = QPainter(self)
+        painter.setFont(theme.text_font(theme.TextSize.SMALL))
+        row, column = self._current or (None, None)
+        paint_rows(painter, self._names, self._empty, self._rows, self._window, row)
+        never = [False] * len(self._names)
+        paint_columns(painter, self._names, never, self._columns, self._window, column)
+        painter.setPen(QColor(theme.colours().muted))
+        line = painter.fontMetrics().height()
+        corner = QRect(self._rows.left(), 0, self._rows.width() - theme.SPACE, line)
+        painter.drawText(corner, int(Qt.AlignmentFlag.AlignRight), _TRUE)
+        corner.moveTop(self._columns.top() + theme.SPACE_HALF)
+        painter.drawText(corner, int(Qt.AlignmentFlag.AlignRight), _PREDICTED)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QColor(theme.colours().accent if self.hasFocus() else theme.colours().border))
+        painter.drawRect(self._view.geometry().adjusted(-1, -1, 0, 0))
+
+    def paint_numbers(self, painter: QPainter, light: NDArray[np.bool_]) -> None:
+        """Write the numbers into the cells in view, where a cell has room for the widest of them."""
+        cell = self.cell_size()
+        rows, columns = self._window.rows(len(self._names)), self._window.columns(len(self._names))
+        painter.setFont(theme.text_font(theme.TextSize.SMALL if cell < 44 else theme.TextSize.BODY))
+        metrics = painter.fontMetrics()
+        if cell < metrics.height() or not len(rows):
+            return
+        widest = ">99" if self._as_shares else f"{int(self._counts.max(initial=0)):,}"
+        if metrics.horizontalAdvance(widest) + 4 > cell:
+            return
+        white, black = QColor("#ffffff"), QColor("#000000")
+        for row in rows:
+            for column in columns:
+                if text := self.number_text(row, column):
+                    painter.setPen(white if light[row, column] else black)
+                    place = QRectF((column - self._window.left) * cell, (row - self._window.top) * cell, cell, cell)
+                    painter.drawText(place, int(Qt.AlignmentFlag.AlignCenter), text)
+
+    # -- cells ----------------------------------------------------------------------------------------------------
+
+    def cell_at(self, position: QPointF) -> tuple[int, int] | None:
+        """The cell at a point of the picture, in its own pixels."""
+        cell = self.cell_size()
+        column = int(self._window.left + position.x() / cell)
+        row = int(self._window.top + position.y() / cell)
+        inside = self._view.rect().contains(position.toPoint())
+        return (row, column) if inside and row < len(self._names) and column < len(self._names) else None
+
+    def point_of(self, true: int, predicted: int) -> QPoint:
+        """The middle of a cell, in the pixels of the picture (``picture()``)."""
+        cell = self.cell_size()
+        return QPoint(int((predicted + 0.5 - self._window.left) * cell), int((true + 0.5 - self._window.top) * cell))
+
+    def picture(self) -> QWidget:
+        """The widget that takes clicks."""
+        viewport: QWidget = self._view.viewport()
+        return viewport
+
+    def _point_at(self, cell: tuple[int, int] | None) -> None:
+        if cell == self._current:
+            return
+        self._current = cell
+        text = self.text_of(*cell) if cell else ""
+        self.setAccessibleDescription(text)
+        self.pointed.emit(text)
+        self._show_frames()
+
+    def _show_frames(self) -> None:
+        wider = max(0.0, _LEAST_FRAME / self.cell_size() - 1) / 2
+        for frame, cell in ((self._chosen_frame, self._chosen), (self._current_frame, self._current)):
+            frame.setVisible(cell is not None)
+            if cell is not None:
+                frame.setRect(QRectF(cell[1] - wider, cell[0] - wider, 1 + 2 * wider, 1 + 2 * wider))
+        self.update()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The picture's mouse: pointing, clicking, dragging, the wheel, and its tool tip."""
+        match event:
+            case QHelpEvent() if event.type() is QEvent.Type.ToolTip:
+                cell = self.cell_at(QPointF(event.pos()))
+                QToolTip.showText(event.globalPos(), self.text_of(*cell) if cell else "", self)
+                return True
+            case QWheelEvent():
+                factor = _WHEEL_STEP if event.angleDelta().y() > 0 else 1 / _WHEEL_STEP
+                self._zoom(factor, event.position())
+                return True
+            case QMouseEvent():
+                return self._on_mouse(event)
+        if event.type() is QEvent.Type.Leave and not self.hasFocus():
+            self._point_at(None)
+        return super().eventFilter(watched, event)
+
+    def _on_mouse(self, event: QMouseEvent) -> bool:
+        position = event.position()
+        match event.type():
+            case QEvent.Type.MouseButtonPress if event.button() is Qt.MouseButton.LeftButton:
+                self.setFocus(Qt.FocusReason.MouseFocusReason)
+                self._pressed, self._window_pressed = position, self._window
+            case QEvent.Type.MouseMove:
+                if self._pressed is not None and event.buttons() & Qt.MouseButton.LeftButton:
+                    moved = (position - self._pressed) / self.cell_size()
+                    start = self._window_pressed
+                    self._look_at(start.left - moved.x(), start.top - moved.y(), start.span)
+                self._point_at(self.cell_at(position))
+            case QEvent.Type.MouseButtonRelease if self._pressed is not None:
+                slipped = (position - self._pressed).manhattanLength()
+                self._pressed = None
+                if slipped <= _CLICK_SLIP and (cell := self.cell_at(position)):
+                    self.choose(*cell)
+            case _:
+                pass
+        return True
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Arrows move, Enter chooses, plus and minus enlarge and reduce, Escape shows everything."""
+        row, column = self._current or self._chosen or (0, 0)
+        last = len(self._names) - 1
+        if last < 0:
+            super().keyPressEvent(event)
+            return
+        middle = QPointF(self.point_of(row, column))
+        match event.key():
+            case Qt.Key.Key_Left:
+                column -= 1
+            case Qt.Key.Key_Right:
+                column += 1
+            case Qt.Key.Key_Up:
+                row -= 1
+            case Qt.Key.Key_Down:
+                row += 1
+            case Qt.Key.Key_Home:
+                column = 0
+            case Qt.Key.Key_End:
+                column = last
+            case Qt.Key.Key_Return | Qt.Key.Key_Enter | Qt.Key.Key_Space:
+                self.choose(row, column)
+                return
+            case Qt.Key.Key_Plus | Qt.Key.Key_Equal:
+                self._zoom(_WHEEL_STEP, middle)
+                return
+            case Qt.Key.Key_Minus:
+                self._zoom(1 / _WHEEL_STEP, middle)
+                return
+            case Qt.Key.Key_Escape if self._window.span < last + 1:
+                self._look_at(0, 0, last + 1)
+                return
+            case _:
+                super().keyPressEvent(event)
+                return
+        row, column = min(max(row, 0), last), min(max(column, 0), last)
+        self._point_at((row, column))
+        self._reveal(row, column)
+
+    # -- looking closer -------------------------------------------------------------------------------------------
+
+    def _zoom(self, factor: float, at: QPointF) -> None:
+        """Enlarge around a point of the picture."""
+        side = float(self._view.width())
+        whole = float(max(1, len(self._names)))
+        smallest = min(whole, side / max(_LARGEST_ZOOM, side / whole))
+        span = min(max(self._window.span / factor, smallest), whole)
+        fixed = (
+            self._window.left + at.x() / side * self._window.span,
+            self._window.top + at.y() / side * self._window.span,
+        )
+        self._look_at(fixed[0] - at.x() / side * span, fixed[1] - at.y() / side * span, span)
+
+    def _look_at(self, left: float, top: float, span: float) -> None:
+        most = max(0.0, len(self._names) - span)
+        self._window = Window(min(max(left, 0.0), most), min(max(top, 0.0), most), span)
+        self._show_window()
+
+    def _reveal(self, row: int, column: int) -> None:
+        """Move the part in view so far that a cell is in it."""
+        window = self._window
+        left = min(max(window.left, column + 1 - window.span), float(column))
+        top = min(max(window.top, row + 1 - window.span), float(row))
+        self._look_at(left, top, window.span)
+
+
+class _Numbers(QGraphicsItem):
+    """The numbers in the cells, painted in one go: an item for each of 40,000 cells would take seconds."""
+
+    def __init__(self, matrix: ConfusionMatrix) -> None:
+        super().__init__()
+        self._matrix = matrix
+        self._count = 0
+        self.light = np.zeros((0, 0), dtype=bool)
+        self.setZValue(5)
+
+    def renew(self, count: int) -> None:
+        """Cover so many classes."""
+        self.prepareGeometryChange()
+        self._count = count
+
+    def boundingRect(self) -> QRectF:
+        """All cells."""
+        return QRectF(0, 0, self._count, self._count)
+
+    def paint(
+        self,
+        painter: QPainter,
+        option: QStyleOptionGraphicsItem,  # noqa: ARG002 -- Qt's signature
+        widget: QWidget | None = None,  # noqa: ARG002
+    ) -> None:
+        """Paint in pixels: text must not be stretched with the cells."""
+        painter.save()
+        corner = painter.worldTransform().map(QPointF(self._matrix.shown_part().left, self._matrix.shown_part().top))
+        painter.resetTransform()
+        painter.translate(corner)
+        self._matrix.paint_numbers(painter, self.light)
+        painter.restore()
+
+
+def _frame(width: int) -> QGraphicsRectItem:
+    frame = QGraphicsRectItem()
+    frame.setZValue(10 + width)
+    frame.setVisible(False)
+    return frame
+
+
+def _pen(colour: str, width: int) -> QPen:
+    pen = QPen(QColor(colour), width)
+    pen.setCosmetic(True)
+    return pen

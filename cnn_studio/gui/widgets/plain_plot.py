@@ -1,0 +1,83 @@
+"""A pyqtgraph plot of fractions that is looked at, not moved: in the theme's colours, both axes in per cent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyqtgraph
+from PySide6.QtCore import QPoint, QSize, Qt, Slot
+from PySide6.QtGui import QColor, QPen
+from PySide6.QtWidgets import QWidget
+
+from cnn_studio.gui import theme
+
+_TICKS = [(share / 100, f"{share} %") for share in range(0, 101, 20)]
+_AXIS_WIDTH = 48
+
+
+class PlainPlot(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
+    """Axes from 0 to 1; who draws on it gives its items their colours in ``restyle``."""
+
+    def __init__(self, bottom: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFrameShape(self.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.plot = self.getPlotItem()
+        self.plot.setMouseEnabled(False, False)
+        self.plot.setMenuEnabled(False)
+        self.plot.hideButtons()
+        self.plot.disableAutoRange()
+        self.plot.setRange(xRange=(0, 1), yRange=(0, 1), padding=0.04)
+        self.plot.setLabel("bottom", bottom)
+        for side in ("left", "bottom"):
+            self.plot.getAxis(side).setTicks([_TICKS])
+        self.plot.getAxis("left").setWidth(_AXIS_WIDTH)
+        self.setMinimumSize(QSize(200, 120))
+        theme.theme().theme_changed.connect(self.restyle)
+
+    def sizeHint(self) -> QSize:
+        """Room to read it."""
+        return QSize(380, 260)
+
+    @Slot()
+    def restyle(self) -> None:
+        """Take the theme's colours."""
+        colour = theme.colours()
+        self.setBackground(colour.surface)
+        font = theme.text_font(theme.TextSize.SMALL)
+        for side in ("left", "bottom"):
+            axis = self.plot.getAxis(side)
+            axis.setPen(pen(colour.grid))
+            axis.setTextPen(pen(colour.muted))
+            axis.setTickFont(font)
+            axis.setTickPen(pen(mixed(colour.grid, colour.surface, 0.6)))
+            axis.label.setFont(font)
+            axis.setStyle(tickLength=0, maxTickLevel=0, hideOverlappingLabels=False)
+            axis.setGrid(255)
+            axis.setZValue(-200)
+
+    def add(self, item: Any, level: float = 0) -> Any:
+        """Put an item on the plot; it does not change the axes."""
+        item.setZValue(level)
+        self.plot.addItem(item, ignoreBounds=True)
+        return item
+
+    def x_at(self, position: QPoint) -> float:
+        """The x value under a point of the viewport."""
+        return float(self.plot.vb.mapSceneToView(self.mapToScene(position)).x())
+
+
+def pen(colour: str, width: float = 1, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
+    """A pen of so many pixels."""
+    made = QPen(QColor(colour))
+    made.setWidthF(width)
+    made.setCosmetic(True)
+    made.setStyle(style)
+    return made
+
+
+def mixed(colour: str, with_colour: str, amount: float) -> str:
+    """``amount`` (0–1) of one colour and the rest of another, as ``#rrggbb``: opaque pens are quick to draw."""
+    one, other = QColor(colour), QColor(with_colour)
+    parts = zip(one.getRgb()[:3], other.getRgb()[:3], strict=True)  # type: ignore[index]
+    return QColor(*(round(a * amount + b * (1 - amount)) for a, b in parts)).name()

@@ -1,0 +1,45 @@
+"""Make a temperature part of a network, so that whoever loads the file gets calibrated probabilities.
+
+Temperature scaling (Guo et al. 2017) divides the logits by one number before the softmax. Where a dense layer with a
+softmax makes the probabilities, as in every network built here, its weights are divided: softmax((W x + b) / T) is a
+dense layer with W / T and b / T, so nothing is added and the file stays as it was in every other way. After any other
+end the logarithm of the probabilities stands for the logits, which gives the same, with plain Keras operations.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def with_temperature(model: keras.Model, temperature: float) -> keras.Model:
+    """The network with its logits divided by ``temperature``.
+
+    Args:
+        model: as ``load_model`` gives it, loaded for this: its own weights are changed where that is enough.
+        temperature: above 0. The order of the classes stays as it is for every image.
+
+    Returns:
+        The same model, or one over it; Keras's own layers and operations only.
+    """
+    dense = _softmax_layer(model)
+    if dense is not None:
+        dense.set_weights([weight / np.float32(temperature) for weight in dense.get_weights()])
+        return model
+    tensor: Any = model.outputs[0]
+    logits = keras.ops.log(keras.ops.maximum(tensor, float(np.finfo(np.float32).tiny)))
+    scaled = keras.ops.softmax(keras.ops.divide(logits, temperature))
+    made = keras.Model(model.inputs[0], scaled, name=f"{model.name}_calibrated")
+    made.jit_compile = model.jit_compile
+    return made
+
+
+def _softmax_layer(model: keras.Model) -> keras.layers.Dense | None:
+    """The dense layer with a softmax that the network ends in, in a network within it as well; else None."""
+    operation = model.outputs[0]._keras_history.operation  # Keras has no public way to it
+    if isinstance(operation, keras.Model):
+        return _softmax_layer(operation)
+    plain = type(operation) is keras.layers.Dense and getattr(operation.activation, "__name__", "") == "softmax"
+    return operation if plain else None

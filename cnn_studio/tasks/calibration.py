@@ -1,0 +1,233 @@
+"""Making a model say how sure it really is, and "I don't know" where it is not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnn_studio.core import runs
+from cnn_studio.core.dataset import Split
+from cnn_studio.core.errors import CnnStudioError, ModelFileError
+from cnn_studio.core.events import Message, Progress, Stage, StageStarted
+from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.core.results import ModelFacts
+from cnn_studio.tasks.evaluation import EvaluateRequest, evaluate, saved_evaluation
+
+if TYPE_CHECKING:
+    from cnn_studio.core.calibration import Calibrated
+    from cnn_studio.core.measured import Measured
+
+LARGEST_DIFFERENCE = 1e-3
+"""Between the calibrated model's probabilities and what the temperature should make of the old ones.
+
+In float32 a probability below 1e-38 is 0, and what a high temperature would make of it cannot be known exactly.
+"""
+
+_CHECKED_ON = 8  # images of noise
+_STEPS = 2
+
+
+class Temperature(StrEnum):
+    """What becomes of a model's temperature: it stays, is fitted, or is taken away."""
+
+    KEEP = "keep"
+    FIT = "fit"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrateRequest:
+    """Change how sure a model is, or when it says that it does not know.
+
+    Attributes:
+        model: the model file of a run, or any ``.keras`` file.
+        temperature: what becomes of its temperature.
+        threshold: the probability (0–1) below which an answer counts as "not sure"; 0 for none, None to leave it.
+        accuracy: in place of ``threshold``: choose it so that this part (0–1) of the answers is right.
+        folder: images of known classes that the model was not trained on; None takes the run's validation images.
+        class_names: for a file that carries none.
+    """
+
+    model: Path
+    temperature: Temperature = Temperature.KEEP
+    threshold: float | None = None
+    accuracy: float | None = None
+    folder: Path | None = None
+    class_names: tuple[str, ...] | None = None
+
+
+def uncalibrated_path(model: Path) -> Path:
+    """Where the model file as it was before its temperature was fitted is kept."""
+    return model.with_name(f"{model.stem}.uncalibrated.keras")
+
+
+def calibrate(request: CalibrateRequest, report: Report, cancel: CancelToken) -> Calibrated:
+    """Fit a temperature, take it away again, or set the threshold, in the model file itself.
+
+    The temperature is always that of the model as it was trained; that file is kept beside it. A threshold that is
+    left as it is moves along with a new temperature, so that it leaves as many images unanswered as before.
+
+    Raises:
+        ModelFileError: the model cannot be used.
+        DatasetError: there are no images of known classes to calibrate on.
+        StorageError: the file cannot be written.
+        CnnStudioError: no threshold makes the answers as good as ``accuracy`` asks.
+    """
+    from cnn_studio.core.calibration import Calibrated, at_threshold, calibration_figures
+
+    measured = _measured(request, report, cancel)
+    report(StageStarted(Stage.CALIBRATE, _STEPS))
+    plain = measured.at_temperature(1.0)
+    after = plain.at_temperature(_new_temperature(request, measured, report))
+    threshold = _new_threshold(request, measured, after)
+    report(Progress(Stage.CALIBRATE, 1, _STEPS, unit="steps"))
+    cancel.raise_if_cancelled()
+    facts = _write(request, after.temperature, threshold, report)
+    report(Progress(Stage.CALIBRATE, _STEPS, _STEPS, unit="steps"))
+    return Calibrated(
+        facts=facts,
+        split=measured.split,
+        images=measured.evaluation.images,
+        before=calibration_figures(plain),
+        after=calibration_figures(after),
+        coverage=at_threshold(after.confidence, after.right, threshold) if threshold else None,
+    )
+
+
+def _measured(request: CalibrateRequest, report: Report, cancel: CancelToken) -> Measured:
+    """What the model says, at its present temperature, of the images to calibrate on."""
+    if request.folder is None:
+        if runs.run_of_model(request.model) is None:
+            raise ModelFileError(
+                f"{request.model.name} does not lie in the folder of a run, so it has no validation images to be "
+                "calibrated on.",
+                hint="Name a folder of images it was not trained on, with one sub-folder per class.",
+                path=request.model,
+            )
+        kept = saved_evaluation(request.model, Split.VALIDATION)
+        if kept is not None:
+            return kept
+    split = None if request.folder else Split.VALIDATION
+    return evaluate(EvaluateRequest(request.model, request.folder, split, request.class_names), report, cancel)
+
+
+def _new_temperature(request: CalibrateRequest, measured: Measured, report: Report) -> float:
+    from cnn_studio.core.calibration import fit_temperature
+
+    if request.temperature is Temperature.KEEP:
+        return measured.temperature
+    if request.temperature is Temperature.REMOVE:
+        return 1.0
+    if measured.right.all():
+        # Any model may then be called surer without end, which says nothing about the next image.
+        report(
+            Message(
+                f"The model is right about all {measured.evaluation.images:,} {measured.split} images, so they cannot "
+                "tell how sure it should be; its probabilities were left as they were trained."
+            )
+        )
+        return 1.0
+    plain = measured.at_temperature(1.0)
+    return fit_temperature(plain.probabilities, plain.labels)
+
+
+def _new_threshold(request: CalibrateRequest, measured: Measured, after: Measured) -> float:
+    from cnn_studio.core.calibration import choose_threshold, coverage_curve, same_coverage
+
+    if request.accuracy is not None:
+        chosen = choose_threshold(after.confidence, after.right, request.accuracy)
+        if chosen is None:
+            curve = coverage_curve(after.confidence, after.right)
+            best = int(curve.accuracy.argmax())
+            raise CnnStudioError(
+                f"No threshold makes {request.accuracy:.1%} of the answers right on the {after.split} images; the best "
+                f"reaches {curve.accuracy[best]:.1%}, answering {curve.coverage[best]:.1%} of them.",
+                hint="Ask for less.",
+            )
+        return chosen
+    if request.threshold is not None:
+        if not 0 <= request.threshold < 1:
+            raise CnnStudioError(
+                f"A threshold of {request.threshold:g} is no probability.", hint="Give one from 0 (none) to below 1."
+            )
+        return request.threshold
+    if measured.threshold and after.temperature != measured.temperature:
+        return same_coverage(measured.confidence, measured.threshold, after.confidence)
+    return measured.threshold
+
+
+def _write(request: CalibrateRequest, temperature: float, threshold: float, report: Report) -> ModelFacts:
+    """Bring the model file to a temperature and a threshold; gives what it says of itself then."""
+    from cnn_studio.ml.model_file import read_facts, rewrite_facts, with_class_names
+
+    path, original = request.model, uncalibrated_path(request.model)
+    old = read_facts(path)
+    facts = replace(old, temperature=temperature, threshold=threshold)
+    if request.class_names and not facts.class_names:
+        facts = with_class_names(facts, request.class_names, len(request.class_names))
+    if temperature != old.temperature:
+        if not original.exists():
+            _copy(path, original)
+        if temperature == 1.0:
+            _copy(original, path)
+            rewrite_facts(path, facts)
+        else:
+            facts = _write_calibrated(original, path, facts, report)
+    elif facts != old:
+        rewrite_facts(path, facts)
+    _renew_side_car(path, facts)
+    return facts
+
+
+def _write_calibrated(original: Path, path: Path, facts: ModelFacts, report: Report) -> ModelFacts:
+    """Write the original's network with the temperature in it, after making sure that it answers as it should."""
+    import numpy as np
+
+    from cnn_studio.core.measured import scaled
+    from cnn_studio.ml import runtime
+
+    runtime.start(report)
+    from cnn_studio.ml.calibrate import with_temperature
+    from cnn_studio.ml.model_file import class_count, load_model, save_model
+
+    model, _ = load_model(original)  # one of its own: its weights may be changed
+    noise = np.random.default_rng(0).integers(0, 256, (_CHECKED_ON, facts.height, facts.width, 3)).astype(np.uint8)
+    expected = scaled(np.asarray(model.predict_on_batch(noise)), facts.temperature)
+    calibrated = with_temperature(model, facts.temperature)
+    difference = float(np.abs(np.asarray(calibrated.predict_on_batch(noise)) - expected).max())
+    if not difference <= LARGEST_DIFFERENCE:  # written so that a NaN fails too
+        raise ModelFileError(
+            f"With the temperature in it the network gives other probabilities than it should (by up to "
+            f"{difference:.2g}), so {path.name} was left as it is.",
+            path=path,
+        )
+    facts = replace(facts, outputs=class_count(calibrated), made_here=True)
+    save_model(calibrated, path, facts)
+    return facts
+
+
+def _copy(source: Path, target: Path) -> None:
+    from cnn_studio.core.atomic_file import replacing
+
+    with replacing(target) as part:
+        shutil.copyfile(source, part)
+
+
+def _renew_side_car(path: Path, facts: ModelFacts) -> None:
+    """Where an export's description lies beside the file, bring it up to date."""
+    from cnn_studio.core.atomic_file import write_text
+
+    side_car = path.with_suffix(".json")
+    try:
+        described = json.loads(side_car.read_text(encoding="utf-8"))
+        is_its_own = isinstance(described, dict) and described.get("model") == path.name
+    except (OSError, ValueError):
+        return
+    if is_its_own:
+        from cnn_studio.ml.export import description_text
+
+        write_text(side_car, description_text(facts, path.name))

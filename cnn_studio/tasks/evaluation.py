@@ -1,0 +1,234 @@
+"""Measuring a model on images whose classes are known."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnn_studio.core import runs
+from cnn_studio.core.dataset import Dataset, ImageFile, Split
+from cnn_studio.core.errors import CnnStudioError, DatasetError
+from cnn_studio.core.events import FilesLeftOut, Message
+from cnn_studio.core.issues import Issue, IssueKind
+from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.core.results import ModelFacts
+from cnn_studio.core.runs import Run
+from cnn_studio.tasks.loaded import load, named
+
+if TYPE_CHECKING:
+    from cnn_studio.core.measured import Measured
+
+_SPLIT_WORDS = {Split.TRAIN: "training", Split.VALIDATION: "validation", Split.TEST: "test"}
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateRequest:
+    """Measure a model file on images whose classes are known.
+
+    Attributes:
+        model: a ``.keras`` file.
+        folder: a data set: one sub-folder of images per class, named as the model's classes are.
+        split: in place of ``folder``, the images of this split of the run that the model is of. With ``folder``, the
+            split to be measured of a folder that comes divided.
+        class_names: for a file that carries none.
+    """
+
+    model: Path
+    folder: Path | None = None
+    split: Split | None = None
+    class_names: tuple[str, ...] | None = None
+
+
+def evaluate(request: EvaluateRequest, report: Report, cancel: CancelToken) -> Measured:
+    """Measure a model on every image of a folder, or on a split of its run; classes are matched by name.
+
+    A folder that comes divided (train/, val/, test/) is measured on its test images, else on its validation images,
+    since those for training would flatter. What was measured on a run's own split is kept in the run.
+
+    Raises:
+        DatasetError: the folder is no data set, none of its classes is known to the model, or the run has no such
+            images, or has them no more.
+        ModelFileError: the model cannot be used.
+    """
+    run, dataset, name = None, None, ""
+    if request.folder is None:
+        # Told before TensorFlow is started.
+        run, split = _run_and_split(request)
+        dataset, name = _split_of_run(run, split, report), split.value
+    model, facts = load(request.model, report, request.class_names)
+    facts = named(facts)
+    if dataset is None:
+        dataset, name = _folder(request, report, cancel)
+    measured = _measure(model, facts, _known(dataset, facts, report), name, request.model, report, cancel)
+    if run is not None:
+        from cnn_studio.core.measured_file import measured_path, write_measured
+
+        write_measured(measured, measured_path(request.model, name))
+    return measured
+
+
+def saved_evaluation(model: Path, split: Split) -> Measured | None:
+    """What was measured before on a split of the run that a model is of, at the model's present temperature.
+
+    Quick, and Keras is not imported. Where the images have been moved since, their paths lead nowhere.
+
+    Returns:
+        None when nothing was kept, or what was kept cannot be read any more.
+    """
+    from cnn_studio.core.measured_file import measured_path, read_measured
+    from cnn_studio.ml.model_file import read_facts
+
+    path = measured_path(model, split.value)
+    if not path.exists() or runs.run_of_model(model) is None:
+        return None
+    try:
+        facts = read_facts(model)
+        return replace(read_measured(path, model).at_temperature(facts.temperature), threshold=facts.threshold)
+    except CnnStudioError:
+        return None
+
+
+def _run_and_split(request: EvaluateRequest) -> tuple[Run, Split]:
+    run = runs.run_of_model(request.model)
+    if run is None or request.split is None:
+        raise DatasetError(
+            f"{request.model.name} does not lie in the folder of a run, so there are no images of its own to measure "
+            "it on.",
+            hint="Name a folder that holds one sub-folder of images per class.",
+            path=request.model,
+        )
+    return run, request.split
+
+
+def _split_of_run(run: Run, split: Split, report: Report) -> Dataset:
+    """A split's images as the run's manifest lists them; those that are gone are left out, and that is told."""
+    root = Path(run.data_root)
+    listed = [(path, class_name) for path, class_name, given in runs.read_manifest(run) if given is split]
+    if not listed:
+        others = " or ".join(_SPLIT_WORDS[other] for other in runs.measurable_splits(run.model))
+        raise DatasetError(
+            f"The run {run.folder.name} has no {_SPLIT_WORDS[split]} images.",
+            hint=f"Measure it on its {others} images, or on a folder." if others else "Measure it on a folder.",
+            path=run.folder,
+        )
+    files, gone = [], []
+    label_of = {class_name: label for label, class_name in enumerate(run.class_names)}
+    for path, class_name in listed:
+        try:
+            status = (root / path).stat()
+        except OSError:
+            gone.append(Issue(path, IssueKind.MISSING, "The file is no longer there."))
+            continue
+        # Size and time tell the store whether it has this picture; the picture's own size nobody asks for here.
+        files.append(
+            ImageFile(path, label_of[class_name], 0, 0, False, status.st_size, status.st_mtime_ns, given_split=split)
+        )
+    if not files:
+        raise DatasetError(
+            f"The {_SPLIT_WORDS[split]} images of {run.folder.name} are no longer in {root}.",
+            hint="Move them back, or measure the model on a folder.",
+            path=root,
+        )
+    if gone:
+        report(FilesLeftOut(tuple(gone)))
+    return Dataset(root, run.class_names, tuple(files))
+
+
+def _folder(request: EvaluateRequest, report: Report, cancel: CancelToken) -> tuple[Dataset, str]:
+    from cnn_studio.core.scan import scan_folder
+
+    if request.folder is None:
+        raise ValueError("neither a folder nor a split was asked for")
+    dataset = scan_folder(request.folder, report, cancel)
+    if request.split is None:
+        return _measured_part(dataset, report)
+    if request.split not in dataset.given_splits:
+        given = ", ".join(sorted(dataset.given_splits)) or "none"
+        raise DatasetError(
+            f"{dataset.name} does not come with a {request.split} folder (it has {given}).",
+            hint="Leave the split out to measure on all of its images.",
+            path=request.folder,
+        )
+    return _only(dataset, request.split), request.split.value
+
+
+def _measured_part(dataset: Dataset, report: Report) -> tuple[Dataset, str]:
+    """The images of a folder to measure on, and what to call them."""
+    for split in (Split.TEST, Split.VALIDATION):
+        if split in dataset.given_splits:
+            report(Message(f"{dataset.name} comes divided: measured on its {split} images only."))
+            return _only(dataset, split), split.value
+    return dataset, dataset.name
+
+
+def _only(dataset: Dataset, split: Split) -> Dataset:
+    return replace(dataset, files=tuple(file for file in dataset.files if file.given_split is split))
+
+
+def _known(dataset: Dataset, facts: ModelFacts, report: Report) -> Dataset:
+    """The data set with the model's labels, without the images of classes the model does not know."""
+    label_of = {class_name: label for label, class_name in enumerate(facts.class_names)}
+    counts = Counter(dataset.class_names[file.label] for file in dataset.files)
+    unknown = {name: count for name, count in counts.items() if name not in label_of}
+    if len(unknown) == len(counts):
+        raise DatasetError(
+            f"None of the classes in {dataset.name} ({_some(dataset.class_names)}) is one that the model knows "
+            f"({_some(facts.class_names)}).",
+            hint="Name the sub-folders as the model's classes are named.",
+            path=dataset.root,
+        )
+    for class_name, count in unknown.items():
+        images = "1 image of {} is" if count == 1 else f"{count:,} images of {{}} are"
+        report(Message(f"{images.format(class_name)} not measured: the model knows no such class."))
+    if missing := [name for name in facts.class_names if name not in counts]:
+        report(Message(f"There are no images of {_some(missing)} here, so nothing can be said of them."))
+    files = tuple(
+        replace(file, label=label_of[dataset.class_names[file.label]])
+        for file in dataset.files
+        if dataset.class_names[file.label] in label_of
+    )
+    return replace(dataset, class_names=facts.class_names, files=files)
+
+
+def _measure(
+    model: object,
+    facts: ModelFacts,
+    dataset: Dataset,
+    name: str,
+    path: Path,
+    report: Report,
+    cancel: CancelToken,
+) -> Measured:
+    import numpy as np
+
+    from cnn_studio.core.measured import Measured
+    from cnn_studio.core.scores import score_probabilities
+    from cnn_studio.core.store import prepare_images
+    from cnn_studio.ml.evaluate import measure_model
+    from cnn_studio.ml.pipeline import evaluation_batches
+
+    prepared = prepare_images(dataset, facts.height, facts.width, report, cancel)
+    if prepared.issues:
+        report(FilesLeftOut(prepared.issues))
+    files = [file for file, row in zip(dataset.files, prepared.rows, strict=True) if row >= 0]
+    labels = np.asarray([file.label for file in files], dtype=np.int32)
+    batches = evaluation_batches(prepared.open(), prepared.rows[prepared.rows >= 0], labels, 32)
+    probabilities = measure_model(model, batches, report, cancel)
+    return Measured(
+        evaluation=score_probabilities(probabilities, labels, facts.class_names, name),
+        class_names=facts.class_names,
+        model=path,
+        root=dataset.root,
+        paths=tuple(file.path for file in files),
+        labels=labels,
+        probabilities=probabilities,
+        temperature=facts.temperature,
+        threshold=facts.threshold,
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

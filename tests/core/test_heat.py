@@ -1,0 +1,34 @@
+import numpy as np
+
+from cnn_studio.core.heat import heat_colours, overlay, resized
+
+
+def test_colours_get_lighter_with_heat():
+    colours = heat_colours(np.linspace(-0.5, 1.5, 101)[None])
+    assert colours.dtype == np.uint8
+    assert colours.shape == (1, 101, 3)
+    luminance = colours[0] @ np.array([0.299, 0.587, 0.114])
+    assert (np.diff(luminance) >= 0).all()
+    assert luminance[-1] - luminance[0] > 150
+    np.testing.assert_array_equal(colours[0, 0], colours[0, 20])  # below 0 is 0
+
+
+def test_cold_places_stay_and_hot_ones_take_the_colour():
+    picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
+    heat = np.zeros((4, 6), np.float32)
+    np.testing.assert_array_equal(overlay(picture, heat), picture)
+    heat[:, 3:] = 1.0
+    found = overlay(picture, heat, opacity=1.0)
+    np.testing.assert_array_equal(found[:, :20], picture[:, :20])
+    np.testing.assert_array_equal(found[:, 45:], np.broadcast_to(heat_colours(np.ones((1, 1))), (40, 15, 3)))
+    np.testing.assert_array_equal(overlay(picture, heat, opacity=0.0), picture)
+
+
+def test_resizing_keeps_the_place():
+    heat = np.zeros((7, 7), np.float32)
+    heat[1, 5] = 1
+    large = resized(heat, 70, 140)
+    assert large.shape == (70, 140)
+    row, column = np.unravel_index(large.argmax(), large.shape)
+    assert (row // 10, column // 20) == (1, 5)
+    assert large.max() <= 1
