@@ -36,6 +36,9 @@ class ImageFile:
         bytes: file size.
         modified_ns: time of last change, nanoseconds since 1970; with path and size it tells whether a file changed.
         given_split: the split its folder names, where the data set comes divided.
+        identical: number of the group of files with the very same bytes; 0 when there is no other.
+        similar: number of the group of pictures that look alike, the identical ones among them; 0 when there is none.
+        blank: whether nearly all of the picture has one brightness.
     """
 
     path: str
@@ -46,6 +49,9 @@ class ImageFile:
     bytes: int
     modified_ns: int
     given_split: Split | None = None
+    identical: int = 0
+    similar: int = 0
+    blank: bool = False
 
 
 @dataclass(frozen=True)  # no slots: it keeps its counts once they are made

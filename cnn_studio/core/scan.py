@@ -8,10 +8,11 @@ from pathlib import Path
 from cnn_studio.core.dataset import Dataset, ImageFile, Split
 from cnn_studio.core.errors import DatasetError
 from cnn_studio.core.events import Stage, StageStarted
-from cnn_studio.core.folders import FoundFile, Listing, list_folder, natural_key, printable
+from cnn_studio.core.folders import FoundFile, Listing, list_folder, natural_key
 from cnn_studio.core.images import ImageError, ImageFacts, check_image
 from cnn_studio.core.issues import Issue, IssueKind
 from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.core.names import printable
 from cnn_studio.core.scan_cache import ScanCache
 from cnn_studio.core.threads import ProgressMeter, map_in_threads
 
