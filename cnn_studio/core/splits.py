@@ -67,12 +67,14 @@ def with_split(dataset: Dataset, table: Mapping[str, Split]) -> tuple[Dataset, t
     of_group = {file.similar: table[file.path] for file in dataset.files if file.similar and file.path in table}
     files = []
     used: set[Split] = set()
-    unnamed = 0
+    unnamed = to_training = 0
     for file in dataset.files:
         split = table.get(file.path)
         if split is None:
+            split = of_group.get(file.similar)
             unnamed += 1
-            split = of_group.get(file.similar, Split.TRAIN)
+            to_training += split is None
+            split = split or Split.TRAIN
         files.append(replace(file, given_split=split))
         used.add(split)
     named = len(files) - unnamed
@@ -83,8 +85,8 @@ def with_split(dataset: Dataset, table: Mapping[str, Split]) -> tuple[Dataset, t
             path=dataset.root,
         )
     notes = []
-    if unnamed:
-        notes.append(f"{unnamed:,} images that the saved split does not name are used for training.")
+    if to_training:
+        notes.append(f"Images that the saved split does not name, and that are used for training: {to_training:,}.")
     if gone := len(table) - named:
-        notes.append(f"{gone:,} images that the saved split names are not in {dataset.name}.")
+        notes.append(f"Images that the saved split names and that are not in {dataset.name}: {gone:,}.")
     return replace(dataset, files=tuple(files), given_splits=frozenset(used)), tuple(notes)
