@@ -38,6 +38,7 @@ class JobKind(StrEnum):
     RECOVER = "recover"
     WEIGHTS = "weights"
     CLEAR_CACHE = "clear_cache"
+    LABEL_ERRORS = "label_errors"
 
 
 _MAKES_MANY_OBJECTS = frozenset({JobKind.SCAN})

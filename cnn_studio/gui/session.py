@@ -23,6 +23,7 @@ from cnn_studio.core.layer_plan import plan_layers
 from cnn_studio.core.presets import RECOMMENDED, experiment_preset, recommend_experiment
 from cnn_studio.core.results import ModelFacts, Prediction, TrainedModel
 from cnn_studio.core.weights import ImportRequest, import_weights, megabytes, weights_path
+from cnn_studio.gui.data_session import DataSession
 from cnn_studio.gui.job_thread import Failure, Job, JobKind, JobThread
 
 log = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ class Session(QObject):
         self._thread.succeeded.connect(self._on_succeeded)
         self._thread.failed.connect(self._on_failed)
         self._thread.cancelled.connect(self._on_cancelled)
+        self.data = DataSession(self, self._submit)
         self._thread.start()
 
     # -- jobs ---------------------------------------------------------------------------------------------------
@@ -153,6 +155,7 @@ class Session(QObject):
         """End every job and the thread; returns when the thread has ended."""
         for job in self._jobs:
             job.token.cancel()
+        self.data.close()
         self._thread.shut_down()
         self._thread.wait()
 
@@ -172,6 +175,11 @@ class Session(QObject):
     def open_sample(self) -> None:
         """Open the data set that comes with the program."""
         self.open_folder(paths.sample_dataset_dir())
+
+    def divide(self, divided: Dataset) -> None:
+        """Take the same data set with its images shared out in another way."""
+        self.dataset = divided
+        self.dataset_changed.emit()
 
     def recent_folders(self) -> list[Path]:
         """Folders opened before that still exist, the latest first."""
@@ -204,7 +212,7 @@ class Session(QObject):
         changes: dict[str, Any] = {"architecture": preset.model_dump()}
         if self.dataset and not self._image_size_chosen:
             suggested = dataset.suggest_image_settings(self.dataset, name)
-            changes |= {"image": suggested.model_dump()}
+            changes |= {f"image.{name}": value for name, value in suggested.model_dump(exclude={"fit"}).items()}
         self.experiment = config.with_values(self.experiment, changes)
         self.experiment_changed.emit()
 
@@ -232,7 +240,7 @@ class Session(QObject):
         """The reason why training cannot start, or None when it can."""
         if self.dataset is None:
             return CnnStudioError("Open a folder of images first.")
-        if reason := dataset.why_not_trainable(self.dataset, self.experiment.split):
+        if reason := dataset.why_not_trainable(self.data.used or self.dataset, self.experiment.split):
             return reason
         try:
             plan_layers(self.experiment.architecture, self.experiment.image, len(self.dataset.class_names))
@@ -273,6 +281,7 @@ class Session(QObject):
 
     def choose_preset(self, name: str) -> str:
         """Take a whole experiment by name, or the one recommended for the data; returns what is to be said of it."""
+        decisions = self.experiment.decisions
         if name == RECOMMENDED:
             assert self.dataset is not None
             on_gpu = self.device is not None and self.device.kind == "gpu"
@@ -281,6 +290,7 @@ class Session(QObject):
         else:
             preset = experiment_preset(name)
             self.experiment, said = preset.experiment, preset.summary
+        self.experiment = self.experiment.model_copy(update={"decisions": decisions})
         self._image_size_chosen = True
         self.experiment_changed.emit()
         return said
@@ -361,6 +371,10 @@ class Session(QObject):
         """Show a notice in the window."""
         self.told.emit(Notice(kind, text, details))
 
+    def tell_info(self, text: str) -> None:
+        """Show news that ask for nothing."""
+        self.tell(NoticeKind.INFO, text)
+
     def tell_error(self, error: CnnStudioError) -> None:
         """Show what went wrong and what to do."""
         self.tell(NoticeKind.ERROR, str(error))
@@ -412,6 +426,8 @@ class Session(QObject):
                 self.tell(NoticeKind.INFO, f"The weights are in place: {result.path}. {result.note}".strip())
             case JobKind.EXPORT:
                 self.exported.emit(job.request.target, result)
+            case JobKind.LABEL_ERRORS:
+                self.data.take_review(job.request.dataset, result)
         self._end(job)
 
     @Slot(object, object)
@@ -446,7 +462,9 @@ class Session(QObject):
         self.dataset = found
         self._image_size_chosen = False
         suggested = dataset.suggest_image_settings(found, self.experiment.architecture.name)
-        self.experiment = config.with_values(self.experiment, {"image": suggested.model_dump()})
+        decisions = self.data.decisions_for(found.root)
+        image = suggested.model_copy(update={"fit": self.experiment.image.fit})
+        self.experiment = self.experiment.model_copy(update={"image": image, "decisions": decisions})
         if found.root != paths.sample_dataset_dir():
             self._remember(found.root)
         self.dataset_changed.emit()

@@ -105,6 +105,9 @@ class ThumbnailGrid(TileView):
     image_activated = Signal(object)
     """The path of an image that was double-clicked or chosen with Enter."""
 
+    row_activated = Signal(int)
+    """The same as its row."""
+
     image_selected = Signal(object)
     """The path of the image that became current, or None."""
 
@@ -161,6 +164,9 @@ class ThumbnailGrid(TileView):
         """Files on screen."""
         return [self._images.path_at(row) for row in self.visible_rows()]
 
+    def keyboardSearch(self, search: str) -> None:
+        """Letters are for what a page does with pictures; looking for a caption would read 100,000 of them."""
+
     def paintEvent(self, event: QPaintEvent) -> None:
         """Ask for what is on screen, then paint."""
         self.loader.set_edge(self._device_edge())
@@ -178,6 +184,7 @@ class ThumbnailGrid(TileView):
 
     @Slot(QModelIndex)
     def _on_activated(self, index: QModelIndex) -> None:
+        self.row_activated.emit(index.row())
         self.image_activated.emit(self._images.path_at(index.row()))
 
     @Slot(QModelIndex, QModelIndex)
@@ -197,7 +204,9 @@ class _ThumbnailDelegate(QStyledItemDelegate):
         rect: QRect = option.rect.adjusted(2, 2, -2, -2)
         mark = self._images.mark_at(index.row())
         if mark.banded and not option.state & QStyle.StateFlag.State_Selected:
-            painter.fillRect(option.rect, QColor(theme.colours().hover))
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(theme.colours().hover))
+            painter.drawRoundedRect(rect, 6, 6)
         paint_tile(painter, option, rect)
         room = QRect(rect.center().x() - self._edge // 2, rect.top() + theme.SPACE_HALF + 2, self._edge, self._edge)
         painter.setOpacity(_FAINT if mark.faint else 1.0)
