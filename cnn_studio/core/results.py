@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnn_studio.core.atomic_file import csv_text
+from cnn_studio.core.config import Fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class ModelFacts:
         created: ISO 8601 time, UTC.
         versions: of cnn_studio, keras and the backend that made it.
         outputs: how many classes it tells apart, also where they have no names; 0 while that is not known.
+        fit: how pictures of other proportions are brought to its size.
     """
 
     class_names: tuple[str, ...]
@@ -95,6 +97,7 @@ class ModelFacts:
     created: str = ""
     versions: dict[str, str] | None = None
     outputs: int = 0
+    fit: Fit = Fit.SQUASH
 
     @property
     def class_count(self) -> int:

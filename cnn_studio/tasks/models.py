@@ -192,7 +192,7 @@ def evaluate(request: EvaluateRequest, report: Report, cancel: CancelToken) -> E
     dataset = replace(
         dataset, files=tuple(file for file in dataset.files if dataset.class_names[file.label] in label_of)
     )
-    prepared = prepare_images(dataset, facts.height, facts.width, report, cancel)
+    prepared = prepare_images(dataset, facts.height, facts.width, report, cancel, fit=facts.fit)
     if prepared.issues:
         report(FilesLeftOut(prepared.issues))
     readable = prepared.rows >= 0
@@ -259,7 +259,7 @@ def _sample_images(run_folder: Path, facts: ModelFacts) -> np.ndarray | None:
     images = []
     for path, _ in pairs:
         with suppress(ImageError):
-            images.append(read_image(path, facts.height, facts.width))
+            images.append(read_image(path, facts.height, facts.width, facts.fit))
     return np.stack(images) if images else None
 
 
