@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -12,16 +12,16 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from cnn_studio import tasks
 from cnn_studio.core import events
-from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.config import Decisions
 from cnn_studio.core.dataset import Dataset, ImageFile, Split
 from cnn_studio.core.findings import Finding
 from cnn_studio.core.names import printable
 from cnn_studio.core.results import LabelReview
-from cnn_studio.core.splits import read_split, split_csv, with_split
 from cnn_studio.gui.data_view import DataView, work_out
 from cnn_studio.gui.job_thread import Job, JobKind
+from cnn_studio.gui.kept_decisions import keep_decisions, kept_decisions
 from cnn_studio.gui.latest_answer import LatestAnswer
+from cnn_studio.gui.split_file import SplitFile
 from cnn_studio.gui.widgets.wording import format_things
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ class DataSession(QObject):
         self.listed: Dataset | None = None
         self.view: DataView | None = None
         self.review: LabelReview | None = None
-        self.split_file: Path | None = None
-        self._undivided: Dataset | None = None
+        self.split_file = SplitFile(session)
         self._known = session.experiment.decisions
         self._left_out: frozenset[str] = frozenset()
         self._right: frozenset[str] = frozenset()
@@ -95,25 +94,27 @@ class DataSession(QObject):
         self._view_answer = LatestAnswer(self)
         self._view_answer.answered.connect(self._take_view)
         self._view_answer.failed.connect(session.tell_error)
-        self._split_answer = LatestAnswer(self)
-        self._split_answer.answered.connect(self._take_split)
-        self._split_answer.failed.connect(session.tell_error)
+        self._keeping = LatestAnswer(self)
         session.dataset_changed.connect(self._on_dataset)
         session.experiment_changed.connect(self._on_experiment)
         session.job_reported.connect(self._on_reported)
         session.job_ended.connect(self._on_ended)
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads; what was decided is kept."""
         self._view_answer.close()
-        self._split_answer.close()
+        if self._keeping.is_waiting() and self._decided_in is not None:
+            self._keeping.close()
+            keep_decisions(self._decided_in, self._known)
+        self._keeping.close()
+        self.split_file.close()
 
     # -- what there is ------------------------------------------------------------------------------------------
 
     @property
     def is_settled(self) -> bool:
         """Whether ``view`` follows from what is set now; otherwise it is being worked out."""
-        return not self._view_answer.is_waiting() and not self._split_answer.is_waiting()
+        return not self._view_answer.is_waiting() and not self.split_file.is_busy
 
     @property
     def used(self) -> Dataset | None:
@@ -251,55 +252,16 @@ class DataSession(QObject):
         self._right = right
         self._remember(decisions)
         self._session.change({"decisions": decisions.model_dump()})
+        self._keep()
         self.decided.emit()
+
+    def _keep(self) -> None:
+        if self._decided_in is not None:
+            self._keeping.ask(partial(keep_decisions, self._decided_in, self._known))
 
     def _remember(self, decisions: Decisions) -> None:
         self._known = decisions
         self._left_out = frozenset(decisions.left_out)
-
-    # -- the split as a file ------------------------------------------------------------------------------------
-
-    def save_split(self, target: Path) -> None:
-        """Write which split each image is in to a CSV file."""
-        if (view := self.view) is None:
-            return
-
-        def write() -> str:
-            write_text(target, split_csv(view.used, view.splits))
-            return f"The split of {format_things(len(view.used.files), 'image')} is saved to {target}."
-
-        self._split_answer.ask(write)
-
-    def use_split(self, source: Path) -> None:
-        """Share the images out as a CSV file says."""
-        if (dataset := self._undivided) is None:
-            return
-
-        def divide() -> tuple[Path, Dataset, tuple[str, ...]]:
-            divided, notes = with_split(dataset, read_split(source))
-            divided.count()
-            return source, divided, notes
-
-        self._split_answer.ask(divide)
-
-    def forget_split(self) -> None:
-        """Share the images out as the settings say, and no more as a file does."""
-        if self._undivided is None or self._session.dataset is None:
-            return
-        self._split_answer.ask(partial(_still_there, self._undivided, self._session.dataset))
-
-    @Slot(object)
-    def _take_split(self, answer: object) -> None:
-        match answer:
-            case str(text):
-                self._session.tell_info(text)
-            case (Path() as source, Dataset() as divided, tuple(notes)):
-                self.split_file = source
-                self._session.divide(divided)
-                self._session.tell_info(" ".join((f"The images are shared out as {source.name} says.", *notes)))
-            case Dataset():
-                self.split_file = None
-                self._session.divide(answer)
 
     # -- likely label errors ------------------------------------------------------------------------------------
 
@@ -358,17 +320,26 @@ class DataSession(QObject):
             self._right = frozenset()
             self._remember(self._session.experiment.decisions)
             self.view = None
-            self.split_file = None
             if self.review is not None:
                 self.review = None
                 self.review_changed.emit()
-        if self.split_file is None:
-            self._undivided = dataset
         self._ask_for_view()
 
-    def decisions_for(self, root: Path) -> Decisions:
-        """The decisions to begin with in the folder ``root``: none if they were made in another one."""
-        return self._known if self._decided_in in {None, root} else Decisions()
+    def begin(self, scanned: Dataset) -> Decisions:
+        """A folder was scanned; gives the decisions to begin with in it.
+
+        Those made in it before, unless settings were opened that bring their own.
+        """
+        self.split_file.begin(scanned)
+        if self._decided_in == scanned.root or (self._decided_in is None and self._known != Decisions()):
+            return self._known
+        self._decided_in = scanned.root
+        decisions = kept_decisions(scanned.root)
+        count = len({*decisions.left_out, *decisions.belongs_to})
+        if count:
+            said = f"What you decided about {format_things(count, 'picture')} of this folder before is in force again."
+            self._session.tell_info(said)
+        return decisions
 
     @Slot()
     def _on_experiment(self) -> None:
@@ -415,14 +386,6 @@ def copies_in(dataset: Dataset, groups: Iterable[Sequence[int]]) -> list[str]:
         return order.index(file.given_split), file.height * file.width, file.bytes, -index
 
     return [dataset.files[index].path for group in groups for index in sorted(group, key=worth)[:-1]]
-
-
-def _still_there(whole: Dataset, now: Dataset) -> Dataset:
-    """The undivided data set without the files that were left out since."""
-    paths = {file.path for file in now.files}
-    found = replace(whole, files=tuple(file for file in whole.files if file.path in paths), issues=now.issues)
-    found.count()
-    return found
 
 
 def _pictures(what: Sequence[object]) -> str:

@@ -462,7 +462,7 @@ class Session(QObject):
         self.dataset = found
         self._image_size_chosen = False
         suggested = dataset.suggest_image_settings(found, self.experiment.architecture.name)
-        decisions = self.data.decisions_for(found.root)
+        decisions = self.data.begin(found)
         image = suggested.model_copy(update={"fit": self.experiment.image.fit})
         self.experiment = self.experiment.model_copy(update={"image": image, "decisions": decisions})
         if found.root != paths.sample_dataset_dir():

@@ -44,12 +44,12 @@ class _Made:
 
 
 class BrowsePane(QWidget):
-    """Two choices of what is shown, the grid, and the buttons that decide."""
+    """Two choices of what is shown, the grid, and the buttons that decide; ``page`` is where Undo works."""
 
     shown_changed = Signal()
     """Another class, split or finding is shown."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, page: QWidget) -> None:
         super().__init__()
         self._session = session
         self._data = session.data
@@ -74,7 +74,7 @@ class BrowsePane(QWidget):
         self.grid.customContextMenuRequested.connect(self._open_menu)
         self.chosen = QLabel()
         theme.set_muted(self.chosen)
-        self.bar = DecisionBar(session, self)
+        self.bar = DecisionBar(session, self.grid, page)
         self.decisions_button = QPushButton()
         self.decisions_button.setToolTip("What you have decided about single pictures; each can be taken back.")
         self.decisions_button.clicked.connect(self._open_decisions)

@@ -108,7 +108,7 @@ class DataPage(QWidget):
         self.chart = ClassChart()
         self.chart.class_selected.connect(self._on_class_selected)
         self.findings = FindingsPanel(self._session)
-        self.browse = BrowsePane(self._session)
+        self.browse = BrowsePane(self._session, self)
         self.browse.shown_changed.connect(self._on_shown_changed)
         self.grid, self.shown_class = self.browse.grid, self.browse.shown_class
         self.findings.finding_chosen.connect(lambda finding: self.browse.show_only(finding.kind))

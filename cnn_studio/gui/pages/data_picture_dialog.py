@@ -33,7 +33,7 @@ class DataPictureDialog(PictureDialog):
         theme.set_muted(self.known)
         self.known.setWordWrap(True)
         self.words.addWidget(self.known)
-        self.bar = DecisionBar(session, self)
+        self.bar = DecisionBar(session, self, self)
         self.buttons.insertWidget(0, self.bar)
         self._data.decided.connect(self._show_decided)
         self._data.view_changed.connect(self._show_decided)

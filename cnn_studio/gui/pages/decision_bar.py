@@ -20,10 +20,11 @@ class DecisionBar(QWidget):
 
     Args:
         session: whose experiment keeps the decisions.
-        keys_in: the widget in which the keys work.
+        keys_in: the widget in which the keys work that are letters.
+        undo_in: the widget in which Undo and Redo work.
     """
 
-    def __init__(self, session: Session, keys_in: QWidget) -> None:
+    def __init__(self, session: Session, keys_in: QWidget, undo_in: QWidget) -> None:
         super().__init__()
         self._session = session
         self._data = session.data
@@ -53,20 +54,20 @@ class DecisionBar(QWidget):
             layout.addWidget(button)
         for button in (self.leave_out_button, self.right_button):
             button.setAutoDefault(False)
-        self._add_keys(keys_in)
+        self._add_keys(keys_in, undo_in)
         self._data.decided.connect(self.refresh)
         self.refresh()
 
-    def _add_keys(self, widget: QWidget) -> None:
-        keys: Sequence[tuple[QKeySequence | QKeySequence.StandardKey, Callable[[], None]]] = (
-            (QKeySequence(Qt.Key.Key_Delete), self.leave_out_or_use),
-            (QKeySequence(Qt.Key.Key_L), self.leave_out_or_use),
-            (QKeySequence(Qt.Key.Key_C), self.open_class_menu),
-            (QKeySequence(Qt.Key.Key_R), self.call_right),
-            (QKeySequence.StandardKey.Undo, self._data.undo),
-            (QKeySequence.StandardKey.Redo, self._data.redo),
+    def _add_keys(self, keys_in: QWidget, undo_in: QWidget) -> None:
+        keys: Sequence[tuple[QWidget, QKeySequence | QKeySequence.StandardKey, Callable[[], None]]] = (
+            (keys_in, QKeySequence(Qt.Key.Key_Delete), self.leave_out_or_use),
+            (keys_in, QKeySequence(Qt.Key.Key_L), self.leave_out_or_use),
+            (keys_in, QKeySequence(Qt.Key.Key_C), self.open_class_menu),
+            (keys_in, QKeySequence(Qt.Key.Key_R), self.call_right),
+            (undo_in, QKeySequence.StandardKey.Undo, self._data.undo),
+            (undo_in, QKeySequence.StandardKey.Redo, self._data.redo),
         )
-        for key, act in keys:
+        for widget, key, act in keys:
             shortcut = QShortcut(key, widget)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(act)

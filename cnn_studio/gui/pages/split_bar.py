@@ -82,8 +82,8 @@ class SplitBar(QWidget):
 
     def _remark(self, given: frozenset[Split]) -> str:
         """Why the shares are not all there is to it."""
-        if self._data.split_file is not None:
-            return f" — as {escape(self._data.split_file.name)} says"
+        if (source := self._data.split_file.path) is not None:
+            return f" — as {escape(source.name)} says"
         if given:
             folders = " and ".join(part.value for part in Split if part in given)
             return f" — the folder comes divided: its {folders} images are used as they are"

@@ -103,7 +103,7 @@ class SplitDialog(GrowingDialog):
         self.use_button.setToolTip("A CSV table with the columns path and split, as saved here or by a run.")
         self.use_button.clicked.connect(self._use)
         self.forget_button = QPushButton("Use the settings again")
-        self.forget_button.clicked.connect(self._data.forget_split)
+        self.forget_button.clicked.connect(self._data.split_file.forget)
         files = QHBoxLayout()
         files.setSpacing(theme.SPACE)
         for button in (self.save_button, self.use_button, self.forget_button):
@@ -119,7 +119,7 @@ class SplitDialog(GrowingDialog):
         self.groups.setVisible(bool(pattern) and self.rule.text() == pattern)  # not what was right before
         if pattern and used is not None:
             self._counting.ask(partial(rule_text, used, pattern))
-        source = self._data.split_file
+        source = self._data.split_file.path
         given = bool(self._session.dataset and self._session.dataset.given_splits)
         self.file_text.setText(
             f"The images are shared out as {source} says, not by the settings above."
@@ -136,14 +136,14 @@ class SplitDialog(GrowingDialog):
     @Slot()
     def _save(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Save the split", "split.csv", "CSV (*.csv)")
-        if name:
-            self._data.save_split(Path(name))
+        if name and (view := self._data.view) is not None:
+            self._data.split_file.save(view, Path(name))
 
     @Slot()
     def _use(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Use a split file", "", "CSV (*.csv);;All files (*)")
         if name:
-            self._data.use_split(Path(name))
+            self._data.split_file.use(Path(name))
 
 
 def rule_text(dataset: Dataset, pattern: str) -> str:
