@@ -47,7 +47,7 @@ class Face:
     def report(self, event: events.Event) -> None:
         """A job's ``Report``."""
         if self.as_json:
-            if not isinstance(event, events.ImagesPredicted):
+            if not isinstance(event, events.ImagesPredicted | events.FolderListed):
                 self.print_json(events.event_as_dict(event))
             return
         self._show(event)

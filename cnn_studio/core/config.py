@@ -6,7 +6,9 @@ can be trained on a server. It holds no path of a machine.
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +27,7 @@ from pydantic import (
 from cnn_studio.core.augmentation import AugmentationSettings
 from cnn_studio.core.backbones import BACKBONES
 from cnn_studio.core.errors import ExperimentError
+from cnn_studio.core.names import printable
 from cnn_studio.core.settings import Settings
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -33,11 +36,32 @@ Units = Annotated[int, Field(ge=1, le=65536)]
 
 
 class SplitSettings(Settings):
-    """How images are shared out; the rest after ``validation`` and ``test`` is for training."""
+    """How images are shared out; the rest after ``validation`` and ``test`` is for training.
+
+    Attributes:
+        validation: fraction used to check the network while it trains.
+        test: fraction kept for the final test.
+        seed: the same seed gives the same split.
+        keep_similar_together: whether pictures that look alike stay in one split; else the network is tested on
+            pictures that it has as good as seen.
+        group_pattern: a regular expression that is searched in each file's path relative to the folder; files with the
+            same match stay in one split. Its groups count if it has any, else all of the match. "" for no such rule.
+    """
 
     validation: Fraction = 0.15
     test: Fraction = 0.15
     seed: int = Field(0, ge=0, le=2**31 - 1)
+    keep_similar_together: bool = True
+    group_pattern: str = Field("", max_length=1000)
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _is_a_regular_expression(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except (re.error, RecursionError, OverflowError) as error:
+            raise ValueError(f"this is not a regular expression: {error}") from None
+        return pattern
 
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> SplitSettings:
@@ -53,12 +77,24 @@ class Colour(StrEnum):
     GREY = "grey"
 
 
+class Fit(StrEnum):
+    """How a picture of other proportions is brought to the network's size.
+
+    ``squash`` changes its proportions, ``crop`` keeps the middle of it, ``pad`` keeps all of it between black bars.
+    """
+
+    SQUASH = "squash"
+    CROP = "crop"
+    PAD = "pad"
+
+
 class ImageSettings(Settings):
-    """The size every image is brought to, in pixels, and whether the network sees colour."""
+    """The size every image is brought to, in pixels, how it is made to fit, and whether the network sees colour."""
 
     height: int = Field(128, ge=8, le=1024)
     width: int = Field(128, ge=8, le=1024)
     colour: Colour = Colour.RGB
+    fit: Fit = Fit.SQUASH
 
     @property
     def channels(self) -> int:
@@ -276,6 +312,43 @@ class TrainingSettings(Settings):
     seed: int = Field(0, ge=0, le=2**31 - 1)
 
 
+class Decisions(Settings):
+    """What the user has decided about single images; the folder itself stays as it is.
+
+    Attributes:
+        left_out: paths of images that are not used, relative to the data set's folder, with forward slashes, as
+            ``names.printable`` gives them.
+        belongs_to: such a path to the name of the class that the image is of, whatever folder it lies in.
+    """
+
+    left_out: tuple[str, ...] = ()
+    belongs_to: dict[str, str] = Field(default_factory=dict)
+
+    def leaving_out(self, paths: Iterable[str]) -> Decisions:
+        """The same with these images left out."""
+        return Decisions(left_out=_merged(self.left_out, paths), belongs_to=self.belongs_to)
+
+    def using_again(self, paths: Iterable[str]) -> Decisions:
+        """The same with these images no longer left out."""
+        again = {printable(path) for path in paths}
+        return Decisions(left_out=tuple(p for p in self.left_out if p not in again), belongs_to=self.belongs_to)
+
+    def putting_into(self, class_name: str, paths: Iterable[str]) -> Decisions:
+        """The same with these images in the class of that name."""
+        put = {printable(path): class_name for path in paths}
+        return Decisions(left_out=self.left_out, belongs_to={**self.belongs_to, **put})
+
+    def putting_back(self, paths: Iterable[str]) -> Decisions:
+        """The same with these images in the class of their folder again."""
+        back = {printable(path) for path in paths}
+        kept = {path: name for path, name in self.belongs_to.items() if path not in back}
+        return Decisions(left_out=self.left_out, belongs_to=kept)
+
+
+def _merged(known: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*known, *map(printable, more))))
+
+
 class Experiment(Settings):
     """Everything needed to repeat a run on the same images."""
 
@@ -284,6 +357,7 @@ class Experiment(Settings):
     architecture: Architecture = ScratchArchitecture()
     augmentation: AugmentationSettings = AugmentationSettings()
     training: TrainingSettings = TrainingSettings()
+    decisions: Decisions = Decisions()
 
 
 def build_experiment(values: dict[str, Any], *, source: Path | None = None) -> Experiment:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnn_studio.core.issues import Issue
 from cnn_studio.core.results import Prediction
+
+if TYPE_CHECKING:
+    from cnn_studio.core.dataset import Dataset
 
 
 class Stage(StrEnum):
@@ -20,6 +23,7 @@ class Stage(StrEnum):
 
     START = "start"
     SCAN = "scan"
+    COMPARE = "compare"
     PREPARE = "prepare"
     FEATURES = "features"
     TRAIN = "train"
@@ -36,6 +40,7 @@ class Stage(StrEnum):
 STAGE_TEXT = {
     Stage.START: "Starting TensorFlow",
     Stage.SCAN: "Checking images",
+    Stage.COMPARE: "Looking for pictures that are alike",
     Stage.PREPARE: "Preparing images",
     Stage.FEATURES: "Running the fixed part once",
     Stage.TRAIN: "Training",
@@ -151,6 +156,17 @@ class EpochEnded(Event):
     val_accuracy: float
     seconds: float
     best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FolderListed(Event):
+    """What a folder holds by its names and the first bytes of its files; they are still to be checked.
+
+    ``dataset`` is good for showing and not for training: height and width are 0 where not known from an earlier scan,
+    and files may yet be left out. It is never sent as JSON.
+    """
+
+    dataset: Dataset
 
 
 @dataclass(frozen=True, slots=True)

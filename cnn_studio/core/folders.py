@@ -15,6 +15,7 @@ from cnn_studio.core.events import Message, Stage
 from cnn_studio.core.images import IMAGE_SUFFIXES, holds_image_data
 from cnn_studio.core.issues import Issue, IssueKind
 from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.core.names import printable
 from cnn_studio.core.threads import ProgressMeter
 
 _SPLIT_FOLDERS = {
@@ -77,11 +78,6 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
     """Sorts names as people do: "2" before "10", upper and lower case together."""
     parts = re.split(r"(\d+)", name.casefold())
     return [int(part) if index % 2 else part for index, part in enumerate(parts)], name
-
-
-def printable(name: str) -> str:
-    """The name with bytes that are no valid text written as escapes, so that it can be shown and sent as JSON."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def list_folder(root: Path, report: Report, cancel: CancelToken) -> Listing:

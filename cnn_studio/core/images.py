@@ -7,9 +7,11 @@ animation. A file's content decides what it is, never its name.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import logging
+import math
 import os
 import re
 import stat
@@ -17,7 +19,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, cast
@@ -34,6 +36,7 @@ from PIL import (
     IcoImagePlugin,  # noqa: F401
     Image,
     ImageFile,
+    ImageOps,
     Jpeg2KImagePlugin,  # noqa: F401
     JpegImagePlugin,  # noqa: F401
     MpoImagePlugin,  # noqa: F401
@@ -43,7 +46,9 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401
 )
 
+from cnn_studio.core.config import Fit
 from cnn_studio.core.errors import CnnStudioError
+from cnn_studio.core.fingerprints import LEAST_SIDE, make_fingerprint
 from cnn_studio.core.foreign_files import HEAD_BYTES, describe_content, is_text, lost_its_end
 from cnn_studio.core.issues import IssueKind
 from cnn_studio.core.pixels import GREY_MODES, flatten, is_colourless
@@ -112,12 +117,16 @@ class ImageFacts:
         height, width: of the upright picture, in pixels.
         grey: whether there is no colour in it.
         format: Pillow's name of the format, such as "JPEG".
+        content: digest of the file's bytes; "" where only the header was read.
+        fingerprint: see ``core.fingerprints``; empty where only the header was read.
     """
 
     height: int
     width: int
     grey: bool
     format: str
+    content: str = field(default="", compare=False)
+    fingerprint: bytes = field(default=b"", compare=False, repr=False)
 
 
 @cache
@@ -138,7 +147,7 @@ def probe_image(path: Path) -> ImageFacts:
 
 
 def check_image(path: Path) -> ImageFacts:
-    """Decode all of the file, as cheaply as possible, to be sure that it is whole.
+    """Decode all of the file, as cheaply as possible, to be sure that it is whole, and tell what it looks like.
 
     ``grey`` is also true of a colour file whose every pixel has R = G = B.
 
@@ -146,19 +155,25 @@ def check_image(path: Path) -> ImageFacts:
         ImageError: the file cannot be decoded to its end.
     """
     with _opened(path) as image:
-        facts = _facts(image, _orientation(image))
-        # A JPEG at an eighth of its size: still every coded bit is read, and a broken one found.
-        flat = flatten(_loaded(image, (1, 1)))
-        return ImageFacts(facts.height, facts.width, facts.grey or is_colourless(flat), facts.format)
+        orientation = _orientation(image)
+        facts = _facts(image, orientation)
+        # A JPEG at an eighth of its size, mostly: still every coded bit is read, and a broken one found.
+        flat = flatten(_loaded(image, (LEAST_SIDE, LEAST_SIDE)))
+        grey = facts.grey or is_colourless(flat)
+        if orientation in _UPRIGHT:
+            flat = flat.transpose(_UPRIGHT[orientation])
+        return ImageFacts(facts.height, facts.width, grey, facts.format, _digest(path), make_fingerprint(flat))
 
 
-def read_image(path: Path, height: int, width: int) -> NDArray[np.uint8]:
-    """Decode a file for the network.
+def read_image(path: Path, height: int, width: int, fit: Fit = Fit.SQUASH) -> NDArray[np.uint8]:
+    """Decode a file for the network, scaled bilinearly with antialiasing.
 
     Args:
         path: the image file.
         height: rows wanted.
-        width: columns wanted; the picture is squashed to this size (bilinear, antialiased).
+        width: columns wanted.
+        fit: how a picture of other proportions is made to fit: squashed; its middle cropped out, as Pillow's
+            ``ImageOps.fit`` does; or with black bars, as ``ImageOps.pad`` does.
 
     Returns:
         Upright RGB, uint8 0–255, shape (height, width, 3), writable.
@@ -167,7 +182,10 @@ def read_image(path: Path, height: int, width: int) -> NDArray[np.uint8]:
         ImageError: the file cannot be decoded.
     """
     with _opened(path) as image:
-        return _upright_rgb(image, _orientation(image), height, width)
+        orientation = _orientation(image)
+        if fit is Fit.SQUASH:
+            return _upright_rgb(image, orientation, height, width)
+        return _upright_fitted(image, orientation, height, width, fit)
 
 
 def read_picture(path: Path, edge: int) -> NDArray[np.uint8]:
@@ -208,6 +226,26 @@ def _upright_rgb(image: ImageFile.ImageFile, orientation: int, height: int, widt
     if orientation in _UPRIGHT:
         flat = flat.transpose(_UPRIGHT[orientation])
     return np.array(flat.convert("RGB"))
+
+
+def _upright_fitted(
+    image: ImageFile.ImageFile, orientation: int, height: int, width: int, fit: Fit
+) -> NDArray[np.uint8]:
+    facts = _facts(image, orientation)
+    scales = height / facts.height, width / facts.width
+    scale = max(scales) if fit is Fit.CROP else min(scales)
+    upright = math.ceil(facts.width * scale), math.ceil(facts.height * scale)
+    flat = flatten(_loaded(image, upright[::-1] if orientation >= 5 else upright))
+    if orientation in _UPRIGHT:
+        flat = flat.transpose(_UPRIGHT[orientation])
+    bring = ImageOps.fit if fit is Fit.CROP else ImageOps.pad
+    return np.array(bring(flat.convert("RGB"), (width, height), Image.Resampling.BILINEAR))
+
+
+def _digest(path: Path) -> str:
+    """Names the file's bytes; 16 bytes of BLAKE2b make two different files with the same name unthinkable."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 @contextmanager

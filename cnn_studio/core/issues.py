@@ -20,6 +20,7 @@ class IssueKind(StrEnum):
     OUTSIDE_CLASSES = "outside_classes"
     LINK_LOOP = "link_loop"
     UNKNOWN_CLASS = "unknown_class"
+    LEFT_OUT_BY_YOU = "left_out_by_you"
 
 
 ISSUE_TEXT = {
@@ -34,6 +35,7 @@ ISSUE_TEXT = {
     IssueKind.OUTSIDE_CLASSES: "outside the class folders",
     IssueKind.LINK_LOOP: "link that leads back",
     IssueKind.UNKNOWN_CLASS: "class missing from train",
+    IssueKind.LEFT_OUT_BY_YOU: "left out by you",
 }
 """Each kind in a person's words."""
 

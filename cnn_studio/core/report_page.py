@@ -17,10 +17,10 @@ import numpy as np
 from cnn_studio import __version__
 from cnn_studio.core.calibration import at_threshold, coverage_curve, reliability
 from cnn_studio.core.confusion import most_confused
-from cnn_studio.core.folders import printable
 from cnn_studio.core.galleries import least_sure, most_typical, most_wrong
 from cnn_studio.core.images import ImageError, read_picture
 from cnn_studio.core.measured import Measured
+from cnn_studio.core.names import printable
 from cnn_studio.core.paths import resource_dir
 from cnn_studio.core.report_drawings import Line, coverage_chart, line_chart, matrix_drawing, reliability_diagram
 from cnn_studio.core.results import ClassScore, ModelFacts

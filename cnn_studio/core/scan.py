@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from cnn_studio.core.dataset import Dataset, ImageFile, Split
 from cnn_studio.core.errors import DatasetError
-from cnn_studio.core.events import Stage, StageStarted
-from cnn_studio.core.folders import FoundFile, Listing, list_folder, natural_key, printable
-from cnn_studio.core.images import ImageError, ImageFacts, check_image
+from cnn_studio.core.events import FolderListed, Stage, StageStarted
+from cnn_studio.core.fingerprints import are_blank
+from cnn_studio.core.folders import FoundFile, Listing, list_folder, natural_key
+from cnn_studio.core.images import ImageError, ImageFacts, check_image, holds_image_data
 from cnn_studio.core.issues import Issue, IssueKind
 from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.core.lookalikes import find_lookalikes
+from cnn_studio.core.names import printable
 from cnn_studio.core.scan_cache import ScanCache
 from cnn_studio.core.threads import ProgressMeter, map_in_threads
+
+_Outcome = ImageFacts | ImageError
 
 
 def scan_folder(root: Path, report: Report, cancel: CancelToken) -> Dataset:
@@ -23,11 +32,12 @@ def scan_folder(root: Path, report: Report, cancel: CancelToken) -> Dataset:
     ``valid``, ``validation``, ``testing``, in any case) are taken as splits when nothing else lies beside them. A
     folder that holds nothing but one folder of class folders stands for that one. Hidden and system files are passed
     over without a word; every other file that cannot be used is in the data set's issues. Each image is decoded to
-    its end once; what was found is remembered on disk until the file changes.
+    its end once, and compared with all others; what was found is remembered on disk until the file changes.
 
     Args:
         root: the folder.
-        report: gets a ``StageStarted`` and ``Progress`` about ten times a second.
+        report: gets a ``FolderListed`` as soon as the files' first bytes have been seen, unless everything is known
+            already; a ``StageStarted`` for each stage and ``Progress`` about ten times a second.
         cancel: looked at before every file.
 
     Raises:
@@ -38,44 +48,105 @@ def scan_folder(root: Path, report: Report, cancel: CancelToken) -> Dataset:
     listing = list_folder(root, report, cancel)
     cache = ScanCache(listing.root)
     try:
-        outcomes = _checked(listing.files, listing.root, cache, report, cancel)
+        recalled = [cache.recall(file.path, file.size, file.modified_ns) for file in listing.files]
+        if None in recalled:
+            _report_listing(listing, recalled, report, cancel)
+        outcomes = _checked(listing, recalled, cache, report, cancel)
+        dataset = _dataset(listing, outcomes)
+        dataset = _with_groups(dataset, _contents(listing, outcomes), cache, report, cancel)
     except BaseException:
         cache.save(complete=False)
         raise
     cache.save(complete=True)
-    return _dataset(listing, outcomes)
+    return dataset
+
+
+def _report_listing(listing: Listing, recalled: Sequence[_Outcome | None], report: Report, cancel: CancelToken) -> None:
+    """Tell what the folder seems to hold: of files not known yet, those that begin like an image."""
+
+    def sniff(index: int) -> _Outcome | None:
+        if recalled[index] is None and holds_image_data(listing.root / listing.files[index].path):
+            return ImageFacts(0, 0, grey=False, format="")
+        return recalled[index]
+
+    seen = list(map_in_threads(sniff, range(len(recalled)), cancel, batch=256))
+    with suppress(DatasetError):  # nothing that looks like an image; the check says what it is
+        report(FolderListed(_dataset(listing, seen)))
 
 
 def _checked(
-    files: Sequence[FoundFile], root: Path, cache: ScanCache, report: Report, cancel: CancelToken
-) -> list[ImageFacts | ImageError]:
+    listing: Listing, recalled: Sequence[_Outcome | None], cache: ScanCache, report: Report, cancel: CancelToken
+) -> list[_Outcome]:
     """What each file is, in order; from memory where it has not changed."""
-    outcomes = [cache.recall(file.path, file.size, file.modified_ns) for file in files]
+    files = listing.files
+    outcomes = list(recalled)
     unknown = [index for index, outcome in enumerate(outcomes) if outcome is None]
     report(StageStarted(Stage.SCAN, len(files)))
     meter = ProgressMeter(Stage.SCAN, len(files), report, already=len(files) - len(unknown))
 
-    def check(index: int) -> ImageFacts | ImageError:
+    def check(index: int) -> _Outcome:
         try:
-            return check_image(root / files[index].path)
+            return check_image(listing.root / files[index].path)
         except ImageError as error:
             return error.alone()
 
     for index, outcome in zip(unknown, map_in_threads(check, unknown, cancel), strict=True):
         file = files[index]
-        outcomes[index] = outcome
         cache.remember(file.path, file.size, file.modified_ns, outcome)
+        # The cache has the fingerprint now; twice would be too much for 100,000 images.
+        outcomes[index] = replace(outcome, fingerprint=b"") if isinstance(outcome, ImageFacts) else outcome
         meter.add()
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _dataset(listing: Listing, outcomes: Sequence[ImageFacts | ImageError]) -> Dataset:
+def _contents(listing: Listing, outcomes: Sequence[_Outcome]) -> dict[str, str]:
+    """The digest of every usable file, by its path."""
+    return {
+        file.path: outcome.content
+        for file, outcome in zip(listing.files, outcomes, strict=True)
+        if isinstance(outcome, ImageFacts)
+    }
+
+
+def _with_groups(
+    dataset: Dataset, contents: Mapping[str, str], cache: ScanCache, report: Report, cancel: CancelToken
+) -> Dataset:
+    """The data set with what comparing its images with each other tells."""
+    paths = [file.path for file in dataset.files]
+    fingerprints = cache.fingerprints(paths)
+    key = hashlib.blake2b(fingerprints.tobytes(), digest_size=16).hexdigest()
+    similar = cache.recall_groups(key)
+    if similar is None or len(similar) != len(paths):
+        similar = find_lookalikes(fingerprints, report, cancel).tolist()
+        cache.remember_groups(key, similar)
+    identical = _numbered([contents[path] for path in paths])
+    blank = are_blank(fingerprints).tolist()
+    files = tuple(
+        file if not (same or alike or empty) else replace(file, identical=same, similar=alike, blank=empty)
+        for file, same, alike, empty in zip(dataset.files, identical, similar, blank, strict=True)
+    )
+    return replace(dataset, files=files)
+
+
+def _numbered(contents: Sequence[str]) -> list[int]:
+    """For each content the number of its group, from 1 on; 0 for one that occurs once."""
+    counts = Counter(contents)
+    number = {content: place for place, content in enumerate((c for c, n in counts.items() if n > 1), start=1)}
+    return [number.get(content, 0) for content in contents]
+
+
+def _dataset(listing: Listing, outcomes: Sequence[_Outcome | None]) -> Dataset:
+    """The data set that the files make; one whose outcome is None is passed over.
+
+    Raises:
+        DatasetError: no image can be used.
+    """
     issues = list(listing.issues)
     usable: list[tuple[FoundFile, ImageFacts]] = []
     for file, outcome in zip(listing.files, outcomes, strict=True):
         if isinstance(outcome, ImageFacts):
             usable.append((file, outcome))
-        else:
+        elif outcome is not None:
             issues.append(Issue(file.path, outcome.kind, outcome.message))
     # A network can only learn the classes it is shown in training.
     taught = {file.class_folder for file, _ in usable if file.split in {None, Split.TRAIN}}

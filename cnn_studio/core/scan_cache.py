@@ -1,4 +1,7 @@
-"""What a scan found out about each file, kept so that opening the same folder again is instant."""
+"""What a scan found out about each file, kept so that opening the same folder again is instant.
+
+One file per folder: a line of JSON, and after it the fingerprints of the images, one after the other.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,16 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnn_studio.core.atomic_file import write_text
+import numpy as np
+from numpy.typing import NDArray
+
+from cnn_studio.core.atomic_file import replacing
 from cnn_studio.core.errors import StorageError
+from cnn_studio.core.fingerprints import FINGERPRINT_BYTES, FINGERPRINT_VERSION
 from cnn_studio.core.images import ImageError, ImageFacts, decoder_id
 from cnn_studio.core.issues import IssueKind
 from cnn_studio.core.paths import cache_dir
@@ -28,17 +36,26 @@ class ScanCache:
     def __init__(self, root: Path) -> None:
         self._root = root
         name = hashlib.blake2b(os.fsencode(root), digest_size=12).hexdigest()
-        self._file = cache_dir() / "scan" / f"{name}.json"
-        self._known = _read(self._file)
+        self._file = cache_dir() / "scan" / f"{name}.scan"
+        self._known, self._groups, self._known_fingerprints = _read(self._file)
         self._fresh: dict[str, list[Any]] = {}
+        # Entries end with the number of a row in these; a Python object for each would take twice the memory.
+        self._fingerprints = bytearray()
+        self._rows = 0
         self._learnt = False
 
     def recall(self, path: str, size: int, modified_ns: int) -> ImageFacts | ImageError | None:
-        """What an earlier scan found about that very version of the file, or None."""
+        """What an earlier scan found about that very version of the file, or None.
+
+        The facts' own fingerprint is empty; ``fingerprints`` gives those of many files at once.
+        """
         entry = self._known.get(path)
         match entry:
-            case [int(s), int(m), int(height), int(width), bool(grey), str(name)] if (s, m) == (size, modified_ns):
-                found: ImageFacts | ImageError = ImageFacts(height, width, grey, name)
+            case [
+                int(s), int(m), int(height), int(width), bool(grey), str(name), str(content), int(row)
+            ] if (s, m) == (size, modified_ns) and 0 <= row < len(self._known_fingerprints):  # fmt: skip
+                found: ImageFacts | ImageError = ImageFacts(height, width, grey, name, content)
+                entry = [*entry[:-1], self._keep_fingerprint(self._known_fingerprints[row].tobytes())]
             case [int(s), int(m), str(kind), str(detail)] if (s, m) == (size, modified_ns) and kind in set(IssueKind):
                 found = ImageError(detail, IssueKind(kind), self._root / path)
             case _:
@@ -49,35 +66,83 @@ class ScanCache:
     def remember(self, path: str, size: int, modified_ns: int, found: ImageFacts | ImageError) -> None:
         """Keep what was found, unless it may change while the file does not (a missing permission)."""
         if isinstance(found, ImageFacts):
-            self._fresh[path] = [size, modified_ns, found.height, found.width, found.grey, found.format]
+            row = self._keep_fingerprint(found.fingerprint)
+            facts = [found.height, found.width, found.grey, found.format, found.content]
+            self._fresh[path] = [size, modified_ns, *facts, row]
         elif found.lasting:
             self._fresh[path] = [size, modified_ns, found.kind.value, found.message]
         else:
             return
         self._learnt = True
 
+    def fingerprints(self, paths: Sequence[str]) -> NDArray[np.uint8]:
+        """Fingerprints (n, FINGERPRINT_BYTES) of images that were recalled or remembered."""
+        return _as_rows(self._fingerprints)[[self._fresh[path][-1] for path in paths]]
+
+    def recall_groups(self, key: str) -> list[int] | None:
+        """The numbers kept under that key, or None."""
+        match self._groups:
+            case {"key": found, "numbers": [*numbers]} if found == key and all(type(n) is int for n in numbers):
+                return numbers
+        return None
+
+    def remember_groups(self, key: str, numbers: list[int]) -> None:
+        """Keep numbers, such as of the groups of pictures that look alike, under a key; only the last are kept."""
+        self._groups = {"key": key, "numbers": numbers}
+        self._learnt = True
+
     def save(self, *, complete: bool) -> None:
         """Write everything to disk; with ``complete``, forget files that this scan did not meet."""
         if complete and not self._learnt and len(self._fresh) == len(self._known):
             return
-        entries = self._fresh if complete else {**self._known, **self._fresh}
+        if not complete:
+            self._keep_the_others()
+        content = {
+            "decoder": decoder_id(),
+            "fingerprint": FINGERPRINT_VERSION,
+            "groups": self._groups,
+            "files": self._fresh,
+        }
         try:
-            write_text(self._file, json.dumps({"decoder": decoder_id(), "files": entries}, separators=(",", ":")))
+            with replacing(self._file) as part, part.open("wb") as file:
+                file.write(json.dumps(content, separators=(",", ":")).encode() + b"\n")
+                file.write(self._fingerprints)
             _forget_old(self._file.parent)
         except (StorageError, OSError) as error:
             _log.warning("The results of the scan could not be kept: %s", error)
 
+    def _keep_the_others(self) -> None:
+        """Take over what is known of files that this scan has not come to."""
+        for path, entry in self._known.items():
+            if path in self._fresh or not isinstance(entry, list) or len(entry) < 2:
+                continue
+            self.recall(path, *entry[:2])
 
-def _read(file: Path) -> dict[str, Any]:
+    def _keep_fingerprint(self, fingerprint: bytes) -> int:
+        self._fingerprints += fingerprint
+        self._rows += 1
+        return self._rows - 1
+
+
+def _as_rows(content: bytes | bytearray) -> NDArray[np.uint8]:
+    whole = len(content) - len(content) % FINGERPRINT_BYTES
+    return np.frombuffer(content, np.uint8, count=whole).reshape(-1, FINGERPRINT_BYTES)
+
+
+def _read(file: Path) -> tuple[dict[str, Any], Any, NDArray[np.uint8]]:
+    """Entries by path, groups, and the rows of fingerprints that the entries name."""
     try:
-        content = json.loads(file.read_bytes())
-        files = content["files"] if content["decoder"] == decoder_id() else {}
+        with file.open("rb") as stream:
+            content = json.loads(stream.readline())
+            fingerprints = _as_rows(stream.read())
+        current = (content["decoder"], content["fingerprint"]) == (decoder_id(), FINGERPRINT_VERSION)
+        files, groups = (content["files"], content["groups"]) if current else ({}, None)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return {}
-    return files if isinstance(files, dict) else {}
+        return {}, None, _as_rows(b"")
+    return files if isinstance(files, dict) else {}, groups, fingerprints
 
 
 def _forget_old(folder: Path) -> None:
-    newest_first = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
+    newest_first = sorted(folder.glob("*.scan"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
     for file in newest_first[_FOLDERS_KEPT:]:
         file.unlink(missing_ok=True)

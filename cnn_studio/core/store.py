@@ -1,6 +1,6 @@
 """Prepared images on disk: each file decoded once, at the model's size, for every epoch and every later run.
 
-A store is a folder per data set, image size and decoder. ``images.u8`` holds raw uint8 rows, one picture each;
+A store is a folder per data set, image size, fit and decoder. ``images.u8`` holds raw uint8 rows, one picture each;
 ``rows.jsonl`` says which file each row is of. Pixels are on disk before the line that names them, so a preparation
 that was interrupted at any point goes on where it ended.
 """
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnn_studio.core.atomic_file import storage_error
+from cnn_studio.core.config import Fit
 from cnn_studio.core.dataset import Dataset, ImageFile
 from cnn_studio.core.errors import DatasetError, StorageError
 from cnn_studio.core.events import Stage, StageStarted
@@ -77,7 +78,14 @@ class PreparedImages:
 
 
 def prepare_images(
-    dataset: Dataset, height: int, width: int, report: Report, cancel: CancelToken, cache: Path | None = None
+    dataset: Dataset,
+    height: int,
+    width: int,
+    report: Report,
+    cancel: CancelToken,
+    cache: Path | None = None,
+    *,
+    fit: Fit = Fit.SQUASH,
 ) -> PreparedImages:
     """Bring every image of a data set to one size, on disk; what is there already is not decoded again.
 
@@ -91,6 +99,7 @@ def prepare_images(
         report: gets a ``StageStarted`` and ``Progress`` about ten times a second.
         cancel: looked at before every file.
         cache: where stores are kept; the user's cache folder when None.
+        fit: how pictures of other proportions are made to fit.
 
     Raises:
         DatasetError: not one of the images can be read any more.
@@ -101,12 +110,12 @@ def prepare_images(
 
     def decode(file: ImageFile) -> NDArray[np.uint8] | ImageError:
         try:
-            return read_image(dataset.path_of(file), height, width)
+            return read_image(dataset.path_of(file), height, width, fit)
         except ImageError as error:
             return error.alone()
 
     stores = _stores_folder(cache)
-    folder = stores / _store_name(dataset.root, height, width)
+    folder = stores / _store_name(dataset.root, height, width, fit)
     report(StageStarted(Stage.PREPARE, len(dataset.files)))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -165,8 +174,9 @@ def _stores_folder(cache: Path | None) -> Path:
     return (cache or cache_dir()) / "prepared"
 
 
-def _store_name(root: Path, height: int, width: int) -> str:
-    key = b"\0".join((os.fsencode(root.absolute()), f"{height}x{width}".encode(), decoder_id().encode()))
+def _store_name(root: Path, height: int, width: int, fit: Fit) -> str:
+    how = f"{height}x{width}" + ("" if fit is Fit.SQUASH else f" {fit.value}")
+    key = b"\0".join((os.fsencode(root.absolute()), how.encode(), decoder_id().encode()))
     return hashlib.blake2b(key, digest_size=12).hexdigest()
 
 

@@ -6,9 +6,12 @@ waits its turn; nothing that was asked for is lost.
 
 from __future__ import annotations
 
+import gc
 import logging
 import queue
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -39,12 +42,15 @@ class JobKind(StrEnum):
     REPORT = "report"
     WEIGHTS = "weights"
     CLEAR_CACHE = "clear_cache"
+    LABEL_ERRORS = "label_errors"
     PREVIEW = "preview"
     MEASURE = "measure"
 
 
 QUIET = frozenset({JobKind.PREVIEW})
 """Jobs that come many times a second and that nobody waits for: the window neither announces nor counts them."""
+
+_MAKES_MANY_OBJECTS = frozenset({JobKind.SCAN})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +117,8 @@ class JobThread(QThread):
         self.job_started.emit(job)
         try:
             job.token.raise_if_cancelled()
-            result = job.function(job.request, report, job.token)
+            with _collector_at_rest(job.kind in _MAKES_MANY_OBJECTS):
+                result = job.function(job.request, report, job.token)
         except JobCancelled:
             self.cancelled.emit(job)
         except CnnStudioError as error:
@@ -129,3 +136,22 @@ class JobThread(QThread):
             )
         else:
             self.succeeded.emit(job, result)
+
+
+@contextmanager
+def _collector_at_rest(wanted: bool) -> Iterator[None]:
+    """Keep Python's collector of cyclic garbage from running, and from looking at what was made meanwhile ever again.
+
+    It holds every thread for as long as there are objects: 60 to 140 ms at a time, again and again, while a list of
+    100,000 files is made (measured), and the window would stand still. What a scan makes holds no cycles, so nothing is
+    lost.
+    """
+    if not wanted or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -25,6 +25,7 @@ from cnn_studio.core.presets import RECOMMENDED, experiment_preset, recommend_ex
 from cnn_studio.core.results import ModelFacts, Prediction, TrainedModel
 from cnn_studio.core.weights import ImportRequest, import_weights, megabytes, weights_path
 from cnn_studio.gui.augmentation_session import AugmentationSession
+from cnn_studio.gui.data_session import DataSession
 from cnn_studio.gui.evaluation_session import EvaluationSession
 from cnn_studio.gui.job_thread import QUIET, Failure, Job, JobKind, JobThread
 
@@ -115,6 +116,7 @@ class Session(QObject):
         self._thread.failed.connect(self._on_failed)
         self._thread.cancelled.connect(self._on_cancelled)
         self.augmentation = AugmentationSession(self, self._submit)
+        self.data = DataSession(self, self._submit)
         self._thread.start()
         self.evaluation = EvaluationSession(self, self._submit)
 
@@ -166,6 +168,7 @@ class Session(QObject):
         """End every job and the thread; returns when the thread has ended."""
         for job in self._jobs:
             job.token.cancel()
+        self.data.close()
         self._thread.shut_down()
         self._thread.wait()
 
@@ -185,6 +188,11 @@ class Session(QObject):
     def open_sample(self) -> None:
         """Open the data set that comes with the program."""
         self.open_folder(paths.sample_dataset_dir())
+
+    def divide(self, divided: Dataset) -> None:
+        """Take the same data set with its images shared out in another way."""
+        self.dataset = divided
+        self.dataset_changed.emit()
 
     def recent_folders(self) -> list[Path]:
         """Folders opened before that still exist, the latest first."""
@@ -217,7 +225,7 @@ class Session(QObject):
         changes: dict[str, Any] = {"architecture": preset.model_dump()}
         if self.dataset and not self._image_size_chosen:
             suggested = dataset.suggest_image_settings(self.dataset, name)
-            changes |= {"image": suggested.model_dump()}
+            changes |= {f"image.{name}": value for name, value in suggested.model_dump(exclude={"fit"}).items()}
         self.experiment = config.with_values(self.experiment, changes)
         self.experiment_changed.emit()
 
@@ -245,7 +253,7 @@ class Session(QObject):
         """The reason why training cannot start, or None when it can."""
         if self.dataset is None:
             return CnnStudioError("Open a folder of images first.")
-        if reason := dataset.why_not_trainable(self.dataset, self.experiment.split):
+        if reason := dataset.why_not_trainable(self.data.used or self.dataset, self.experiment.split):
             return reason
         try:
             plan_layers(self.experiment.architecture, self.experiment.image, len(self.dataset.class_names))
@@ -288,6 +296,7 @@ class Session(QObject):
 
     def choose_preset(self, name: str) -> str:
         """Take a whole experiment by name, or the one recommended for the data; returns what is to be said of it."""
+        decisions = self.experiment.decisions
         if name == RECOMMENDED:
             assert self.dataset is not None
             on_gpu = self.device is not None and self.device.kind == "gpu"
@@ -296,6 +305,7 @@ class Session(QObject):
         else:
             preset = experiment_preset(name)
             self.experiment, said = preset.experiment, preset.summary
+        self.experiment = self.experiment.model_copy(update={"decisions": decisions})
         self._image_size_chosen = True
         self.experiment_changed.emit()
         return said
@@ -377,6 +387,10 @@ class Session(QObject):
         """Show a notice in the window."""
         self.told.emit(Notice(kind, text, details, topic))
 
+    def tell_info(self, text: str) -> None:
+        """Show news that ask for nothing."""
+        self.tell(NoticeKind.INFO, text)
+
     def tell_error(self, error: CnnStudioError) -> None:
         """Show what went wrong and what to do."""
         self.tell(NoticeKind.ERROR, str(error))
@@ -435,6 +449,8 @@ class Session(QObject):
                 self.augmentation.take(job, result)
             case JobKind.EVALUATE | JobKind.CALIBRATE | JobKind.EXPLAIN | JobKind.REPORT:
                 self.evaluation.take(job, result)
+            case JobKind.LABEL_ERRORS:
+                self.data.take_review(job.request.dataset, result)
         self._end(job)
 
     @Slot(object, object)
@@ -478,7 +494,9 @@ class Session(QObject):
         self.dataset = found
         self._image_size_chosen = False
         suggested = dataset.suggest_image_settings(found, self.experiment.architecture.name)
-        self.experiment = config.with_values(self.experiment, {"image": suggested.model_dump()})
+        decisions = self.data.begin(found)
+        image = suggested.model_copy(update={"fit": self.experiment.image.fit})
+        self.experiment = self.experiment.model_copy(update={"image": image, "decisions": decisions})
         if found.root != paths.sample_dataset_dir():
             self._remember(found.root)
         self.dataset_changed.emit()

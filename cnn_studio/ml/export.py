@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnn_studio.core.atomic_file import replacing
+from cnn_studio.core.config import Fit
 from cnn_studio.core.errors import ModelFileError, StorageError
 from cnn_studio.core.events import Progress, Stage, StageStarted
 from cnn_studio.core.jobs import CancelToken, Report
@@ -19,6 +20,17 @@ from cnn_studio.ml.model_file import check_ending, load_model, write_archive
 LARGEST_DIFFERENCE = 1e-5
 """Between probabilities of the model here and the exported one, on the same images."""
 
+_UPRIGHT_FIRST = "after applying the EXIF orientation, bilinear, antialiased, to height × width"
+_RESIZE_TEXT = {
+    Fit.SQUASH: f"{_UPRIGHT_FIRST}, without keeping proportions",
+    Fit.CROP: f"{_UPRIGHT_FIRST}, the middle of the picture cropped to these proportions",
+    Fit.PAD: f"{_UPRIGHT_FIRST}, proportions kept, with black bars on both sides where the picture does not reach",
+}
+_RESIZE_CODE = {
+    Fit.SQUASH: "picture.resize({size}, Image.Resampling.BILINEAR)",
+    Fit.CROP: "ImageOps.fit(picture, {size}, Image.Resampling.BILINEAR)",
+    Fit.PAD: "ImageOps.pad(picture, {size}, Image.Resampling.BILINEAR)",
+}
 _STEPS = 3
 _SAMPLES = 8
 
@@ -127,8 +139,8 @@ def description_text(facts: ModelFacts, file_name: str) -> str:
             "colour": "RGB",
             "dtype": "uint8 or float32",
             "value_range": [0, 255],
-            "resize": "bilinear, antialiased, to height × width without keeping proportions, after applying the EXIF "
-            "orientation",
+            "fit": facts.fit.value,
+            "resize": _RESIZE_TEXT[facts.fit],
         },
         "output": {
             "shape": [None, len(facts.class_names)],
@@ -173,7 +185,7 @@ CLASS_NAMES = [
 {constant}
 model = keras.models.load_model({file_name!r})
 picture = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB")
-picture = picture.resize(({facts.width}, {facts.height}), Image.Resampling.BILINEAR)
+picture = {_RESIZE_CODE[facts.fit].format(size=(facts.width, facts.height))}
 batch = np.asarray(picture)[np.newaxis]  # raw RGB, 0-255: the model does the rest
 probabilities = model.predict(batch, verbose=0)[0]
 {check}for label in probabilities.argsort()[::-1][:5]:

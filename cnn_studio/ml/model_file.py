@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnn_studio.core.atomic_file import replacing
+from cnn_studio.core.config import Fit
 from cnn_studio.core.errors import ModelFileError, StorageError
 from cnn_studio.core.results import ModelFacts
 from cnn_studio.ml.model_inspection import FACTS_MEMBER, InspectedFile, image_input_shape, inspect_model_file
@@ -233,4 +234,5 @@ def _facts_from(values: dict[str, Any], height: int | None, width: int | None) -
         versions=None if versions is None else {str(key): str(value) for key, value in versions.items()},
         temperature=temperature,
         threshold=threshold,
+        fit=Fit(values.get("fit", Fit.SQUASH)),
     )

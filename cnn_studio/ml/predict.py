@@ -86,7 +86,7 @@ def _decoded_batches(
     try:
         while True:
             for path in islice(remaining, 2 * batch_size - len(waiting)):
-                waiting.append((path, pool.submit(_decode, path, facts.height, facts.width)))
+                waiting.append((path, pool.submit(_decode, path, facts)))
             if not waiting:
                 return
             batch = [waiting.popleft() for _ in range(min(batch_size, len(waiting)))]
@@ -102,9 +102,9 @@ def _decoded_batches(
         pool.shutdown(cancel_futures=True)
 
 
-def _decode(path: Path, height: int, width: int) -> _Decoded:
+def _decode(path: Path, facts: ModelFacts) -> _Decoded:
     try:
-        return read_image(path, height, width)
+        return read_image(path, facts.height, facts.width, facts.fit)
     except ImageError as error:
         return error.message
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnn_studio.core.augmentation import NO_AUGMENTATION, AugmentationSettings
-from cnn_studio.core.config import BackboneArchitecture, Experiment
+from cnn_studio.core.config import BackboneArchitecture, Experiment, Fit
 from cnn_studio.core.jobs import CancelToken, Report
 
 if TYPE_CHECKING:
@@ -77,13 +77,13 @@ def preview_augmentation(request: PreviewRequest, report: Report, cancel: Cancel
     height, width = max(1, round(scale * image.height)), max(1, round(scale * image.width))
     settings = request.experiment.augmentation
     settings = settings.model_copy(update={"blur": scale * settings.blur})  # the one strength that counts pixels
-    original = _read_once(request.picture, height, width)
+    original = _read_once(request.picture, height, width, image.fit)
     copies = np.broadcast_to(original, (request.count, *original.shape))
     changed = np.asarray(Augmentation(settings, request.seed)(copies, training=True))
     shares = np.ones(request.count)
     if settings.mixes_labels and request.partners:
         cancel.raise_if_cancelled()
-        partners = [_read_once(path, height, width) for path in request.partners]
+        partners = [_read_once(path, height, width, image.fit) for path in request.partners]
         # Three other images for each result, so that most results are mixed with one of those.
         others = np.stack([partners[number % len(partners)] for number in range(3 * request.count)])
         images = np.concatenate([changed, others.astype(np.float32)])
@@ -96,10 +96,10 @@ def preview_augmentation(request: PreviewRequest, report: Report, cancel: Cancel
 
 
 @lru_cache(maxsize=32)
-def _read_once(path: Path, height: int, width: int) -> NDArray[np.uint8]:
+def _read_once(path: Path, height: int, width: int, fit: Fit) -> NDArray[np.uint8]:
     from cnn_studio.core.images import read_image
 
-    return read_image(path, height, width)
+    return read_image(path, height, width, fit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,7 +210,7 @@ def _measure(
     from cnn_studio.ml.evaluate import measure_model
     from cnn_studio.ml.pipeline import evaluation_batches
 
-    prepared = prepare_images(dataset, facts.height, facts.width, report, cancel)
+    prepared = prepare_images(dataset, facts.height, facts.width, report, cancel, fit=facts.fit)
     if prepared.issues:
         report(FilesLeftOut(prepared.issues))
     files = [file for file, row in zip(dataset.files, prepared.rows, strict=True) if row >= 0]

@@ -57,7 +57,7 @@ def explain(request: ExplainRequest, report: Report, cancel: CancelToken) -> Exp
             )
         label = facts.class_names.index(request.class_name)
     try:
-        image = read_image(request.image, facts.height, facts.width)
+        image = read_image(request.image, facts.height, facts.width, facts.fit)
     except ImageError as error:
         raise CnnStudioError(f"{request.image.name}: {error.message}", path=request.image) from error
     cancel.raise_if_cancelled()

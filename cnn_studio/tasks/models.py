@@ -154,7 +154,7 @@ def _sample_images(run_folder: Path, facts: ModelFacts) -> np.ndarray | None:
     images = []
     for path, _ in pairs:
         with suppress(ImageError):
-            images.append(read_image(path, facts.height, facts.width))
+            images.append(read_image(path, facts.height, facts.width, facts.fit))
     return np.stack(images) if images else None
 
 

@@ -122,7 +122,7 @@ def _prepare(
     from cnn_studio.core.store import prepare_images
 
     image = experiment.image
-    prepared = prepare_images(dataset, image.height, image.width, report, cancel)
+    prepared = prepare_images(dataset, image.height, image.width, report, cancel, fit=image.fit)
     if prepared.issues:
         report(FilesLeftOut(prepared.issues))
         dataset = datasets.without_files(dataset, prepared.issues)
@@ -206,6 +206,7 @@ def _train_in(
         class_names=dataset.class_names,
         height=experiment.image.height,
         width=experiment.image.width,
+        fit=experiment.image.fit,
         architecture=experiment.architecture.name,
         metrics=metrics,
         data_name=dataset.name,
@@ -307,6 +308,7 @@ def recover(folder: Path, report: Report, cancel: CancelToken) -> ModelFacts:  #
         class_names=run.class_names,
         height=experiment.image.height,
         width=experiment.image.width,
+        fit=experiment.image.fit,
         architecture=experiment.architecture.name,
         metrics={},
         data_name=run.data_name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from pydantic import ValidationError
@@ -14,9 +15,11 @@ from cnn_studio.core.config import (
     BackboneArchitecture,
     ClassWeights,
     Colour,
+    Decisions,
     Experiment,
     Features,
     FineTuningSettings,
+    Fit,
     ImageSettings,
     Optimizer,
     Padding,
@@ -34,8 +37,8 @@ from cnn_studio.core.config import (
 from cnn_studio.core.errors import ExperimentError
 
 EVERYTHING_CHANGED = Experiment(
-    split=SplitSettings(validation=0.25, test=0.0, seed=7),
-    image=ImageSettings(height=48, width=64, colour=Colour.GREY),
+    split=SplitSettings(validation=0.25, test=0.0, seed=7, keep_similar_together=False, group_pattern=r"patient_(\d+)"),
+    image=ImageSettings(height=48, width=64, colour=Colour.GREY, fit=Fit.PAD),
     architecture=ScratchArchitecture(
         name="mine",
         blocks=((8, 8), (16,)),
@@ -83,6 +86,7 @@ EVERYTHING_CHANGED = Experiment(
         class_weights=ClassWeights.BALANCED,
         seed=9,
     ),
+    decisions=Decisions(left_out=("a/1 ä.jpg",), belongs_to={"b/“2”.jpg": "a.b"}),
 )
 
 EVERY_TRANSFER_SETTING_CHANGED = BackboneArchitecture(
@@ -152,6 +156,9 @@ def test_an_empty_file_is_the_default_experiment(tmp_path):
         ({"image": {"colour": "cmyk"}}, "image.colour"),
         ({"split": {"validation": 1.0}}, "split.validation"),
         ({"split": {"validation": 0.5, "test": 0.45}}, "split"),
+        ({"split": {"group_pattern": "("}}, "split.group_pattern"),
+        ({"image": {"fit": "stretch"}}, "image.fit"),
+        ({"decisions": {"left_out": [3]}}, "decisions.left_out.0"),
         ({"architecture": {"kernel": 4}}, "architecture.kernel"),
         ({"architecture": {"blocks": [[16], []]}}, "architecture.blocks.1"),
         ({"architecture": {"dense": [128, 0]}}, "architecture.dense.1"),
@@ -201,6 +208,22 @@ def test_changing_settings_validates_them_and_leaves_the_original_alone():
     with pytest.raises(ExperimentError) as caught:
         with_values(experiment, {"training.batch_size": 0})
     assert caught.value.field == "training.batch_size"
+
+
+def test_decisions_can_be_taken_back():
+    decisions = Decisions().leaving_out(["a/1.png", "a/2.png"]).leaving_out(["a/1.png"]).putting_into("b", ["a/3.png"])
+    assert decisions == Decisions(left_out=("a/1.png", "a/2.png"), belongs_to={"a/3.png": "b"})
+    assert decisions.putting_into("c", ["a/3.png"]).belongs_to == {"a/3.png": "c"}
+    assert decisions.using_again(["a/1.png", "a/2.png"]).putting_back(["a/3.png", "x"]) == Decisions()
+
+
+def test_decisions_about_names_that_are_no_text_can_be_kept(tmp_path):
+    strange = os.fsdecode(b"a/caf\xe9.png")
+    experiment = Experiment(decisions=Decisions().leaving_out([strange]).putting_into("b", [strange]))
+    path = tmp_path / "experiment.toml"
+    path.write_text(experiment_to_toml(experiment), encoding="utf-8")
+    assert read_experiment(path) == experiment
+    assert experiment.decisions.using_again([strange]).putting_back([strange]) == Decisions()
 
 
 def test_settings_are_frozen():

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageOps
 
 from cnn_studio.core import images
+from cnn_studio.core.config import Fit
 from cnn_studio.core.images import (
     ImageError,
     ImageFacts,
@@ -136,6 +137,49 @@ def test_draft_minds_that_orientation_swaps_the_sides(tmp_path):
     Image.fromarray(stripes).save(path, exif=exif, quality=95, subsampling=0)
     rows = read_image(path, 200, 100)[:, 50, 0].astype(int)
     assert np.abs(np.diff(rows)).min() > 150  # every stripe is still there
+
+
+REFERENCE = {Fit.SQUASH: Image.Image.resize, Fit.CROP: ImageOps.fit, Fit.PAD: ImageOps.pad}
+
+
+@pytest.mark.parametrize("fit", Fit)
+@pytest.mark.parametrize("target", [(20, 20), (30, 10), (9, 33)])
+@pytest.mark.parametrize("orientation", [1, 6, 7])
+def test_every_fit_is_pillows_own(tmp_path, fit, target, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "picture.png"
+    Image.fromarray(smooth(40, 90)).save(path, exif=exif)
+    with Image.open(path) as stored:
+        upright = ImageOps.exif_transpose(stored)
+    height, width = target
+    reference = np.asarray(REFERENCE[fit](upright, (width, height), Image.Resampling.BILINEAR))
+    difference = read_image(path, height, width, fit).astype(int) - reference
+    assert np.abs(difference).max() <= (1 if fit is Fit.SQUASH else 0)
+
+
+@pytest.mark.parametrize("fit", [Fit.CROP, Fit.PAD])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_draft_decoding_leaves_enough_for_every_fit(tmp_path, fit, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(smooth(1600, 700)).save(tmp_path / "large.jpg", quality=95, exif=exif)
+    with Image.open(tmp_path / "large.jpg") as stored:
+        ImageOps.exif_transpose(stored).save(tmp_path / "large.png")
+    for target in ((64, 64), (100, 300), (300, 100)):
+        drafted = read_image(tmp_path / "large.jpg", *target, fit).astype(int)
+        assert np.abs(drafted - read_image(tmp_path / "large.png", *target, fit).astype(int)).max() <= 6
+
+
+def test_cropping_keeps_the_middle_and_padding_keeps_all(tmp_path):
+    pixels = np.zeros((20, 60, 3), np.uint8)
+    pixels[:, :20], pixels[:, 20:40], pixels[:, 40:] = (250, 0, 0), (0, 250, 0), (0, 0, 250)
+    path = tmp_path / "flag.png"
+    Image.fromarray(pixels).save(path)
+    assert (read_image(path, 20, 20, Fit.CROP)[10] == (0, 250, 0)).all()
+    padded = read_image(path, 60, 60, Fit.PAD)
+    assert (padded[[0, 19, 40, 59]] == 0).all()
+    np.testing.assert_array_equal(padded[20:40], pixels)
 
 
 @pytest.mark.parametrize(("size", "edge", "expected"), [((30, 90), 45, (15, 45)), ((90, 30), 45, (45, 15))])

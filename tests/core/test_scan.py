@@ -18,7 +18,8 @@ from PIL import Image
 from cnn_studio.core import folders, scan
 from cnn_studio.core.dataset import Split
 from cnn_studio.core.errors import DatasetError
-from cnn_studio.core.events import Progress, Stage, StageStarted
+from cnn_studio.core.events import FolderListed, Progress, Stage, StageStarted
+from cnn_studio.core.fingerprints import FINGERPRINT_BYTES
 from cnn_studio.core.folders import natural_key
 from cnn_studio.core.images import ImageError, read_image
 from cnn_studio.core.issues import IssueKind
@@ -359,9 +360,10 @@ def test_progress_is_told_and_ends_at_the_total(class_folders):
     scan_folder(class_folders({"a": 30, "b": 12}), events.append, CancelToken())
     assert events[0] == StageStarted(Stage.SCAN)
     assert StageStarted(Stage.SCAN, 42) in events
-    assert isinstance(events[-1], Progress)
-    assert (events[-1].done, events[-1].total) == (42, 42)
-    assert events[-1].rate > 0
+    for stage in (Stage.SCAN, Stage.COMPARE):
+        last = [event for event in events if isinstance(event, Progress) and event.stage is stage][-1]
+        assert (last.done, last.total) == (42, 42)
+        assert last.rate > 0
 
 
 def test_a_second_scan_decodes_nothing(class_folders, decoded):
@@ -414,17 +416,30 @@ def test_a_damaged_memory_is_as_good_as_none(class_folders, decoded, damage):
 
 
 def test_damaged_entries_are_decoded_again(class_folders, decoded):
-    root = class_folders({"a": 3, "b": 1})
+    root = class_folders({"a": 4, "b": 1})
     first = scanned(root)
     (memory,) = (cache_dir() / "scan").iterdir()
-    content = json.loads(memory.read_text())
+    line, _, fingerprints = memory.read_bytes().partition(b"\n")
+    content = json.loads(line)
     content["files"]["a/0000.png"] = "?"
     content["files"]["a/0001.png"][2] = "tall"
     content["files"]["a/0002.png"] = [*content["files"]["a/0002.png"][:2], "no such kind", "x"]
-    memory.write_text(json.dumps(content))
+    content["files"]["a/0003.png"][-1] = 99
+    content["groups"]["numbers"] = ["x"]
+    memory.write_bytes(json.dumps(content).encode() + b"\n" + fingerprints)
     decoded.clear()
     assert scanned(root) == first
-    assert len(decoded) == 3
+    assert len(decoded) == 4
+
+
+def test_fingerprints_that_are_missing_are_made_again(class_folders, decoded):
+    root = class_folders({"a": 3, "b": 1})
+    first = scanned(root)
+    (memory,) = (cache_dir() / "scan").iterdir()
+    memory.write_bytes(memory.read_bytes()[:-FINGERPRINT_BYTES])
+    decoded.clear()
+    assert scanned(root) == first
+    assert len(decoded) == 1
 
 
 def test_a_memory_that_cannot_be_written_only_costs_time(class_folders, own_home, caplog):
@@ -438,6 +453,56 @@ def test_few_folders_are_remembered(class_folders, tmp_path, monkeypatch):
     for number in range(4):
         scanned(class_folders({"a": 1, "b": 1}, root=tmp_path / f"set{number}"))
     assert len(list((cache_dir() / "scan").iterdir())) == 2
+
+
+def test_what_is_listed_is_shown_before_it_is_checked(class_folders, decoded):
+    root = class_folders({"a": 3, "b": 2})
+    (root / "a" / "page.jpg").write_text("<!doctype html><html>")
+    (root / "b" / "cut.png").write_bytes((root / "b" / "0000.png").read_bytes()[:60])
+    events = []
+
+    def note(event):
+        if isinstance(event, FolderListed):
+            events.append((event.dataset, len(decoded)))
+
+    dataset = scan_folder(root, note, CancelToken())
+    ((listed, decoded_before),) = events
+    assert decoded_before == 0
+    assert listed.class_names == dataset.class_names
+    assert listed.counts() == {"a": 3, "b": 3}  # the cut one begins like an image, and is found out later
+    assert dataset.counts() == {"a": 3, "b": 2}
+    assert {file.height for file in listed.files} == {0}
+    scan_folder(root, note, CancelToken())
+    assert len(events) == 1  # nothing is left to check the second time
+
+
+def test_copies_are_found_once_and_remembered(class_folders, write_image, monkeypatch):
+    root = class_folders({"a": 3, "b": 2})
+    (root / "b" / "copy.png").write_bytes((root / "a" / "0000.png").read_bytes())
+    with Image.open(root / "a" / "0001.png") as picture:
+        picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).resize((40, 30)).save(root / "b" / "turned.jpg", quality=95)
+    Image.new("RGB", (40, 40), (9, 9, 9)).save(root / "b" / "blank.png")
+    found = []
+    find = scan.find_lookalikes
+
+    def counting(*arguments):
+        found.append(arguments)
+        return find(*arguments)
+
+    monkeypatch.setattr(scan, "find_lookalikes", counting)
+    for _ in range(2):
+        files = {file.path: file for file in scanned(root).files}
+        assert files["a/0000.png"].identical == files["b/copy.png"].identical > 0
+        assert files["a/0000.png"].similar == files["b/copy.png"].similar > 0
+        assert files["a/0001.png"].similar == files["b/turned.jpg"].similar > 0
+        assert [path for path, file in files.items() if file.blank] == ["b/blank.png"]
+        alone = files["a/0002.png"], files["b/0001.png"], files["b/blank.png"]
+        assert {(file.identical, file.similar) for file in alone} == {(0, 0)}
+        assert files["a/0001.png"].identical == 0
+    assert len(found) == 1
+    write_image(root / "a" / "another.png", seed=99)
+    scanned(root)
+    assert len(found) == 2
 
 
 def test_cancelling_ends_the_scan_and_keeps_what_was_found(class_folders, monkeypatch, decoded):

@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 
 from cnn_studio.core import store, store_rows
+from cnn_studio.core.config import Fit
 from cnn_studio.core.dataset import Dataset
 from cnn_studio.core.errors import DatasetError, StorageError
 from cnn_studio.core.events import Message, Progress, Stage, StageStarted
@@ -54,9 +55,9 @@ def decoded(monkeypatch) -> list[str]:
     """Files that are really decoded, as they are."""
     names: list[str] = []
 
-    def counting(path, height, width):
+    def counting(path, height, width, fit):
         names.append(f"{path.parent.name}/{path.name}")
-        return read_image(path, height, width)
+        return read_image(path, height, width, fit)
 
     monkeypatch.setattr(store, "read_image", counting)
     return names
@@ -103,6 +104,18 @@ def test_each_size_has_its_own_store(dataset, decoded):
     assert_right(dataset, wider)
     assert_right(dataset, prepared(dataset))
     assert len(decoded) == 60
+
+
+def test_each_fit_has_its_own_store(dataset, decoded):
+    squashed = prepared(dataset)
+    for fit in (Fit.CROP, Fit.PAD):
+        images = prepare_images(dataset, 8, 6, ignore_reports, CancelToken(), fit=fit)
+        assert images.path != squashed.path
+        expected = read_image(dataset.path_of(dataset.files[7]), 8, 6, fit)
+        np.testing.assert_array_equal(images.open()[images.rows[7]], expected)
+    assert len(decoded) == 90
+    assert prepare_images(dataset, 8, 6, ignore_reports, CancelToken(), fit=Fit.SQUASH).path == squashed.path
+    assert len(decoded) == 90
 
 
 def test_another_decoder_makes_everything_anew(dataset, decoded, monkeypatch):
@@ -241,10 +254,10 @@ def test_files_that_went_bad_since_the_scan_are_named(dataset, decoded, monkeypa
 
 
 def test_a_file_that_comes_back_is_used(dataset, monkeypatch):
-    def refuse(path, height, width):
+    def refuse(path, height, width, fit):
         if path.name == "0001.png":
             raise ImageError("You may not read this file.", IssueKind.NO_PERMISSION, path, lasting=False)
-        return read_image(path, height, width)
+        return read_image(path, height, width, fit)
 
     monkeypatch.setattr(store, "read_image", refuse)
     assert [issue.kind for issue in prepared(dataset).issues] == [IssueKind.NO_PERMISSION] * 2

@@ -297,10 +297,10 @@ def test_pictures_open_large_and_the_keys_go_on(qtbot, window, session, blobs):
     drop(window, blobs)
     qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
     first = session.dataset.path_of(session.dataset.files[0])
-    window.page("data").grid.image_activated.emit(first)
+    window.page("data").grid.row_activated.emit(0)
     dialog = window.findChild(PictureDialog)
     assert dialog.path() == first
-    assert "32 × 32 pixels · PNG" in dialog.facts.text()
+    qtbot.waitUntil(lambda: "32 × 32 pixels · PNG" in dialog.facts.text())
     dialog.next.click()
     assert dialog.path() == session.dataset.path_of(session.dataset.files[1])
     dialog.close()

@@ -29,6 +29,7 @@ def nothing_left_running(light_theme: None) -> Iterator[None]:
     yield
     QCoreApplication.processEvents()
     QCoreApplication.sendPostedEvents(None, 0)
+    gc.unfreeze()  # a scan freezes what there is, and frozen objects are not listed
     kinds = (QThread, QThreadPool, QTimer, ThumbnailLoader)
     living = [found for found in gc.get_objects() if isinstance(found, kinds) and shiboken6.isValid(found)]
     left = [text for text in map(_at_work, living) if text]

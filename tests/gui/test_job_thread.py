@@ -1,5 +1,6 @@
 """The one background thread: order, endings, and that nothing a job does takes it down."""
 
+import gc
 import threading
 
 import pytest
@@ -110,3 +111,22 @@ def test_cancel_reaches_a_running_job(qtbot, thread, told):
     assert entered.wait(5)
     running.token.cancel()
     qtbot.waitUntil(lambda: bool(told) and told[-1][0] == "cancelled")
+
+
+def test_the_collector_rests_while_a_folder_is_scanned_and_passes_over_what_was_made(qtbot, thread, told):
+    made = []
+
+    def work(request, report, cancel):
+        made.append([[number] for number in range(3)])
+        return gc.isenabled()
+
+    for kind in (JobKind.SCAN, JobKind.PREDICT):
+        thread.submit(Job(kind, "A job", work, None))
+    try:
+        qtbot.waitUntil(lambda: sum(name == "succeeded" for name, _, _ in told) == 2)
+        assert [what for name, _, what in told if name == "succeeded"] == [False, True]
+        assert gc.isenabled()
+        watched = {id(found) for found in gc.get_objects()}
+        assert id(made[0]) not in watched
+    finally:
+        gc.unfreeze()

@@ -1,12 +1,13 @@
 import errno
 import json
 import zipfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import keras
 import numpy as np
 import pytest
 
+from cnn_studio.core.config import Fit
 from cnn_studio.core.errors import ModelFileError, StorageError
 from cnn_studio.core.results import ModelFacts
 from cnn_studio.ml.model_file import class_count, load_model, read_facts, save_model, with_class_names
@@ -31,6 +32,24 @@ def test_facts_and_weights_come_back(make_model, facts, raw, tmp_path):
     assert found == replace(facts, outputs=3)
     np.testing.assert_allclose(loaded.predict_on_batch(raw), model.predict_on_batch(raw), atol=1e-6)
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
+
+
+def test_fit_comes_back_and_older_files_are_squashed_to(make_model, facts, tmp_path):
+    path = tmp_path / "model.keras"
+    save_model(make_model(), path, replace(facts, fit=Fit.CROP))
+    assert read_facts(path).fit is Fit.CROP
+    for values, fits in (({}, True), ({"fit": "stretch"}, False)):
+        keras.saving.load_model(path).save(path)
+        older = {**asdict(facts), **values}
+        if not values:
+            del older["fit"]
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("cnn_studio.json", json.dumps(older))
+        if fits:
+            assert read_facts(path) == facts
+        else:
+            with pytest.raises(ModelFileError, match="damaged"):
+                read_facts(path)
 
 
 def test_optimizer_state_is_not_saved(make_model, facts, tmp_path, raw):

@@ -1,9 +1,11 @@
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cnn_studio.core.config import Fit
 from cnn_studio.core.events import Progress, Stage, StageStarted
 from cnn_studio.core.images import read_image
 from cnn_studio.core.jobs import JobCancelled, ignore_reports
@@ -50,6 +52,15 @@ def test_answers_come_in_order_with_an_error_per_bad_file(make_model, facts, pic
         assert sum(probabilities) == pytest.approx(1, abs=1e-5)
     assert events[0] == StageStarted(Stage.PREDICT, 10)
     assert [event.done for event in events if isinstance(event, Progress)] == [4, 8, 10]
+
+
+@pytest.mark.parametrize("fit", Fit)
+def test_pictures_are_fitted_as_in_training(make_model, facts, pictures, cancel, fit):
+    path = pictures(3)[0]  # 5 × 30
+    model = make_model()
+    (found,) = predict_files(model, replace(facts, fit=fit), [path], ignore_reports, cancel)
+    direct = model.predict(read_image(path, 16, 16, fit)[None], verbose=0)[0]
+    assert dict(found.ranked) == pytest.approx(dict(zip(facts.class_names, direct.tolist(), strict=True)), abs=1e-6)
 
 
 def test_nothing_to_classify(make_model, facts, cancel):

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections import Counter
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import overload
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import (
-    QComboBox,
+    QApplication,
     QFileDialog,
     QHBoxLayout,
     QLabel,
     QMenu,
     QPushButton,
+    QSizePolicy,
     QSplitter,
     QStackedLayout,
     QToolButton,
@@ -24,21 +21,17 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from cnn_studio.core import dataset as datasets
-from cnn_studio.core.dataset import Dataset, ImageFile, Split
-from cnn_studio.core.issues import ISSUE_TEXT
 from cnn_studio.gui import theme
 from cnn_studio.gui.job_thread import JobKind
-from cnn_studio.gui.pages.left_out_dialog import LeftOutDialog
+from cnn_studio.gui.pages.browse_pane import BrowsePane
+from cnn_studio.gui.pages.findings_panel import FindingsPanel
 from cnn_studio.gui.pages.navigation import Navigation
+from cnn_studio.gui.pages.split_bar import SplitBar
 from cnn_studio.gui.session import Session
+from cnn_studio.gui.shown_pictures import Which
 from cnn_studio.gui.widgets.class_chart import ClassChart
 from cnn_studio.gui.widgets.empty_state import EmptyState
-from cnn_studio.gui.widgets.fields import IntegerBox, PercentBox
-from cnn_studio.gui.widgets.thumbnail_grid import ThumbnailGrid
 from cnn_studio.gui.widgets.wording import format_things
-
-ALL_CLASSES = -1
 
 
 class DataPage(QWidget):
@@ -48,15 +41,16 @@ class DataPage(QWidget):
         super().__init__()
         self._session = session
         self._navigation = navigation
-        self._shown: Sequence[tuple[Path, str]] = ()
         self._empty = self._build_empty()
         self._filled = self._build_filled()
         self._either = QStackedLayout(self)
         self._either.addWidget(self._empty)
         self._either.addWidget(self._filled)
         session.dataset_changed.connect(self._show_dataset)
-        session.experiment_changed.connect(self._show_split)
-        session.weights_changed.connect(self._show_split)
+        session.experiment_changed.connect(self._on_jobs_changed)
+        session.weights_changed.connect(self._on_jobs_changed)
+        session.data.listed_changed.connect(self._show_dataset)
+        session.data.view_changed.connect(self._show_counts)
         session.recent_changed.connect(self._show_recent)
         session.job_started.connect(self._on_jobs_changed)
         session.job_ended.connect(self._on_jobs_changed)
@@ -85,7 +79,7 @@ class DataPage(QWidget):
         layout.addSpacing(4 * theme.SPACE)
         return empty
 
-    def _build_filled(self) -> QWidget:
+    def _build_head(self) -> QHBoxLayout:
         self.title = QLabel()
         theme.set_text_size(self.title, theme.TextSize.TITLE)
         self.title.setTextFormat(Qt.TextFormat.PlainText)  # a folder may be called <b>
@@ -108,65 +102,45 @@ class DataPage(QWidget):
         head.addLayout(names, 1)
         head.addWidget(sample)
         head.addWidget(self.open_button)
+        return head
 
+    def _build_filled(self) -> QWidget:
         self.chart = ClassChart()
         self.chart.class_selected.connect(self._on_class_selected)
-        self.shown_class = QComboBox()
-        self.shown_class.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
-        self.shown_class.setAccessibleName("Class whose images are shown")
-        self.shown_class.currentIndexChanged.connect(self._show_images)
-        self.grid = ThumbnailGrid()
-        self.grid.image_activated.connect(self._show_picture)
-        images = QWidget()
-        images_layout = QVBoxLayout(images)
-        images_layout.setContentsMargins(0, 0, 0, 0)
-        images_layout.addWidget(self.shown_class, 0, Qt.AlignmentFlag.AlignLeft)
-        images_layout.addWidget(self.grid, 1)
+        self.findings = FindingsPanel(self._session)
+        self.browse = BrowsePane(self._session, self)
+        self.browse.shown_changed.connect(self._on_shown_changed)
+        self.grid, self.shown_class = self.browse.grid, self.browse.shown_class
+        self.findings.finding_chosen.connect(lambda finding: self.browse.show_only(finding.kind))
+        self.findings.review_chosen.connect(lambda: self.browse.show_only(Which.DOUBTED))
+        self.chart.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
+        left = QWidget()
+        column = QVBoxLayout(left)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.SPACE_2)
+        column.addWidget(self.chart)
+        column.addWidget(self.findings, 1)
         splitter = QSplitter()
-        splitter.addWidget(self.chart)
-        splitter.addWidget(images)
+        splitter.addWidget(left)
+        splitter.addWidget(self.browse)
         splitter.setSizes([320, 640])
         splitter.setStretchFactor(1, 1)
         splitter.setChildrenCollapsible(False)
+        splitter.setHandleWidth(theme.SPACE_2)
+        self.split = SplitBar(self._session)
+        self.validation, self.test, self.split_text = self.split.validation, self.split.test, self.split.text
 
         filled = QWidget()
         layout = QVBoxLayout(filled)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(theme.SPACE)
-        layout.addLayout(head)
+        layout.addLayout(self._build_head())
         layout.addWidget(splitter, 1)
-        layout.addLayout(self._build_split())
+        layout.addWidget(self.split)
         layout.addLayout(self._build_foot())
         return filled
 
-    def _build_split(self) -> QHBoxLayout:
-        self.validation = _percent_box("Share of the images used to check the network while it trains.")
-        self.test = _percent_box("Share of the images kept for one final test, never used in training.")
-        self.split_seed = IntegerBox(0, 2**31 - 1)
-        self.split_seed.setToolTip("The same number always gives the same split; another number shuffles anew.")
-        self.validation.valueChanged.connect(self._on_split_edited)
-        self.test.valueChanged.connect(self._on_split_edited)
-        self.split_seed.valueChanged.connect(self._on_split_edited)
-        self.split_text = QLabel()
-        self.split_text.setWordWrap(True)
-        row = QHBoxLayout()
-        row.setSpacing(2 * theme.SPACE)
-        for caption, box in (("&Validation", self.validation), ("T&est", self.test), ("See&d", self.split_seed)):
-            label = QLabel(caption)
-            label.setBuddy(box)
-            pair = QHBoxLayout()
-            pair.setSpacing(theme.SPACE)
-            pair.addWidget(label)
-            pair.addWidget(box)
-            row.addLayout(pair)
-        row.addWidget(self.split_text, 1)
-        return row
-
     def _build_foot(self) -> QHBoxLayout:
-        self.left_out = QLabel()
-        self.left_out.setWordWrap(True)
-        self.show_left_out = QPushButton("Show…")
-        self.show_left_out.clicked.connect(self._open_left_out)
         self.model_button = QPushButton("Choose the model")
         self.model_button.clicked.connect(lambda: self._navigation.show_page("model"))
         self.train_button = QPushButton("Train")
@@ -174,9 +148,7 @@ class DataPage(QWidget):
         self.train_button.clicked.connect(self._train)
         foot = QHBoxLayout()
         foot.setSpacing(theme.SPACE)
-        foot.addWidget(self.left_out, 1)
-        foot.addWidget(self.show_left_out)
-        foot.addSpacing(2 * theme.SPACE)
+        foot.addStretch(1)
         foot.addWidget(self.model_button)
         foot.addWidget(self.train_button)
         return foot
@@ -202,88 +174,51 @@ class DataPage(QWidget):
 
     @Slot()
     def _show_dataset(self) -> None:
-        dataset = self._session.dataset
+        listed = self._session.data.listed
+        dataset = listed or self._session.dataset
+        had_focus = self._empty.isAncestorOf(QApplication.focusWidget() or self)
         self._either.setCurrentWidget(self._filled if dataset else self._empty)
         if dataset is None:
             return
-        counts = list(dataset.counts().items())
+        if had_focus:
+            self.grid.setFocus()
         self.title.setText(dataset.name)
         self.title.setToolTip(str(dataset.root))
-        self.summary.setText(f"{len(dataset.files):,} images · {len(counts)} classes")
-        self.chart.set_counts(counts)
-        self.shown_class.blockSignals(True)
-        self.shown_class.clear()
-        self.shown_class.addItem(f"All classes ({len(dataset.files):,})", ALL_CLASSES)
-        for label, (name, count) in enumerate(counts):
-            self.shown_class.addItem(f"{name} ({count:,})", label)
-        self.shown_class.blockSignals(False)
-        self._show_images()
-        self._show_left_out(dataset)
-        self._show_split()
+        self._show_counts()
+        self._on_jobs_changed()
 
-    def _show_left_out(self, dataset: Dataset) -> None:
-        kinds = Counter(issue.kind for issue in dataset.issues)
-        if kinds:
-            listed = ", ".join(f"{ISSUE_TEXT[kind]} ({count:,})" for kind, count in kinds.most_common())
-            self.left_out.setText(f"{format_things(kinds.total(), 'item')} left out: {listed}")
-        else:
-            self.left_out.setText("Every file is used.")
-        self.show_left_out.setVisible(bool(kinds))
+    @Slot()
+    def _show_counts(self) -> None:
+        listed = self._session.data.listed
+        dataset = listed or self._session.data.used
+        if dataset is None:
+            return
+        counts = list(dataset.counts().items())
+        text = f"{format_things(len(dataset.files), 'image')} · {format_things(len(counts), 'class', 'classes')}"
+        self.summary.setText(f"{text} · still being checked" if listed else text)
+        if counts != self.chart.counts():
+            self.chart.set_counts(counts)
 
     @Slot(int)
     def _on_class_selected(self, label: int) -> None:
-        self.shown_class.setCurrentIndex(self.shown_class.findData(label))
+        self.browse.show_class(label)
 
     @Slot()
-    def _show_images(self) -> None:
-        dataset = self._session.dataset
-        if dataset is None:
-            return
-        label = self.shown_class.currentData()
-        self._shown = ClassPictures(dataset, None if label in {ALL_CLASSES, None} else label)
-        self.grid.set_images(self._shown)
-
-    @Slot(object)
-    def _show_picture(self, path: Path) -> None:
-        from cnn_studio.gui.picture_dialog import PictureDialog
-
-        PictureDialog(self._shown, path, self).open()
-
-    @Slot()
-    def _show_split(self) -> None:
-        dataset, split = self._session.dataset, self._session.experiment.split
-        if dataset is None:
-            return
-        for box, value in (
-            (self.validation, round(100 * split.validation)),
-            (self.test, round(100 * split.test)),
-            (self.split_seed, split.seed),
-        ):
-            box.blockSignals(True)
-            box.setValue(value)
-            box.blockSignals(False)
-        given = dataset.given_splits
-        validation_open = Split.VALIDATION not in given
-        test_open = not given - {Split.TRAIN}
-        self.validation.setEnabled(validation_open)
-        self.test.setEnabled(test_open)
-        self.split_seed.setEnabled(validation_open or test_open)
-        totals = {part: sum(counts) for part, counts in datasets.count_splits(dataset, split).items()}
-        text = " · ".join(f"{part} <b>{totals[part]:,}</b>" for part in Split)
-        if given:
-            folders = " and ".join(part.value for part in Split if part in given)
-            text += f" — the folder comes divided: its {folders} images are used as they are"
-        if reason := self._session.why_not_train():
-            text += f'<br><span style="color: {theme.colours().error}">{escape(str(reason))}</span>'
-        self.split_text.setText(text)
-        self._on_jobs_changed()
+    def _on_shown_changed(self) -> None:
+        self.chart.select_class(self.browse.shown_class.value())
+        self.findings.mark(self.browse.which.value())
 
     @Slot()
     def _on_jobs_changed(self) -> None:
         reason = self._session.why_not_train()
-        training = self._session.is_busy_with(JobKind.TRAIN)
-        self.train_button.setEnabled(reason is None and not training)
-        self.train_button.setToolTip("Training is under way." if training else str(reason) if reason else "")
+        if self._session.data.listed is not None:
+            why_not = "The pictures are still being checked."
+        elif self._session.is_busy_with(JobKind.TRAIN):
+            why_not = "Training is under way."
+        else:
+            why_not = str(reason) if reason else ""
+        self.train_button.setEnabled(not why_not)
+        self.train_button.setToolTip(why_not)
 
     # -- doing --------------------------------------------------------------------------------------------------
 
@@ -308,60 +243,6 @@ class DataPage(QWidget):
             self._session.open_folder(Path(folder))
 
     @Slot()
-    def _on_split_edited(self) -> None:
-        error = self._session.change(
-            {
-                "split.validation": self.validation.fraction(),
-                "split.test": self.test.fraction(),
-                "split.seed": self.split_seed.value(),
-            }
-        )
-        if error:
-            self.split_text.setText(f'<span style="color: {theme.colours().error}">{escape(str(error))}</span>')
-
-    @Slot()
-    def _open_left_out(self) -> None:
-        if dataset := self._session.dataset:
-            dialog = LeftOutDialog(dataset, self)
-            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            dialog.open()
-
-    @Slot()
     def _train(self) -> None:
         self._navigation.show_page("train")
         self._session.train()
-
-
-class ClassPictures(Sequence[tuple[Path, str]]):
-    """The images of one class, or of all, as (file, caption), made when asked for: there may be 100,000."""
-
-    def __init__(self, dataset: Dataset, label: int | None) -> None:
-        self._dataset = dataset
-        files = dataset.files
-        # Files are in label order, so a class is a slice.
-        first = bisect_left(files, label, key=_label_of) if label is not None else 0
-        end = bisect_right(files, label, key=_label_of) if label is not None else len(files)
-        self._rows = range(first, end)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    @overload
-    def __getitem__(self, place: int) -> tuple[Path, str]: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[tuple[Path, str]]: ...
-    def __getitem__(self, place: int | slice) -> tuple[Path, str] | list[tuple[Path, str]]:
-        if isinstance(place, slice):
-            return [self[number] for number in range(*place.indices(len(self)))]
-        file = self._dataset.files[self._rows[place]]
-        return self._dataset.path_of(file), self._dataset.class_names[file.label]
-
-
-def _label_of(file: ImageFile) -> int:
-    return file.label
-
-
-def _percent_box(tip: str) -> PercentBox:
-    box = PercentBox(most=0.8)
-    box.setToolTip(tip)
-    return box

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.core.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS
-from cnn_studio.core.config import Activation, Colour, Features, Padding, Pooling, ScratchArchitecture
+from cnn_studio.core.config import Activation, Colour, Features, Fit, Padding, Pooling, ScratchArchitecture
 from cnn_studio.core.layer_plan import ImpossibleArchitectureError, plan_layers
 from cnn_studio.core.presets import EXPERIMENT_PRESETS, RECOMMENDED
 from cnn_studio.gui import theme
@@ -31,9 +31,15 @@ from cnn_studio.gui.pages.navigation import Navigation
 from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.session import NoticeKind, Session
 from cnn_studio.gui.widgets.fields import BlocksEdit, ChoiceBox, FieldRow, IntegerBox, IntegerListEdit, PercentBox
+from cnn_studio.gui.widgets.fit_preview import FitPreview
 from cnn_studio.gui.widgets.layer_table import LayerTable
 
 CLASSES_WITHOUT_DATA = 10
+FITS = [
+    ("Squash (changes proportions)", Fit.SQUASH),
+    ("Crop to the middle", Fit.CROP),
+    ("Pad with black (letterbox)", Fit.PAD),
+]
 
 
 class ModelPage(QWidget):
@@ -50,6 +56,7 @@ class ModelPage(QWidget):
         layout.addWidget(self._build_layers(navigation), 1)
         session.experiment_changed.connect(self.refresh)
         session.dataset_changed.connect(self.refresh)
+        session.data.view_changed.connect(self._show_preview)
         self.form.refresh()
         self.refresh()
 
@@ -88,6 +95,8 @@ class ModelPage(QWidget):
                 also=("image.width",),
             ),
             add("image.colour", FieldRow("Colour", ChoiceBox([("Colour (RGB)", Colour.RGB), ("Grey", Colour.GREY)]))),
+            add("image.fit", FieldRow("How pictures are made to fit", ChoiceBox(FITS))),
+            self._build_preview(),
         ]
         self.backbone = BackboneFields(self._session, self.form)
         self.advanced_button = QCheckBox("Change the architecture")
@@ -120,6 +129,28 @@ class ModelPage(QWidget):
         column.addStretch(1)
         column.addLayout(files)
         return _scrolling(inner)
+
+    def _build_preview(self) -> QWidget:
+        self.preview = FitPreview()
+        about = QLabel("Your widest, your tallest and a middling picture, as the network sees them.")
+        about.setWordWrap(True)
+        theme.set_text_size(about, theme.TextSize.SMALL)
+        theme.set_muted(about)
+        self.preview_box = QWidget()
+        column = QVBoxLayout(self.preview_box)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.SPACE_HALF)
+        column.addWidget(self.preview)
+        column.addWidget(about)
+        return self.preview_box
+
+    @Slot()
+    def _show_preview(self) -> None:
+        view = self._session.data.view
+        self.preview_box.setVisible(view is not None)
+        if view is not None:
+            paths = [view.used.path_of(file) for file in view.samples]
+            self.preview.show_pictures(paths, self._session.experiment.image)
 
     def _build_advanced(self) -> QWidget:
         kernel = ChoiceBox([("3 × 3", 3), ("5 × 5", 5)])
@@ -186,6 +217,7 @@ class ModelPage(QWidget):
         name = experiment.architecture.name
         preset = ARCHITECTURE_PRESETS.get(name) or BACKBONE_PRESETS.get(name)
         self._show_kind()
+        self._show_preview()
         self.backbone.refresh()
         self.preset.setCurrentIndex(self.preset.findData(experiment.architecture.name))
         changed = preset is not None and preset.architecture != experiment.architecture

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import QObject, Slot
-from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QSpinBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
 
 from cnn_studio.core.errors import ExperimentError
 from cnn_studio.gui.session import Session
@@ -66,6 +66,9 @@ class SettingsForm(QObject):
                 read, show = field.values, field.set_values
                 field.values_changed.connect(edited)
                 field.problem.connect(row.set_error)
+            case QLineEdit():
+                read, show = field.text, _shower(field)
+                field.textEdited.connect(edited)
             case _:
                 raise TypeError(f"no setting can be edited in a {type(field).__name__}")
         self._bindings[name] = _Binding(read, show, row, also)
@@ -85,7 +88,7 @@ class SettingsForm(QObject):
         for name, binding in self._bindings.items():
             at_fault = error is not None and (error.field == name or error.field.startswith(f"{name}."))
             if at_fault or name == edited:
-                binding.row.set_error(str(error) if error else "")
+                binding.row.set_error(_at_field(error) if error else "")
 
     @Slot()
     def refresh(self) -> None:
@@ -101,3 +104,19 @@ class SettingsForm(QObject):
                     binding.row.set_error("")
         finally:
             self._showing = False
+
+
+def _at_field(error: ExperimentError) -> str:
+    """The error without the name and value of its setting, which stand right above it."""
+    text = str(error)
+    if error.field and text.startswith(error.field):
+        text = text.removeprefix(error.field).partition(": ")[2] or text
+    return text[:1].upper() + text[1:]
+
+
+def _shower(line: QLineEdit) -> Callable[[str], None]:
+    def show(text: str) -> None:
+        if text != line.text():  # the cursor stays where it is
+            line.setText(text)
+
+    return show

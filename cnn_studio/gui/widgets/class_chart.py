@@ -23,6 +23,10 @@ class _ClassModel(QAbstractListModel):
         self.counts: list[tuple[str, int]] = []
 
     def set_counts(self, counts: Sequence[tuple[str, int]]) -> None:
+        if [name for name, _ in counts] == [name for name, _ in self.counts]:
+            self.counts = list(counts)
+            self.dataChanged.emit(self.index(0), self.index(len(counts) - 1))
+            return
         self.beginResetModel()
         self.counts = list(counts)
         self.endResetModel()
@@ -67,11 +71,13 @@ class ClassChart(TileView):
         self.selectionModel().selectionChanged.connect(self._on_selection)
 
     def set_counts(self, counts: Sequence[tuple[str, int]]) -> None:
-        """Show classes with their numbers of images, in label order; the choice goes back to none."""
+        """Show classes with their numbers of images, in label order; with other classes than before, none is chosen."""
         had_choice = self.selected_class() >= 0
         self._classes.set_counts(counts)
         self._delegate.measure(counts, QFontMetrics(self.font()))
-        if had_choice:
+        self.updateGeometry()
+        self.viewport().update()
+        if had_choice and self.selected_class() < 0:
             self.class_selected.emit(-1)
 
     def counts(self) -> list[tuple[str, int]]:

@@ -43,6 +43,7 @@ class TileView(QAbstractItemView):
         self._stretch = stretch
         self._most_columns = columns
         self._hovered = QPersistentModelIndex()
+        self._anchor = QPersistentModelIndex()
         self.setMouseTracking(True)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -188,19 +189,28 @@ class TileView(QAbstractItemView):
         return False
 
     def setSelection(self, rect: QRect, command: QItemSelectionModel.SelectionFlag) -> None:
-        """Select what a rectangle of the viewport touches."""
-        rect = rect.normalized()
+        """Select what a rectangle of the viewport touches; with Shift, what lies between in reading order."""
+        model, current = self.model(), self.currentIndex()
+        extends = bool(command & QItemSelectionModel.SelectionFlag.Current)
+        dragged = self.state() is QAbstractItemView.State.DragSelectingState
+        selection = QItemSelection()
+        if extends and not dragged and self._anchor.isValid() and current.isValid():
+            first, last = sorted((self._anchor.row(), current.row()))
+            selection.select(model.index(first, 0), model.index(last, 0))
+        else:
+            for row in self._touched_by(rect.normalized()):
+                selection.select(model.index(row, 0), model.index(row, 0))
+        if not extends:
+            self._anchor = QPersistentModelIndex(current)
+        self.selectionModel().select(selection, command)
+
+    def _touched_by(self, rect: QRect) -> list[int]:
         height = max(1, self._tile.height())
         offset = self.verticalOffset() - theme.SPACE_HALF
         columns = self.columns()
         first = max(0, (rect.top() + offset) // height) * columns
         last = min(((rect.bottom() + offset) // height + 1) * columns, self.item_count())
-        selection = QItemSelection()
-        for row in range(first, last):
-            if self._rect(row).intersects(rect):
-                index = self.model().index(row, 0)
-                selection.select(index, index)
-        self.selectionModel().select(selection, command)
+        return [row for row in range(first, last) if self._rect(row).intersects(rect)]
 
     def visualRegionForSelection(self, selection: QItemSelection) -> QRegion:
         """What has to be painted again when a selection changes: the part of it on screen."""
