@@ -1,11 +1,22 @@
-"""``cnn-studio augmentations``: what ``train --augment`` takes."""
+"""``cnn-studio augmentations``, what ``train --augment`` takes, and ``compare-augmentations``, which of it helps."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
+
+from cnn_studio import tasks
+from cnn_studio.cli.console import Face
+from cnn_studio.cli.settings import Choices
+from cnn_studio.cli.training import refuse_used
+from cnn_studio.core import config
 from cnn_studio.core.augmentation import AUGMENTATION_KINDS, Fill, Unit, augmentation_text
 from cnn_studio.core.augmentation_advice import AUGMENTATION_PRESETS, RECOMMENDED
+from cnn_studio.core.results import AugmentationTrial
+from cnn_studio.core.weights import find_weights
 
 _UNIT_TEXT = {
     Unit.SWITCH: "",
@@ -55,3 +66,64 @@ def augmentations_text() -> str:
         f"  {'views=4':<21} With a pre-trained network: that many views of each image are computed once; 0 is live."
     )
     return "\n".join(lines)
+
+
+def compare(
+    folder: Annotated[Path, typer.Argument(help="Holds one sub-folder of images per class.")],
+    out: Annotated[Path, typer.Option(help="New folder for the runs, one for each training.")],
+    augment: Annotated[
+        str, typer.Option(metavar="KINDS", help="What is tried, as `train --augment` takes it.")
+    ] = RECOMMENDED,
+    epochs: Annotated[int, typer.Option(min=1, help="Of each training, at most.")] = 5,
+    preset: Annotated[str | None, typer.Option(help="A whole experiment by name.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="As `train --architecture`.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side of the images in pixels.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the split, the initial weights and the order.")] = None,
+    experiment: Annotated[Path | None, typer.Option(help="A settings file saved by the window or a run.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per line on standard output, nothing else.")
+    ] = False,
+) -> int:
+    """Train with no augmentation, with each kind alone and with all, and say which helped. Ctrl-C ends it early."""
+    face = Face(as_json=as_json)
+    changes = {"image.height": image_size, "image.width": image_size, "training.seed": seed, "split.seed": seed}
+    choices = Choices(
+        experiment=experiment,
+        preset=preset,
+        architecture=architecture,
+        augment=augment,
+        changes={name: value for name, value in changes.items() if value is not None},
+    )
+    expected = choices.check()
+    if isinstance(expected.architecture, config.BackboneArchitecture):
+        find_weights(expected.architecture.name)
+    refuse_used(out)
+    with face.working():
+        found = tasks.scan(folder, face.report, face.token)
+        settings, _ = choices.on_data(found, lambda: tasks.start_runtime(None, face.report, face.token).kind == "gpu")
+        request = tasks.CompareRequest(found, settings, epochs, out)
+        comparison = tasks.compare_augmentations(request, face.report, face.token)
+    if as_json:
+        face.print_json(
+            {"event": "compared", "ended": comparison.ended, "trials": list(map(_values, comparison.trials))}
+        )
+        return 0
+    width = max((len(trial.title) for trial in comparison.trials), default=0)
+    for trial in comparison.trials:
+        face.say(f"  {trial.title:<{width}}  {trial_text(trial)}")
+    if comparison.ended == "stopped":
+        face.say("Stopped by you before all were tried.")
+    return 0
+
+
+def trial_text(trial: AugmentationTrial) -> str:
+    """A trial's figures in a line."""
+    measured = trial.validation
+    text = f"validation accuracy {measured.accuracy:.3f} ({measured.accuracy_low:.3f}–{measured.accuracy_high:.3f})"
+    if trial.verdict:
+        text += f", {trial.difference:+.3f} ({trial.low:+.3f} to {trial.high:+.3f}): {trial.verdict}"
+    return text
+
+
+def _values(trial: AugmentationTrial) -> dict[str, Any]:
+    return {**asdict(trial), "run": str(trial.run), "verdict": trial.verdict}

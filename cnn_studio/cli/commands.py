@@ -13,7 +13,7 @@ import typer
 
 import cnn_studio
 from cnn_studio import tasks
-from cnn_studio.cli.augmentation import augmentation_values, augmentations_text
+from cnn_studio.cli.augmentation import augmentation_values, augmentations_text, compare
 from cnn_studio.cli.console import Face, telling_failures
 from cnn_studio.cli.evaluation import calibrate, evaluate, explain
 from cnn_studio.cli.models import AsJson, ClassNames, ModelPath, model_file, names_in
@@ -156,6 +156,7 @@ def augmentations(as_json: AsJson = False) -> int:
     return 0
 
 
+app.command("compare-augmentations")(compare)
 app.command("evaluate")(evaluate)
 app.command("calibrate")(calibrate)
 app.command("explain")(explain)

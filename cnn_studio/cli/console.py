@@ -72,6 +72,8 @@ class Face:
                     f"validation loss {event.val_loss:.4f}  validation accuracy {event.val_accuracy:.3f}"
                     f"{'  best so far' if event.best else ''}"
                 )
+            case events.TrialStarted(number, total, title):
+                self._console.print(f"Training {number} of {total}: {title}", markup=False)
             case events.Message(text):
                 self._console.print(text, markup=False)
             case events.DeviceChosen(detail=detail):

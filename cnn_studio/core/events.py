@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from cnn_studio.core.issues import Issue
-from cnn_studio.core.results import Prediction
+from cnn_studio.core.results import AugmentationTrial, Prediction
 
 if TYPE_CHECKING:
     from cnn_studio.core.dataset import Dataset
@@ -181,6 +181,22 @@ class ImagesPredicted(Event):
     """Some more images have been classified, in the order they were given."""
 
     predictions: tuple[Prediction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialStarted(Event):
+    """One of several trainings that are compared begins; ``number`` counts from 1, ``title`` says which."""
+
+    number: int
+    total: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEnded(Event):
+    """One of several trainings that are compared is complete."""
+
+    trial: AugmentationTrial
 
 
 def event_name(event: Event) -> str:

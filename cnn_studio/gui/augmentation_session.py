@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
 from cnn_studio import tasks
+from cnn_studio.core import runs
 from cnn_studio.core.config import Experiment
+from cnn_studio.core.events import Event, TrialEnded
+from cnn_studio.core.results import AugmentationTrial
 from cnn_studio.gui.job_thread import Failure, Job, JobKind
 
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ class AugmentationSession(QObject):
 
     cost_changed = Signal()
 
+    trials_changed = Signal()
+    """A comparison began, one of its trainings is complete, or it has ended."""
+
     def __init__(self, session: Session, submit: Submit) -> None:
         super().__init__(session)
         self._session = session
@@ -37,6 +43,9 @@ class AugmentationSession(QObject):
         self._in_work = False
         self._cost: tasks.AugmentationCost | None = None
         self._measured: tuple[Any, ...] = ()
+        self.trials: list[AugmentationTrial] = []
+        session.job_reported.connect(self._on_reported)
+        session.job_ended.connect(self._on_ended)
 
     # -- preview ------------------------------------------------------------------------------------------------
 
@@ -75,6 +84,31 @@ class AugmentationSession(QObject):
         """The settings that the cost depends on."""
         augmentation = experiment.augmentation.model_copy(update={"views": 0})
         return experiment.architecture, experiment.image, experiment.training.batch_size, augmentation
+
+    # -- which of it helps ----------------------------------------------------------------------------------------
+
+    def compare(self, epochs: int) -> None:
+        """Train with none, each and all of the chosen kinds, as runs among the others."""
+        dataset = self._session.dataset
+        assert dataset is not None
+        self.trials = []
+        first = runs.new_run_folder(self._session.runs_dir, dataset.name, "augmentation")
+        request = tasks.CompareRequest(dataset, self._session.experiment, epochs, first.parent, f"{first.name} ")
+        title = f"Comparing augmentations on {dataset.name}"
+        self._submit(JobKind.COMPARE, title, tasks.compare_augmentations, request)
+        self.trials_changed.emit()
+
+    @Slot(object, object)
+    def _on_reported(self, job: Job, event: Event) -> None:
+        if job.kind is JobKind.COMPARE and isinstance(event, TrialEnded):
+            self.trials.append(event.trial)
+            self.trials_changed.emit()
+
+    @Slot(object)
+    def _on_ended(self, job: Job) -> None:
+        if job.kind is JobKind.COMPARE:
+            self._session.runs_changed.emit()
+            self.trials_changed.emit()
 
     # -- what jobs end with -------------------------------------------------------------------------------------
 

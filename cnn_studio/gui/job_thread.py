@@ -45,6 +45,7 @@ class JobKind(StrEnum):
     LABEL_ERRORS = "label_errors"
     PREVIEW = "preview"
     MEASURE = "measure"
+    COMPARE = "compare"
 
 
 QUIET = frozenset({JobKind.PREVIEW})

@@ -19,6 +19,7 @@ class StripPresenter(QObject):
         self._strip = strip
         self._epochs = 0
         self._steps = 0
+        self._trial = ""
         self._can_stop = self._can_cancel = False
         session.job_started.connect(self._on_started)
         session.job_reported.connect(self._on_reported)
@@ -28,7 +29,8 @@ class StripPresenter(QObject):
 
     @Slot(object)
     def _on_started(self, job: Job) -> None:
-        self._can_stop = job.kind is JobKind.TRAIN
+        self._can_stop = job.kind in {JobKind.TRAIN, JobKind.COMPARE}
+        self._trial = ""
         self._can_cancel = job.kind is not JobKind.START
         self._set_stage(job.title)
 
@@ -36,6 +38,8 @@ class StripPresenter(QObject):
     def _on_reported(self, job: Job, event: events.Event) -> None:  # noqa: ARG002 -- the signal's shape
         strip = self._strip
         match event:
+            case events.TrialStarted(number, total, title):
+                self._trial = f"{number} of {total}: {title} · "
             case events.StageStarted(stage, total):
                 self._set_stage(events.STAGE_TEXT[stage])
                 strip.set_progress(0, total)
@@ -57,7 +61,7 @@ class StripPresenter(QObject):
     def _set_stage(self, text: str) -> None:
         waiting = self._session.waiting
         more = f" ({waiting} waiting)" if waiting else ""
-        self._strip.set_stage(text + more, can_stop=self._can_stop, can_cancel=self._can_cancel)
+        self._strip.set_stage(self._trial + text + more, can_stop=self._can_stop, can_cancel=self._can_cancel)
 
     @Slot(object)
     def _on_ended(self, job: Job) -> None:  # noqa: ARG002 -- the signal's shape

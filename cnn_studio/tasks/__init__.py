@@ -19,6 +19,7 @@ from cnn_studio.tasks.augmentation import (
     preview_augmentation,
 )
 from cnn_studio.tasks.calibration import CalibrateRequest, Temperature, calibrate
+from cnn_studio.tasks.comparison import CompareRequest, compare_augmentations, planned_trials
 from cnn_studio.tasks.data import clear_cache, scan, start_runtime
 from cnn_studio.tasks.evaluation import EvaluateRequest, evaluate, saved_evaluation
 from cnn_studio.tasks.explanation import ExplainRequest, explain, write_overlay
@@ -37,6 +38,7 @@ from cnn_studio.tasks.training import TrainRequest, demo_experiment, recover, tr
 __all__ = [
     "AugmentationCost",
     "CalibrateRequest",
+    "CompareRequest",
     "CostRequest",
     "EvaluateRequest",
     "ExplainRequest",
@@ -50,6 +52,7 @@ __all__ = [
     "TrainRequest",
     "calibrate",
     "clear_cache",
+    "compare_augmentations",
     "demo_experiment",
     "evaluate",
     "explain",
@@ -57,6 +60,7 @@ __all__ = [
     "held_out_images",
     "measure_augmentation",
     "open_model",
+    "planned_trials",
     "predict",
     "preview_augmentation",
     "recover",

@@ -1,14 +1,18 @@
 """Augmented training as a job and on the command line; its preview and its cost."""
 
 import json
+from functools import partial
 
 import keras
 import numpy as np
 import pytest
 
 from cnn_studio import tasks
+from cnn_studio.core import runs
 from cnn_studio.core.augmentation import AUGMENTATION_KINDS, AugmentationSettings, parse_augmentation
 from cnn_studio.core.config import BackboneArchitecture, Experiment, ImageSettings, TrainingSettings, build_experiment
+from cnn_studio.core.errors import ExperimentError
+from cnn_studio.core.events import BatchEnded, TrialEnded, TrialStarted
 from cnn_studio.core.images import read_image
 from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
 
@@ -131,3 +135,83 @@ def test_every_kind_has_a_preview(blobs):
     for kind in AUGMENTATION_KINDS.values():
         preview = previewed(blobs, kind.name)
         assert (preview.changed != preview.original).any(), kind.name
+
+
+# -- which of it helps -----------------------------------------------------------------------------------------------
+
+
+def compared(blobs, folder, augment="rotation,hue=180", report=ignore_reports, token=None):
+    dataset = tasks.scan(blobs, ignore_reports, CancelToken())
+    settings = experiment(augment, training=TrainingSettings(batch_size=8))
+    request = tasks.CompareRequest(dataset, settings, 2, folder, "try ")
+    return tasks.compare_augmentations(request, report, token or CancelToken())
+
+
+def test_each_kind_is_tried_alone_on_the_same_images(blobs, tmp_path):
+    reported = []
+    comparison = compared(blobs, tmp_path, report=reported.append)
+    assert [trial.name for trial in comparison.trials] == ["none", "rotation", "hue", "all"]
+    assert comparison.ended == "completed"
+    assert [event.title for event in reported if isinstance(event, TrialStarted)] == [
+        "Without augmentation",
+        "Only rotate 10°",
+        "Only hue 180°",
+        "All of them",
+    ]
+    assert tuple(event.trial for event in reported if isinstance(event, TrialEnded)) == comparison.trials
+    none = comparison.trials[0]
+    splits = set()
+    for trial in comparison.trials:
+        run = runs.read_run(trial.run)
+        assert run.status is runs.RunStatus.FINISHED
+        assert run.folder.name == f"try {trial.name}"
+        assert run.experiment().training.epochs == 2
+        splits.add((run.folder / "manifest.csv").read_text(encoding="utf-8"))
+        assert trial.difference == pytest.approx(trial.validation.accuracy - none.validation.accuracy)
+        assert trial.low <= trial.difference <= trial.high
+    assert len(splits) == 1
+    assert none.verdict == ""
+    assert [kind.name for kind in runs.read_run(comparison.trials[1].run).experiment().augmentation.kinds] == [
+        "rotation"
+    ]
+
+
+def test_stop_ends_a_comparison_with_what_is_complete_and_cancel_keeps_the_runs(blobs, tmp_path):
+    for wish in ("stop", "cancel"):
+        folder, token = tmp_path / wish, CancelToken()
+
+        def in_the_second(event, act=None, begun=None):
+            if isinstance(event, TrialStarted):
+                begun.append(event)
+            if isinstance(event, BatchEnded) and len(begun) == 2:
+                act()
+
+        report = partial(in_the_second, act=getattr(token, wish), begun=[])
+        if wish == "stop":
+            comparison = compared(blobs, folder, report=report, token=token)
+            assert comparison.ended == "stopped"
+            assert [trial.name for trial in comparison.trials] == ["none"]
+            assert sorted(path.name for path in folder.iterdir()) == ["try none", "try rotation"]
+        else:
+            with pytest.raises(JobCancelled):
+                compared(blobs, folder, report=report, token=token)
+            assert [path.name for path in folder.iterdir()] == ["try none"]
+
+
+def test_nothing_to_compare_is_told(blobs, tmp_path):
+    with pytest.raises(ExperimentError, match="nothing to compare"):
+        compared(blobs, tmp_path, augment="")
+
+
+def test_the_command_line_compares(blobs, tmp_path, capsys):
+    from cnn_studio.cli.commands import run
+
+    out = tmp_path / "trials"
+    arguments = [str(blobs), "--out", str(out), "--epochs", "1", "--image-size", "16", "--augment", "flip_horizontal"]
+    assert run(["compare-augmentations", *arguments], lambda *_: 1) == 0
+    told = capsys.readouterr()
+    assert "Training 2 of 2: Only mirror" in told.err
+    last = told.out.splitlines()[-1]
+    assert last.split()[:2] == ["Only", "mirror"]
+    assert " to " in last
+    assert sorted(path.name for path in out.iterdir()) == ["flip_horizontal", "none"]

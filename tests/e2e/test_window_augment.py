@@ -5,6 +5,7 @@ from PySide6.QtCore import Qt
 
 from cnn_studio.core.augmentation import AugmentationSettings, parse_augmentation
 from cnn_studio.core.augmentation_advice import recommend_augmentation
+from cnn_studio.gui.compare_dialog import CompareDialog
 from cnn_studio.gui.job_thread import JobKind
 from cnn_studio.gui.main_window import MainWindow
 from cnn_studio.gui.session import NoticeKind, Session
@@ -135,3 +136,21 @@ def test_while_a_network_is_trained_settings_wait(qtbot, session, page):
     qtbot.waitUntil(lambda: not page.settings.isEnabled(), timeout=30_000)
     qtbot.waitUntil(lambda: not session.is_busy_with(JobKind.TRAIN), timeout=120_000)
     qtbot.waitUntil(page.settings.isEnabled, timeout=30_000)
+
+
+def test_which_changes_help(qtbot, session, page):
+    assert not page.compare_button.isEnabled()
+    session.change({"augmentation": parse_augmentation("flip_horizontal").model_dump(), "training.batch_size": 8})
+    page.compare_button.click()
+    dialog = page.findChild(CompareDialog)
+    assert "2 times" in dialog.explanation.text()
+    dialog.epochs.setValue(1)
+    dialog.start.click()
+    assert not dialog.start.isEnabled()
+    qtbot.waitUntil(lambda: len(session.augmentation.trials) == 2, timeout=120_000)
+    qtbot.waitUntil(lambda: not session.is_busy_with(JobKind.COMPARE), timeout=30_000)
+    assert [dialog.table.item(row, 0).text() for row in range(2)] == ["Without augmentation", "Only mirror"]
+    assert "points" in dialog.table.item(1, 2).text()
+    assert len(list(session.runs_dir.iterdir())) == 2
+    assert dialog.start.isEnabled()
+    dialog.close()

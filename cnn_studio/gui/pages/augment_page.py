@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -31,6 +31,7 @@ from cnn_studio.core.augmentation_advice import (
 from cnn_studio.core.config import BackboneArchitecture, Colour
 from cnn_studio.core.dataset import Dataset
 from cnn_studio.gui import theme
+from cnn_studio.gui.compare_dialog import CompareDialog
 from cnn_studio.gui.job_thread import JobKind
 from cnn_studio.gui.pages.augmentation_cost import CostCard
 from cnn_studio.gui.pages.navigation import Navigation
@@ -159,8 +160,12 @@ class AugmentPage(QWidget):
         self.next_button = QPushButton("Go on to training")
         theme.accent_button(self.next_button)
         self.next_button.clicked.connect(lambda: self._navigation.show_page("train"))
+        self.compare_button = QPushButton("Which of these help?…")
+        self.compare_button.clicked.connect(self._open_comparison)
         foot = QHBoxLayout()
+        foot.setSpacing(theme.SPACE)
         foot.addStretch(1)
+        foot.addWidget(self.compare_button)
         foot.addWidget(self.next_button)
         right = QWidget()
         column = QVBoxLayout(right)
@@ -243,6 +248,23 @@ class AugmentPage(QWidget):
         training = self._session.is_busy_with(JobKind.TRAIN)
         self.settings.setEnabled(not training)
         self.settings.setToolTip("Settings can be changed again when this training has ended." if training else "")
+        on = self._session.experiment.augmentation.is_on
+        known = bool(self._session.augmentation.trials) or self._session.is_busy_with(JobKind.COMPARE)
+        possible = self._session.dataset is not None and (on or known)
+        self.compare_button.setEnabled(possible)
+        self.compare_button.setToolTip(
+            "Trains with none, each and all of them, and compares."
+            if possible
+            else "Switch on what you want to try first."
+            if self._session.dataset
+            else "Open a folder of images first."
+        )
+
+    @Slot()
+    def _open_comparison(self) -> None:
+        dialog = CompareDialog(self._session, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.show()
 
     # -- preview ------------------------------------------------------------------------------------------------
 
