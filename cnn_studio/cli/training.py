@@ -65,6 +65,9 @@ def train(
         int | None, typer.Option(help="Epochs without a better validation loss before ending early; 0 never ends.")
     ] = None,
     class_weights: Annotated[str | None, typer.Option(help="none, or balanced: rare classes count for more.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="auto (what the device does best), float32, or mixed (16 bits, weights 32).")
+    ] = None,
     experiment: Annotated[Path | None, typer.Option(help="A settings file saved by the window or a run.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per line on standard output, nothing else.")
@@ -79,6 +82,7 @@ def train(
         "training.learning_rate": learning_rate,
         "training.class_weights": class_weights,
         "training.seed": seed,
+        "training.precision": precision,
         "split.seed": seed,
         "split.validation": validation,
         "split.test": test,

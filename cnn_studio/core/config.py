@@ -288,6 +288,14 @@ class ClassWeights(StrEnum):
     BALANCED = "balanced"
 
 
+class Precision(StrEnum):
+    """Number type of the computation: what the device does best, 32 bits, or 16 bits with 32-bit weights."""
+
+    AUTO = "auto"
+    FULL = "float32"
+    MIXED = "mixed"
+
+
 class TrainingSettings(Settings):
     """How the network is trained.
 
@@ -300,6 +308,7 @@ class TrainingSettings(Settings):
         patience: epochs without a better validation loss before ending.
         class_weights: whether rare classes count for more.
         seed: of the initial weights, the order of images and dropout.
+        precision: of the computation; the model that is kept computes with 32 bits in any case.
     """
 
     optimizer: Optimizer = Optimizer.ADAM
@@ -310,6 +319,7 @@ class TrainingSettings(Settings):
     patience: int = Field(5, ge=1, le=1000)
     class_weights: ClassWeights = ClassWeights.NONE
     seed: int = Field(0, ge=0, le=2**31 - 1)
+    precision: Precision = Precision.AUTO
 
 
 class Decisions(Settings):

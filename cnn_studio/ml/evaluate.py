@@ -36,7 +36,7 @@ def measure_model(model: keras.Model, batches: Batches, report: Report, cancel: 
     done = 0
     for batch in batches:
         cancel.raise_if_cancelled()
-        part = np.asarray(model.predict_on_batch(batch[0]), dtype=np.float32)
+        part = np.asarray(model.predict_on_batch(np.asarray(batch[0])), dtype=np.float32)
         parts.append(part)
         done += len(part)
         now = time.perf_counter()

@@ -96,7 +96,7 @@ def export_model(
         report(Progress(Stage.EXPORT, 2, _STEPS, unit="steps"))
         cancel.raise_if_cancelled()
         reloaded = keras.saving.load_model(part)
-        reloaded.jit_compile = False
+        reloaded.jit_compile = model.jit_compile
         difference = float(np.abs(_probabilities(reloaded, images) - expected).max())
         if not difference <= LARGEST_DIFFERENCE:  # written so that a NaN fails too
             raise ModelFileError(

@@ -358,8 +358,9 @@ def _source_batches(
 
 def _run(network: keras.Model, images: Any, batch_size: int) -> NDArray[np.float32]:
     """The network's output; a batch that is not full is filled up, since another shape would be traced anew."""
-    if int(images.shape[0]) < batch_size:
-        images = np.resize(np.asarray(images), (batch_size, *images.shape[1:]))
+    images = np.asarray(images)  # other backends than TensorFlow take no tensor of its
+    if len(images) < batch_size:
+        images = np.resize(images, (batch_size, *images.shape[1:]))
     return np.asarray(network.predict_on_batch(images), np.float32)
 
 

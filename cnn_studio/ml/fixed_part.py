@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from cnn_studio.ml import runtime
 from cnn_studio.ml.flat_graph import graph_nodes
 
 _NOT_IN_THE_OUTPUT = ("initializer", "regularizer", "constraint", "name", "trainable", "seed")
@@ -64,7 +65,7 @@ def split_fixed_part(model: keras.Model) -> SplitModel | None:
     lower = keras.Model(model.inputs[0], node.output, name=f"{model.name}_fixed")
     upper = keras.Model(node.output, model.outputs[0], name=f"{model.name}_trained")
     for part in (lower, upper):
-        part.jit_compile = False  # as fit_model compiles: XLA costs a CPU more than it gains
+        part.jit_compile = runtime.acceleration().jit_compile
     return SplitModel(lower, upper, node.operation.name)
 
 
@@ -124,5 +125,5 @@ def joined(split: SplitModel) -> keras.Model:
     """The whole network for training: the lower part in inference mode, then the upper part."""
     image = keras.Input(split.lower.inputs[0].shape[1:], dtype=split.lower.inputs[0].dtype)
     model = keras.Model(image, split.upper(FixedPart(split.lower)(image)), name=split.upper.name)
-    model.jit_compile = False
+    model.jit_compile = split.upper.jit_compile
     return model

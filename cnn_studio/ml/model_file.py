@@ -136,8 +136,8 @@ def load_model(path: Path) -> tuple[keras.Model, ModelFacts]:
             hint="Export it again.",
             path=path,
         )
-    # XLA, Keras's default, takes seconds to compile each batch shape on a CPU and gains nothing there.
-    model.jit_compile = False
+    # XLA, Keras's default, takes seconds to compile each batch shape on a CPU and gains nothing there; JAX needs it.
+    model.jit_compile = keras.backend.backend() == "jax"
     return model, replace(facts, outputs=classes)
 
 

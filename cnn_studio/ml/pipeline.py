@@ -53,6 +53,7 @@ def training_batches(
     batch_size: int,
     seed: int,
     class_weights: NDArray[np.float32] | None = None,
+    multiple: int = 1,
 ) -> Batches:
     """Batches in an order that differs each epoch and is the same for the same seed.
 
@@ -65,14 +66,25 @@ def training_batches(
         batch_size: images per batch.
         seed: of the order.
         class_weights: (classes,) how much an image of each class counts in the loss; None for all the same.
+        multiple: devices that share each batch evenly. Its size is rounded down to a multiple, and what does not fill
+            the last batch sits out that epoch: other images each time.
     """
-    return _batches(images, rows, labels, batch_size, seed, class_weights)
+    if multiple > 1:
+        batch_size = min(_rounded(batch_size, multiple), _rounded(len(rows), multiple))
+    return _batches(images, rows, labels, batch_size, seed, class_weights, whole=multiple > 1)
 
 
 def evaluation_batches(
-    images: NDArray[Any], rows: NDArray[np.int64], labels: NDArray[np.int32], batch_size: int
+    images: NDArray[Any], rows: NDArray[np.int64], labels: NDArray[np.int32], batch_size: int, multiple: int = 1
 ) -> Batches:
-    """Batches in the order of ``rows``; arguments as for ``training_batches``."""
+    """Batches in the order of ``rows``; arguments as for ``training_batches``.
+
+    With ``multiple`` devices the last row is repeated until the last batch can be shared evenly.
+    """
+    if multiple > 1:
+        missing = -len(rows) % multiple
+        rows, labels = (np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) for part in (rows, labels))
+        batch_size = _rounded(batch_size, multiple)
     return _batches(images, rows, labels, batch_size, None, None)
 
 
@@ -96,6 +108,11 @@ def balanced_class_weights(labels: NDArray[np.int32], class_count: int) -> NDArr
     return np.where(counts > 0, weights, 0.0).astype(np.float32)
 
 
+def _rounded(size: int, multiple: int) -> int:
+    """The largest multiple that is not above ``size``, at least one."""
+    return max(multiple, size - size % multiple)
+
+
 def _batches(
     images: NDArray[Any],
     rows: NDArray[np.int64],
@@ -103,6 +120,8 @@ def _batches(
     batch_size: int,
     seed: int | None,
     class_weights: NDArray[np.float32] | None,
+    *,
+    whole: bool = False,
 ) -> Batches:
     if len(rows) != len(labels):
         raise ValueError(f"{len(rows)} rows do not go with {len(labels)} labels")
@@ -134,12 +153,16 @@ def _batches(
             # Numbers of its own for each epoch, so that another view is drawn of the same image.
             numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
             dataset = tf.data.Dataset.zip(dataset, numbers)
-        dataset = dataset.batch(batch_size).map(fetch, num_parallel_calls=_PARALLEL_CALLS).prefetch(_BATCHES_AHEAD)
+        dataset = (
+            dataset.batch(batch_size, drop_remainder=whole)
+            .map(fetch, num_parallel_calls=_PARALLEL_CALLS)
+            .prefetch(_BATCHES_AHEAD)
+        )
         # TensorFlow's rewriting of the graph, which finds nothing to improve here, copies the whole store into memory.
         options = tf.data.Options()
         options.experimental_optimization.apply_default_optimizations = False
         dataset = dataset.with_options(options)
-    return Batches(dataset, len(rows), batch_size, images)
+    return Batches(dataset, len(rows) - len(rows) % batch_size if whole else len(rows), batch_size, images)
 
 
 def _in_place(images: NDArray[Any]) -> Any:

@@ -13,12 +13,13 @@ import platform
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cnn_studio import __version__
 from cnn_studio.core.errors import TrainingError
 from cnn_studio.core.events import DeviceChosen, Message, Stage, StageStarted
 from cnn_studio.core.jobs import Report
+from cnn_studio.ml.acceleration import Acceleration, choose_acceleration
 from cnn_studio.ml.quiet_stderr import without_banners
 
 SMOKE_TEST_SECONDS = 90.0
@@ -47,6 +48,7 @@ class _Started:
 
     lock = threading.Lock()
     device: Device | None = None
+    acceleration: Acceleration = Acceleration()
     on_thread = threading.local()
 
 
@@ -70,7 +72,7 @@ def start(report: Report) -> Device:
             _set_environment()
             with without_banners():
                 _import_keras()
-                _Started.device = _choose_device(report)
+                _Started.device, _Started.acceleration = _accelerated(_choose_device(report))
         device = _Started.device
     _prepare_thread(device)
     report(DeviceChosen(device.kind, device.name, device.detail))
@@ -80,6 +82,11 @@ def start(report: Report) -> Device:
 def computes_on_gpu() -> bool:
     """Whether ``start`` chose a GPU."""
     return _Started.device is not None and _Started.device.kind == "gpu"
+
+
+def acceleration() -> Acceleration:
+    """How networks are trained fastest on what ``start`` chose."""
+    return _Started.acceleration
 
 
 def versions() -> dict[str, str]:
@@ -157,6 +164,17 @@ def _choose_device(report: Report) -> Device:
     detail = f"{cpu_words}: the GPU {name} is there but {problem}."
     report(Message(f"The GPU {name} cannot be used ({problem}), so the CPU is."))
     return Device("cpu", cpu_name, detail)
+
+
+def _accelerated(device: Device) -> tuple[Device, Acceleration]:
+    """How to compute on a device, and the device with that in its sentence."""
+    import keras
+
+    chosen = choose_acceleration(
+        keras.backend.backend(), on_gpu=device.kind == "gpu", gpus=len(_listed_gpus()) if device.kind == "gpu" else 0
+    )
+    said = chosen.sentence() if device.kind == "gpu" else ""
+    return replace(device, detail=f"{device.detail} {said}".strip()), chosen
 
 
 def _cores() -> int:

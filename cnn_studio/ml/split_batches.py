@@ -31,20 +31,23 @@ class SplitBatches:
         """Labels of one split in the data set's order, shape (n,)."""
         return np.asarray([self.dataset.files[i].label for i in self.assignment.indices(split)], dtype=np.int32)
 
-    def to_train_on(self, source: RowSource) -> Batches:
+    def to_train_on(self, source: RowSource, multiple: int = 1) -> Batches:
         """Training images' rows of a source aligned with the data set, shuffled, with class weights if asked for."""
         labels, settings = self.labels(Split.TRAIN), self.settings
         weights = None
         if settings.class_weights is ClassWeights.BALANCED:
             weights = balanced_class_weights(labels, len(self.dataset.class_names))
         rows = (source.rows if source.views is None else source.views)[self.assignment.indices(Split.TRAIN)]
-        return training_batches(source.values, rows, labels, settings.batch_size, settings.seed, weights)
+        return training_batches(source.values, rows, labels, settings.batch_size, settings.seed, weights, multiple)
 
-    def to_measure(self, source: RowSource, split: Split) -> Batches:
+    def to_measure(self, source: RowSource, split: Split, multiple: int = 1) -> Batches:
         """One split's rows of a source aligned with the data set, in its order."""
         rows = source.rows[self.assignment.indices(split)]
-        return evaluation_batches(source.values, rows, self.labels(split), self.settings.batch_size)
+        return evaluation_batches(source.values, rows, self.labels(split), self.settings.batch_size, multiple)
 
-    def to_fit(self, source: RowSource) -> tuple[Batches, Batches]:
-        """What ``fit_model`` takes: batches to train on and to validate on."""
-        return self.to_train_on(source), self.to_measure(source, Split.VALIDATION)
+    def to_fit(self, source: RowSource, multiple: int = 1) -> tuple[Batches, Batches]:
+        """What ``fit_model`` takes: batches to train on and to validate on.
+
+        With ``multiple`` devices each batch can be shared out evenly, see ``ml.pipeline``.
+        """
+        return self.to_train_on(source, multiple), self.to_measure(source, Split.VALIDATION, multiple)

@@ -123,9 +123,7 @@ def compile_model(model: keras.Model, settings: TrainingSettings) -> None:
         _optimizer(settings),
         keras.losses.SparseCategoricalCrossentropy(),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        # On a CPU, XLA made epochs of the scratch networks 2–4 times slower and costs a compilation for each batch
-        # shape; on a GPU it needs a libdevice that is often missing (tensorflow#62320).
-        jit_compile=False,
+        jit_compile=runtime.acceleration().jit_compile,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,13 @@ from cnn_studio.core.runs import Run, RunStatus
 from cnn_studio.core.weights import find_weights
 
 if TYPE_CHECKING:
+    import keras
+
     from cnn_studio.core.layer_plan import PlannedLayer
     from cnn_studio.core.store import PreparedImages
+    from cnn_studio.ml.features import RowSource
+    from cnn_studio.ml.split_batches import SplitBatches
+    from cnn_studio.ml.stages import StageNetwork
     from cnn_studio.ml.train import TrainingHistory
 
 
@@ -142,47 +148,17 @@ def _train_in(
     from cnn_studio.core.measured import Measured
     from cnn_studio.core.measured_file import measured_path, write_measured
     from cnn_studio.core.scores import score_probabilities
-    from cnn_studio.ml.build import build_model
     from cnn_studio.ml.evaluate import measure_model
-    from cnn_studio.ml.features import RowSource, Views
+    from cnn_studio.ml.features import RowSource
     from cnn_studio.ml.model_file import save_model
     from cnn_studio.ml.split_batches import SplitBatches
-    from cnn_studio.ml.stages import StageNetwork, fit_in_stages
-    from cnn_studio.ml.train import fit_model
 
     cancel.raise_if_cancelled()
-    dataset, settings, architecture = material.dataset, experiment.training, experiment.architecture
-    batches = SplitBatches(dataset, material.assignment, settings)
+    dataset = material.dataset
+    batches = SplitBatches(dataset, material.assignment, experiment.training)
     images = RowSource(material.prepared.open(), material.prepared.rows, material.prepared.path.parent.name)
-    model = build_model(
-        architecture,
-        experiment.image,
-        len(dataset.class_names),
-        settings.seed,
-        weights_file=material.weights_file,
-    )
     keep = _HistoryKeeper(run, report)
-    augmentation = experiment.augmentation
-    if isinstance(architecture, BackboneArchitecture):
-        ahead = augmentation.is_on and augmentation.views > 0
-        training = tuple(material.assignment.indices(Split.TRAIN))
-        history, network = fit_in_stages(
-            model,
-            architecture,
-            settings,
-            images,
-            dataset.files,
-            batches.to_fit,
-            run.checkpoint,
-            keep,
-            cancel,
-            views=Views(augmentation, settings.seed, training) if ahead else None,
-            live=NO_AUGMENTATION if ahead else augmentation,
-        )
-    else:
-        cancel.mark_something_to_keep()
-        history = fit_model(model, settings, *batches.to_fit(images), run.checkpoint, keep, cancel, augmentation)
-        network = StageNetwork(model, images)
+    model, network, history = _fitted(material, experiment, run, batches, images, keep, cancel)
 
     def measure(split: Split) -> Measured:
         labels = batches.labels(split)
@@ -235,6 +211,62 @@ def _train_in(
         seconds=time.monotonic() - started,
         device=device.name,
     )
+
+
+def _fitted(
+    material: _Material,
+    experiment: Experiment,
+    run: Run,
+    batches: SplitBatches,
+    images: RowSource,
+    report: Report,
+    cancel: CancelToken,
+) -> tuple[keras.Model, StageNetwork, TrainingHistory]:
+    """Build and train the network; it comes back computing with 32 bits on one device, whatever it was trained with.
+
+    Returns:
+        The whole network with the best weights, a network that answers as it does with the rows it takes, and how
+        training went.
+    """
+    from cnn_studio.ml import runtime
+    from cnn_studio.ml.acceleration import accelerated, with_precision
+    from cnn_studio.ml.build import build_model
+    from cnn_studio.ml.features import Views
+    from cnn_studio.ml.stages import StageNetwork, fit_in_stages
+    from cnn_studio.ml.train import fit_model
+
+    dataset, settings, architecture = material.dataset, experiment.training, experiment.architecture
+    build = partial(build_model, architecture, experiment.image, len(dataset.class_names), settings.seed)
+    augmentation = experiment.augmentation
+    acceleration = with_precision(runtime.acceleration(), settings.precision)
+    with accelerated(acceleration):
+        model = build(weights_file=material.weights_file)
+        feed = partial(batches.to_fit, multiple=acceleration.devices)
+        if isinstance(architecture, BackboneArchitecture):
+            ahead = augmentation.is_on and augmentation.views > 0
+            training = tuple(material.assignment.indices(Split.TRAIN))
+            history, network = fit_in_stages(
+                model,
+                architecture,
+                settings,
+                images,
+                dataset.files,
+                feed,
+                run.checkpoint,
+                report,
+                cancel,
+                views=Views(augmentation, settings.seed, training) if ahead else None,
+                live=NO_AUGMENTATION if ahead else augmentation,
+            )
+        else:
+            cancel.mark_something_to_keep()
+            history = fit_model(model, settings, *feed(images), run.checkpoint, report, cancel, augmentation)
+            network = StageNetwork(model, images)
+    if not acceleration.is_plain:
+        plain = build()
+        plain.set_weights(model.get_weights())
+        model, network = plain, StageNetwork(plain, images)
+    return model, network, history
 
 
 def _metrics(history: TrainingHistory, validation: Evaluation, test: Evaluation | None) -> dict[str, float]:

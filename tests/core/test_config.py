@@ -24,6 +24,7 @@ from cnn_studio.core.config import (
     Optimizer,
     Padding,
     Pooling,
+    Precision,
     Schedule,
     ScratchArchitecture,
     SplitSettings,
@@ -85,6 +86,7 @@ EVERYTHING_CHANGED = Experiment(
         patience=2,
         class_weights=ClassWeights.BALANCED,
         seed=9,
+        precision=Precision.MIXED,
     ),
     decisions=Decisions(left_out=("a/1 ä.jpg",), belongs_to={"b/“2”.jpg": "a.b"}),
 )

@@ -22,7 +22,15 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.core import events
 from cnn_studio.core.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS
-from cnn_studio.core.config import USUAL_LEARNING_RATE, BackboneArchitecture, ClassWeights, Colour, Optimizer, Schedule
+from cnn_studio.core.config import (
+    USUAL_LEARNING_RATE,
+    BackboneArchitecture,
+    ClassWeights,
+    Colour,
+    Optimizer,
+    Precision,
+    Schedule,
+)
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.results import Evaluation, TrainedModel
 from cnn_studio.gui import theme
@@ -39,6 +47,11 @@ SCHEDULES = [
     ("Stays the same", Schedule.CONSTANT),
     ("Falls along a cosine", Schedule.COSINE),
     ("Falls when progress ends (plateau)", Schedule.PLATEAU),
+]
+PRECISIONS = [
+    ("What this device does best", Precision.AUTO),
+    ("32 bits (float32)", Precision.FULL),
+    ("16 bits, weights 32 (mixed)", Precision.MIXED),
 ]
 ENDED = {
     "completed": "All epochs are done.",
@@ -97,6 +110,12 @@ class TrainPage(QWidget):
             add("training.learning_rate", FieldRow("Learning rate", LearningRateBox())),
             add("training.batch_size", FieldRow("Batch size", IntegerBox(1, 4096, step=8), "Images per step.")),
             add("training.class_weights", FieldRow("Class weights", weights)),
+            add(
+                "training.precision",
+                FieldRow(
+                    "Precision", ChoiceBox(PRECISIONS), "The model that is kept computes with 32 bits in any case."
+                ),
+            ),
             add(
                 "training.seed",
                 FieldRow("Seed", IntegerBox(0, 2**31 - 1), "The same number repeats the same training."),
