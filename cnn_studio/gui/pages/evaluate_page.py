@@ -295,7 +295,10 @@ class EvaluatePage(QWidget):
     @Slot()
     def choose_folder(self) -> None:
         """Ask for a folder and evaluate the model on it."""
-        folder = QFileDialog.getExistingDirectory(self, "Evaluate on a folder that holds one sub-folder per class")
+        dataset = self._session.dataset
+        start = str(dataset.root.parent) if dataset else ""
+        title = "Evaluate on a folder that holds one sub-folder per class"
+        folder = QFileDialog.getExistingDirectory(self, title, start)
         if folder:
             self._evaluation.choose(Path(folder))
             self._evaluation.evaluate()

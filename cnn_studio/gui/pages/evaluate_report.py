@@ -96,6 +96,9 @@ def _words(measured: Measured) -> list[str]:
         parts.append(f"Most often confused:<br>{said}")
     else:
         parts.append("Not one image is classified wrongly.")
+    if not measured.root.is_dir():
+        gone = escape(one_line(str(measured.root)))
+        parts.append(f"The images are no longer in {gone}, so they cannot be shown. The figures are kept.")
     if absent := [score.name for score in found.classes if not score.support]:
         parts.append(_absent_text(absent))
     if few := _few_images(found):

@@ -121,6 +121,7 @@ class SurenessTab(QWidget):
         self.reliability_plot.show_reliability(found)
         self.error_text.setText(_honesty_text(measured, found.error))
         self.coverage_plot.show_answers(measured.confidence, measured.right)
+        self.temperature_text.setText(_temperature_text(measured))
         self.set_threshold(measured.threshold)
         self.show_state()
 
@@ -130,7 +131,6 @@ class SurenessTab(QWidget):
         if measured is None:
             return
         busy = self._evaluation.is_calibrating()
-        self.temperature_text.setText(_temperature_text(measured))
         self.honest_button.setVisible(measured.temperature == 1.0)
         self.honest_button.setEnabled(not busy)
         self.honest_button.setToolTip("The model is being changed." if busy else _HELP)
@@ -178,7 +178,7 @@ class SurenessTab(QWidget):
     def _show_coverage(self) -> None:
         self.amount.setText(_percent(self.threshold()))
         if (found := self.coverage()) is not None:
-            self.coverage_text.setText(coverage_text(found))
+            self.coverage_text.setText(coverage_text(found).replace(" %", "\N{NO-BREAK SPACE}%"))
 
     @Slot()
     def _on_theme(self) -> None:
