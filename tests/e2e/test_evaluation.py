@@ -1,6 +1,8 @@
 """Measuring, calibrating and explaining as jobs, on real runs and on files made elsewhere."""
 
+import errno
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -72,6 +74,18 @@ def test_an_earlier_run_without_kept_figures_is_measured_and_keeps_them(run):
     assert tasks.saved_evaluation(run.model, Split.TEST) is not None
     measured_path(run.model, "test").write_bytes(b"cut")
     assert tasks.saved_evaluation(run.model, Split.TEST) is None
+
+
+def test_figures_that_cannot_be_kept_are_still_given(run, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("numpy.savez_compressed", full)
+    measured_path(run.model, "test").unlink()
+    reported = []
+    assert evaluate(run.model, split=Split.TEST, report=reported.append).evaluation.images == 24
+    assert "disk is full" in messages(reported)
+    assert not list(run.folder.glob("*evaluation-test*"))
 
 
 def test_a_run_without_test_images_says_so(run):
