@@ -128,6 +128,19 @@ def test_the_keyboard_moves_and_chooses(qtbot, matrix):
     assert told.args == [2, 1]
 
 
+def test_the_keyboard_starts_at_a_frame_that_goes_with_it(qtbot, matrix):
+    said = []
+    matrix.pointed.connect(said.append)
+    matrix.activateWindow()
+    qtbot.waitUntil(matrix.isActiveWindow)
+    matrix.clearFocus()
+    said.clear()
+    matrix.setFocus(Qt.FocusReason.TabFocusReason)
+    assert said == ["daisy, rightly predicted: 73 of 75 images (97 %)"]
+    matrix.clearFocus()
+    assert said[-1] == ""
+
+
 def test_the_tool_tip_says_what_is_under_the_pointer(matrix, monkeypatch):
     shown = []
     monkeypatch.setattr(QToolTip, "showText", lambda where, text, widget: shown.append(text))

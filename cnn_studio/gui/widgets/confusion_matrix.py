@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import (
     QColor,
+    QFocusEvent,
     QFontMetrics,
     QHelpEvent,
     QKeyEvent,
@@ -385,6 +386,20 @@ class ConfusionMatrix(QWidget):
         row, column = min(max(row, 0), last), min(max(column, 0), last)
         self._point_at((row, column))
         self._reveal(row, column)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Frame a cell for the keyboard to start from."""
+        super().focusInEvent(event)
+        by_keyboard = event.reason() in {Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason}
+        if self._current is None and self._names and by_keyboard:
+            self._point_at(self._chosen or (0, 0))
+        self.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """The frame goes with the keyboard."""
+        super().focusOutEvent(event)
+        self._point_at(None)
+        self.update()
 
     # -- looking closer -------------------------------------------------------------------------------------------
 
