@@ -336,6 +336,26 @@ def test_a_network_without_feature_maps_says_so_in_the_window(qtbot, page, sessi
     dialog.close()
 
 
+def test_below_the_overlay_the_picture_is_grey(qtbot, page, session, measured, heat, monkeypatch, tmp_path):
+    answer = Explanation(tmp_path, "rose", 0.4, (), heat, "conv3", (4, 4))
+    monkeypatch.setattr(tasks, "explain", lambda request, report, cancel: replace(answer, path=request.image))
+    dialog, panel = large_picture(page, session, measured)
+    middle = dialog.canvas.rect().center()
+
+    def colour(down):
+        return dialog.canvas.grab().toImage().pixelColor(middle.x(), middle.y() + down)
+
+    # The picture of 16 × 12 pixels is shown four times as large; the third and fourth of eight rows are hot.
+    cold, hot = 12, -6
+    qtbot.waitUntil(lambda: colour(cold).getRgb()[:3] == (200, 30, 40))
+    panel.looking.click()
+    qtbot.waitUntil(lambda: colour(cold).saturation() == 0)
+    assert colour(hot).saturation() > 50
+    panel.opacity.setValue(0)
+    assert colour(cold).getRgb()[:3] == colour(hot).getRgb()[:3] == (200, 30, 40)
+    dialog.close()
+
+
 def test_looking_can_be_cancelled(qtbot, page, session, measured, monkeypatch):
     begun = threading.Event()
 
