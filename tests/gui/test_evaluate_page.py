@@ -462,3 +462,21 @@ def test_a_temperature_is_told_with_its_effect_and_can_be_taken_out(qtbot, page,
     qtbot.waitUntil(lambda: session.current is None)
     assert asked == [tasks.Temperature.FIT, tasks.Temperature.REMOVE]
     assert tab.honest_button.isVisible()
+
+
+def test_a_model_that_answers_with_no_numbers_is_shown_too(qtbot, page, session, measured):
+    nothing = np.full_like(measured.probabilities, np.nan)
+    broken = replace(
+        measured, probabilities=nothing, evaluation=score_probabilities(nothing, measured.labels, NAMES, "test")
+    )
+    session.saved[Split.TEST] = broken
+    open_model(session, broken)
+    for number in range(page.tabs.count()):
+        page.tabs.setCurrentIndex(number)
+        page.grab()
+    assert "no numbers" in page.report.words.text()
+    assert "no numbers" in page.sureness.error_text.text()
+    page.galleries.gallery.open_large(page.galleries.gallery.verdicts()[0].path)
+    dialog = page.findChild(PictureDialog)
+    dialog.grab()
+    dialog.close()

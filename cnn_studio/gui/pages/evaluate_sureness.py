@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Slot
@@ -204,6 +205,8 @@ def coverage_text(found: Coverage) -> str:
 
 
 def _honesty_text(measured: Measured, error: float) -> str:
+    if not math.isfinite(error):
+        return "The model's answers are no numbers (NaN), so it cannot be said how honest they are."
     text = (
         "When it says 80 %, it should be right 80 times out of 100: bars up to the dashed line. On these images it is "
         f"off by {100 * error:.1f} percentage points on average (expected calibration error, ECE)"
