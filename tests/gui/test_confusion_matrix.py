@@ -8,7 +8,8 @@ from cnn_studio.gui import theme
 from cnn_studio.gui.style_sheet import DARK, LIGHT
 from cnn_studio.gui.widgets.confusion_matrix import LARGEST_CELL, ConfusionMatrix, cell_text
 from cnn_studio.gui.widgets.matrix_colours import cell_colours, takes_light_text
-from cnn_studio.gui.widgets.matrix_labels import Window, chosen_places
+from cnn_studio.gui.widgets.matrix_labels import chosen_places
+from cnn_studio.gui.widgets.matrix_window import Window
 
 FLOWERS = ("daisy", "rose", "tulip")
 COUNTS = np.array([[73, 0, 2], [0, 0, 0], [5, 17, 68]])
