@@ -424,6 +424,31 @@ def test_the_threshold_says_what_it_does_and_is_kept_in_the_model(qtbot, page, s
     assert "70.0 %" in tab.kept_text.text()
 
 
+def test_a_threshold_can_be_chosen_by_the_accuracy_it_brings(page, session, measured):
+    open_model(session, measured)
+    page.tabs.setCurrentIndex(HOW_SURE)
+    tab = page.sureness
+    tab.goals.aboutToShow.emit()
+    actions = tab.goals.actions()
+    assert actions[0].text() == "90 % of the answers right"
+    actions[1].trigger()
+    chosen = tab.threshold()
+    assert measured.right[measured.confidence >= chosen].mean() >= 0.95
+    assert measured.right[measured.confidence >= chosen - 0.001].mean() < 0.95
+    wrong = replace(measured, labels=((measured.predicted + 1) % 3).astype(np.int32))
+    tab.show_measured(wrong)
+    tab.goals.aboutToShow.emit()
+    assert not any(action.isEnabled() for action in tab.goals.actions())
+    assert all("not reached" in action.text() for action in tab.goals.actions())
+
+
+def test_no_threshold_can_be_asked_for_that_no_answer_meets(page, session, measured):
+    open_model(session, measured)
+    page.tabs.setCurrentIndex(HOW_SURE)
+    page.sureness.coverage_plot.threshold_dragged.emit(1.0)
+    assert page.sureness.threshold() == pytest.approx(0.999)
+
+
 def test_the_slider_is_a_way_for_the_keyboard(qtbot, page, session, measured):
     open_model(session, measured)
     page.tabs.setCurrentIndex(HOW_SURE)

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMenu, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from cnn_studio.core.calibration import Coverage, at_threshold, reliability
 from cnn_studio.core.measured import Measured
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _STEPS = 1000
 """Of the slider: a tenth of a percent each."""
 
+_GOALS = (0.9, 0.95, 0.99)
 _WORTH_TELLING = 0.01
 _HELP = (
     "Divides what the network computes before the last softmax by one number, the temperature, fitted on the "
@@ -76,7 +77,7 @@ class SurenessTab(QWidget):
         self.coverage_plot.threshold_dragged.connect(self._on_dragged)
         self.legend = QLabel()
         self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setRange(0, _STEPS)
+        self.slider.setRange(0, _STEPS - 1)  # no answer has more than 100 %
         self.slider.setSingleStep(10)
         self.slider.setPageStep(50)
         self.slider.setAccessibleName("Probability an answer needs")
@@ -89,6 +90,11 @@ class SurenessTab(QWidget):
         theme.set_muted(self.kept_text)
         self.keep_button = QPushButton("Keep in the model")
         self.keep_button.clicked.connect(lambda: self._evaluation.set_threshold(self.threshold()))
+        self.goal_button = QPushButton("Choose by accuracy ▾")
+        self.goal_button.setToolTip("Put the line where so many of the answers are right on these images.")
+        self.goals = QMenu(self.goal_button)
+        self.goals.aboutToShow.connect(self._fill_goals)
+        self.goal_button.setMenu(self.goals)
         self.always_button = QPushButton("Always answer")
         self.always_button.setToolTip("Take the threshold out of the model again.")
         self.always_button.clicked.connect(lambda: self._evaluation.set_threshold(0.0))
@@ -110,7 +116,11 @@ class SurenessTab(QWidget):
         column.addLayout(row)
         column.addWidget(self.coverage_text)
         return _card(
-            "When should it say “I don't know”?", about, box, self.kept_text, [self.always_button, self.keep_button]
+            "When should it say “I don't know”?",
+            about,
+            box,
+            self.kept_text,
+            [self.goal_button, self.always_button, self.keep_button],
         )
 
     # -- showing ------------------------------------------------------------------------------------------------
@@ -165,6 +175,26 @@ class SurenessTab(QWidget):
         """What the threshold does to the images measured."""
         measured = self._measured
         return None if measured is None else at_threshold(measured.confidence, measured.right, self.threshold())
+
+    @Slot()
+    def _fill_goals(self) -> None:
+        self.goals.clear()
+        for goal in _GOALS:
+            value = self._first_step(goal)
+            action = self.goals.addAction(f"{100 * goal:.0f} % of the answers right")
+            if value is None:
+                action.setText(f"{action.text()}: not reached")
+                action.setEnabled(False)
+            else:
+                action.triggered.connect(lambda _=False, value=value: self.slider.setValue(value))
+
+    def _first_step(self, goal: float) -> int | None:
+        """The lowest place of the slider at which so many of the answers (0–1) are right."""
+        measured = self._measured
+        if measured is None:
+            return None
+        found = ((value, at_threshold(measured.confidence, measured.right, value / _STEPS)) for value in range(_STEPS))
+        return next((value for value, kept in found if kept.answered and kept.accuracy >= goal), None)
 
     @Slot(float)
     def _on_dragged(self, threshold: float) -> None:
