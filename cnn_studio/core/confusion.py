@@ -24,11 +24,12 @@ class Confusion:
         return self.count / self.of if self.of else 0.0
 
     def sentence(self, class_names: Sequence[str]) -> str:
-        """In words: "17 of 90 tulips were taken for roses"; of numbers: "3 of 31 images of 6 were taken for 4"."""
+        """In words: "17 of 90 tulips were taken for roses"; of numbers: "3 of 31 images of “6” were taken for “4”"."""
         true, predicted = class_names[self.true], class_names[self.predicted]
-        images = "" if any(letter.isalpha() for letter in true) else "images of "
+        if not all(any(letter.isalpha() for letter in name) for name in (true, predicted)):
+            true, predicted = f"images of “{true}”", f"“{predicted}”"
         were = "was" if self.count == 1 else "were"
-        return f"{self.count:,} of {self.of:,} {images}{true} {were} taken for {predicted}"
+        return f"{self.count:,} of {self.of:,} {true} {were} taken for {predicted}"
 
 
 def confusion_counts(labels: ArrayLike, predicted: ArrayLike, classes: int) -> NDArray[np.int64]:

@@ -15,6 +15,8 @@ OPACITY = 0.6
 _STOPS = (0.0, 0.35, 0.7, 1.0)
 _COLOURS = ((68, 20, 110), (190, 50, 110), (250, 140, 40), (255, 245, 130))
 
+_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's mode "L"
+
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
@@ -58,18 +60,23 @@ def resized(heat: NDArray[np.floating], height: int, width: int) -> NDArray[np.f
 
 
 def overlay(picture: NDArray[np.uint8], heat: NDArray[np.floating], opacity: float = OPACITY) -> NDArray[np.uint8]:
-    """A picture with a heat map over it: the hotter a place, the more of the map's colour; cold places stay.
+    """A picture in grey with a heat map over it: the hotter a place, the more of the map's colour.
+
+    Grey, because a daisy's own yellow would look hot.
 
     Args:
         picture: uint8 RGB (height, width, 3).
         heat: (h, w) 0–1, of any size; it is stretched to the picture.
-        opacity: of the hottest place, 0–1.
+        opacity: of the hottest place, 0–1; at 0 the picture is given as it is.
 
     Returns:
         uint8 RGB (height, width, 3).
     """
+    if opacity <= 0:
+        return picture.copy()
     hot = resized(heat, picture.shape[0], picture.shape[1])
+    grey = picture @ np.array(_LUMINANCE)
     # The square root lets warm places, not the peak alone, be seen.
     cover = opacity * np.sqrt(np.clip(hot, 0.0, 1.0))[..., None]
-    mixed = picture * (1.0 - cover) + heat_colours(hot) * cover
+    mixed = grey[..., None] * (1.0 - cover) + heat_colours(hot) * cover
     return np.asarray(mixed.round(), np.uint8)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QRect, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QKeySequence, QPainter, QPaintEvent, QPixmap, QResizeEvent, QShortcut
+from PySide6.QtGui import QImage, QKeySequence, QPainter, QPaintEvent, QPixmap, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from cnn_studio.gui import theme
@@ -141,6 +141,7 @@ class _Canvas(QWidget):
         super().__init__()
         self._picture: QPixmap | None = None
         self._shown: QPixmap | None = None
+        self._grey: QPixmap | None = None
         self._over: QPixmap | None = None
         self._opacity = 0.0
         self._faint = False
@@ -159,12 +160,15 @@ class _Canvas(QWidget):
             self.update()
 
     def lay_over(self, over: QPixmap | None, opacity: float) -> None:
-        """Draw another picture, transparent where it says nothing, stretched over this one; None for nothing."""
+        """Draw another picture, transparent where it says nothing, stretched over this one; None for nothing.
+
+        Below it this one is grey: the yellow of a daisy is not to be taken for what the other one says.
+        """
         self._over, self._opacity = over, opacity
         self.update()
 
     def _scale(self) -> None:
-        self._shown = None
+        self._shown = self._grey = None
         if self._picture is not None and not self._picture.isNull():
             ratio = self.devicePixelRatioF()
             room = self.size() * ratio
@@ -175,6 +179,12 @@ class _Canvas(QWidget):
                 size, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
             )
             self._shown.setDevicePixelRatio(ratio)
+
+    def _in_grey(self, shown: QPixmap) -> QPixmap:
+        if self._grey is None:
+            self._grey = QPixmap.fromImage(shown.toImage().convertToFormat(QImage.Format.Format_Grayscale8))
+            self._grey.setDevicePixelRatio(shown.devicePixelRatio())
+        return self._grey
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Fit the picture anew."""
@@ -189,8 +199,9 @@ class _Canvas(QWidget):
                 round(self._shown.deviceIndependentSize().width()), round(self._shown.deviceIndependentSize().height())
             )
             place = QRect((self.width() - size.width()) // 2, (self.height() - size.height()) // 2, *size.toTuple())
+            covered = self._over is not None and self._opacity > 0
             painter.setOpacity(_FAINT if self._faint else 1.0)
-            painter.drawPixmap(place.topLeft(), self._shown)
+            painter.drawPixmap(place.topLeft(), self._in_grey(self._shown) if covered else self._shown)
             if self._over is not None:
                 painter.setOpacity(self._opacity)
                 painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)

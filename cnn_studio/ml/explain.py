@@ -18,7 +18,11 @@ from numpy.typing import NDArray
 from cnn_studio.core.errors import ModelFileError
 from cnn_studio.ml.flat_graph import GraphNode, flattened, graph_nodes
 
-_Score = Callable[[Any, int], Any]
+_Score = Callable[[Any, Any], Any]
+"""From the value of a tensor, and what is asked for as (classes,) with a 1 at one of them, to a class's score."""
+
+_COMPILED_UP_TO = 60
+"""Operations. A small network's time goes into starting each; compiling a large one takes seconds and gains little."""
 
 _ONLY_COARSER = (
     keras.layers.MaxPooling2D,
@@ -75,9 +79,21 @@ class GradCam:
         maps = nodes[place].output
         self.layer = str(nodes[place].operation.name)
         self.map_size = (int(maps.shape[1]), int(maps.shape[2]))
-        tensor, self._score = _class_score(nodes, place)
-        self._lower = keras.Model(flat.inputs[0], maps)
-        self._upper = keras.Model(maps, [tensor, flat.outputs[0]])
+        tensor, score = _class_score(nodes, place)
+        lower = keras.Model(flat.inputs[0], maps)
+        upper = keras.Model(maps, [tensor, flat.outputs[0]])
+
+        def look(image: Any) -> tuple[Any, Any]:
+            found = lower(image, training=False)
+            return found, upper(found, training=False)[1]
+
+        def score_of(found: Any, asked: Any) -> Any:
+            return score(upper(found, training=False)[0], asked)
+
+        compiled = len(nodes) <= _COMPILED_UP_TO
+        self._look = _compiled(look) if compiled else look
+        # Only what lies above the maps needs a gradient.
+        self._weigh = _gradient_of(score_of, compiled)
 
     def explain(self, image: NDArray[np.uint8], label: int | None = None) -> HeatMap:
         """The heat map of one image.
@@ -86,48 +102,55 @@ class GradCam:
             image: uint8 RGB (height, width, 3) 0–255, at the network's size.
             label: the class to ask about; None asks about the most likely one.
         """
-        # Only what lies above the maps needs a gradient.
-        maps = self._lower(keras.ops.convert_to_tensor(image[np.newaxis], dtype="float32"), training=False)
-
-        asked = int(keras.ops.argmax(self._upper(maps, training=False)[1][0])) if label is None else label
-
-        def score(given: Any) -> tuple[Any, Any]:
-            before, probabilities = self._upper(given, training=False)
-            return self._score(before, asked), probabilities
-
-        gradient, probabilities = _gradient(score, maps)
-        features = keras.ops.convert_to_numpy(maps)[0].astype(np.float32)
-        weights = gradient[0].astype(np.float32).mean(axis=(0, 1))
-        heat = np.maximum(features @ weights, 0.0)
+        maps, given = self._look(keras.ops.convert_to_tensor(image[np.newaxis], dtype="float32"))
+        probabilities = keras.ops.convert_to_numpy(given)[0].astype(np.float32)
+        if label is None:
+            label = int(probabilities.argmax())
+        asked = np.zeros(len(probabilities), np.float32)
+        asked[label] = 1.0
+        gradient = keras.ops.convert_to_numpy(self._weigh(maps, keras.ops.convert_to_tensor(asked)))[0]
+        weights = gradient.astype(np.float32).mean(axis=(0, 1))
+        heat = np.maximum(keras.ops.convert_to_numpy(maps)[0].astype(np.float32) @ weights, 0.0)
         peak = float(heat.max())
-        # A map that is flat but for rounding says nothing.
         heat = heat / peak if peak > np.finfo(np.float32).tiny else np.zeros_like(heat)
-        return HeatMap(keras.ops.convert_to_numpy(probabilities)[0].astype(np.float32), asked, heat)
+        return HeatMap(probabilities, label, heat)
 
 
-def _gradient(function: Callable[[Any], tuple[Any, Any]], maps: Any) -> tuple[NDArray[np.floating], Any]:
-    """The gradient of a function's first result with respect to ``maps``, and its second result."""
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as a graph, where the backend makes graphs."""
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    return tf.function(function)  # type: ignore[no-any-return]
+
+
+def _gradient_of(function: Callable[[Any, Any], Any], compiled: bool) -> Callable[[Any, Any], Any]:
+    """From ``function(maps, asked)``, a number, to its gradient with respect to ``maps``."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
 
-        with tf.GradientTape() as tape:
-            tape.watch(maps)
-            value, other = function(maps)
-        return keras.ops.convert_to_numpy(tape.gradient(value, maps)), other
+        def with_tape(maps: Any, asked: Any) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch(maps)
+                value = function(maps, asked)
+            return tape.gradient(value, maps)
+
+        return _compiled(with_tape) if compiled else with_tape
     if backend == "torch":
         import torch  # type: ignore[import-not-found]
 
-        with torch.enable_grad():
-            leaf = maps.detach().requires_grad_(True)
-            value, other = function(leaf)
-            (gradient,) = torch.autograd.grad(value, leaf)
-        return keras.ops.convert_to_numpy(gradient), other.detach()
+        def with_autograd(maps: Any, asked: Any) -> Any:
+            with torch.enable_grad():
+                leaf = maps.detach().requires_grad_(True)
+                return torch.autograd.grad(function(leaf, asked), leaf)[0]
+
+        return with_autograd
     if backend == "jax":
         import jax  # type: ignore[import-not-found]
 
-        gradient, other = jax.grad(function, has_aux=True)(maps)
-        return keras.ops.convert_to_numpy(gradient), other
+        return jax.grad(function)  # type: ignore[no-any-return]
     raise ModelFileError(
         f"Where a network looks cannot be found out with Keras's backend {backend!r}: it has no gradients.",
         hint="Set KERAS_BACKEND to tensorflow, jax or torch.",
@@ -162,7 +185,7 @@ def _is_map(tensor: Any) -> bool:
 
 
 def _class_score(nodes: list[GraphNode], lowest: int) -> tuple[Any, _Score]:
-    """Where a class's score can be taken from: a tensor of the graph, and from its value and a label to the score.
+    """Where a class's score can be taken from: a tensor of the graph, and from its value to the score.
 
     Before the softmax, since behind it a sure network's gradients vanish. Where what makes the probabilities is not
     known, it is their logarithm.
@@ -179,7 +202,9 @@ def _class_score(nodes: list[GraphNode], lowest: int) -> tuple[Any, _Score]:
                 return before, _plain_score(width == 1)
         if squashing or getattr(operation, "weights", None):
             break
-    return nodes[-1].output, lambda value, label: keras.ops.log(keras.ops.maximum(value[0, label], 1e-30))
+    return nodes[-1].output, lambda value, asked: keras.ops.log(
+        keras.ops.maximum(keras.ops.sum(value[0] * asked), 1e-30)
+    )
 
 
 def _behind_temperature(nodes: list[GraphNode]) -> int:
@@ -193,17 +218,19 @@ def _behind_temperature(nodes: list[GraphNode]) -> int:
 
 
 def _plain_score(one_output: bool) -> _Score:
-    # One sigmoid is the probability of the second class: what speaks for the first speaks against it.
-    return lambda value, label: value[0, 0] * (1.0 if label else -1.0) if one_output else value[0, label]
+    if one_output:
+        # One sigmoid is the probability of the second class: what speaks for the first speaks against it.
+        return lambda value, asked: value[0, 0] * (asked[1] - asked[0])
+    return lambda value, asked: keras.ops.sum(value[0] * asked)
 
 
 def _linear_score(layer: keras.layers.Dense, one_output: bool) -> _Score:
     """The score from what a dense layer takes: its output without the activation it ends in."""
     plain = _plain_score(one_output)
 
-    def score(value: Any, label: int) -> Any:
+    def score(value: Any, asked: Any) -> Any:
         logits = keras.ops.matmul(value, layer.kernel)
-        return plain(logits if layer.bias is None else logits + layer.bias, label)
+        return plain(logits if layer.bias is None else logits + layer.bias, asked)
 
     return score
 

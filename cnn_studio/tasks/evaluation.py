@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cnn_studio.core import runs
 from cnn_studio.core.dataset import Dataset, ImageFile, Split
-from cnn_studio.core.errors import CnnStudioError, DatasetError
+from cnn_studio.core.errors import CnnStudioError, DatasetError, StorageError
 from cnn_studio.core.events import FilesLeftOut, Message
 from cnn_studio.core.issues import Issue, IssueKind
 from cnn_studio.core.jobs import CancelToken, Report
@@ -64,10 +64,18 @@ def evaluate(request: EvaluateRequest, report: Report, cancel: CancelToken) -> M
         dataset, name = _folder(request, report, cancel)
     measured = _measure(model, facts, _known(dataset, facts, report), name, request.model, report, cancel)
     if run is not None:
-        from cnn_studio.core.measured_file import measured_path, write_measured
-
-        write_measured(measured, measured_path(request.model, name))
+        _keep(measured, report)
     return measured
+
+
+def _keep(measured: Measured, report: Report) -> None:
+    """Keep what was measured in the run; where that cannot be, it is told, and what was found is not lost for it."""
+    from cnn_studio.core.measured_file import measured_path, write_measured
+
+    try:
+        write_measured(measured, measured_path(measured.model, measured.split))
+    except StorageError as error:
+        report(Message(f"{error} What was measured is shown, but not kept."))
 
 
 def saved_evaluation(model: Path, split: Split) -> Measured | None:

@@ -35,4 +35,4 @@ def test_nothing_confused_and_no_class_at_all():
 def test_pairs_in_words():
     names = ("tulips", "roses", "7")
     assert Confusion(0, 1, 17, 90).sentence(names) == "17 of 90 tulips were taken for roses"
-    assert Confusion(2, 1, 1, 1200).sentence(names) == "1 of 1,200 images of 7 was taken for roses"
+    assert Confusion(2, 1, 1, 1200).sentence(names) == "1 of 1,200 images of “7” was taken for “roses”"

@@ -63,7 +63,7 @@ def random_measured(make_measured, write_image):
 
 @pytest.mark.parametrize("classes", [3, 25, 200])
 def test_the_page_is_whole_and_needs_nothing_else(random_measured, classes):
-    measured = random_measured(classes, count=10 * classes)
+    measured = random_measured(classes, count=3 * classes)
     page = report_page(measured, ModelFacts(measured.class_names, 16, 16, "tiny"), RunRecord(HISTORY, 'name = "x"'))
     found = outline(page)
     assert found.fetched

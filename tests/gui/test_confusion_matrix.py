@@ -8,7 +8,8 @@ from cnn_studio.gui import theme
 from cnn_studio.gui.style_sheet import DARK, LIGHT
 from cnn_studio.gui.widgets.confusion_matrix import LARGEST_CELL, ConfusionMatrix, cell_text
 from cnn_studio.gui.widgets.matrix_colours import cell_colours, takes_light_text
-from cnn_studio.gui.widgets.matrix_labels import Window, chosen_places
+from cnn_studio.gui.widgets.matrix_labels import chosen_places
+from cnn_studio.gui.widgets.matrix_window import Window
 
 FLOWERS = ("daisy", "rose", "tulip")
 COUNTS = np.array([[73, 0, 2], [0, 0, 0], [5, 17, 68]])
@@ -126,6 +127,19 @@ def test_the_keyboard_moves_and_chooses(qtbot, matrix):
     with qtbot.waitSignal(matrix.cell_chosen) as told:
         qtbot.keyClick(matrix, Qt.Key.Key_Return)
     assert told.args == [2, 1]
+
+
+def test_the_keyboard_starts_at_a_frame_that_goes_with_it(qtbot, matrix):
+    said = []
+    matrix.pointed.connect(said.append)
+    matrix.activateWindow()
+    qtbot.waitUntil(matrix.isActiveWindow)
+    matrix.clearFocus()
+    said.clear()
+    matrix.setFocus(Qt.FocusReason.TabFocusReason)
+    assert said == ["daisy, rightly predicted: 73 of 75 images (97 %)"]
+    matrix.clearFocus()
+    assert said[-1] == ""
 
 
 def test_the_tool_tip_says_what_is_under_the_pointer(matrix, monkeypatch):

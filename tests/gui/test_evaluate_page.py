@@ -161,7 +161,7 @@ def test_a_failed_measurement_leaves_the_page_usable(qtbot, page, session, measu
     page.missing.buttons["evaluate"].click()
     qtbot.waitUntil(lambda: session.current is None)
     assert notices[-1].text == "The images are gone."
-    assert page.missing.buttons["evaluate"].isVisible()
+    qtbot.waitUntil(page.missing.buttons["evaluate"].isVisible)
 
 
 def test_a_view_is_filled_when_it_is_looked_at(page, session, measured):
@@ -336,6 +336,26 @@ def test_a_network_without_feature_maps_says_so_in_the_window(qtbot, page, sessi
     dialog.close()
 
 
+def test_below_the_overlay_the_picture_is_grey(qtbot, page, session, measured, heat, monkeypatch, tmp_path):
+    answer = Explanation(tmp_path, "rose", 0.4, (), heat, "conv3", (4, 4))
+    monkeypatch.setattr(tasks, "explain", lambda request, report, cancel: replace(answer, path=request.image))
+    dialog, panel = large_picture(page, session, measured)
+    middle = dialog.canvas.rect().center()
+
+    def colour(down):
+        return dialog.canvas.grab().toImage().pixelColor(middle.x(), middle.y() + down)
+
+    # The picture of 16 × 12 pixels is shown four times as large; the third and fourth of eight rows are hot.
+    cold, hot = 12, -6
+    qtbot.waitUntil(lambda: colour(cold).getRgb()[:3] == (200, 30, 40))
+    panel.looking.click()
+    qtbot.waitUntil(lambda: colour(cold).saturation() == 0)
+    assert colour(hot).saturation() > 50
+    panel.opacity.setValue(0)
+    assert colour(cold).getRgb()[:3] == colour(hot).getRgb()[:3] == (200, 30, 40)
+    dialog.close()
+
+
 def test_looking_can_be_cancelled(qtbot, page, session, measured, monkeypatch):
     begun = threading.Event()
 
@@ -366,6 +386,10 @@ def test_the_overlay_is_the_one_of_the_command_line(heat, tmp_path):
 # -- how sure --------------------------------------------------------------------------------------------------
 
 
+def said(tab):
+    return tab.coverage_text.text().replace("\N{NO-BREAK SPACE}", " ")
+
+
 def test_the_threshold_says_what_it_does_and_is_kept_in_the_model(qtbot, page, session, measured, monkeypatch):
     asked = []
 
@@ -380,14 +404,14 @@ def test_the_threshold_says_what_it_does_and_is_kept_in_the_model(qtbot, page, s
     open_model(session, measured)
     page.tabs.setCurrentIndex(HOW_SURE)
     tab = page.sureness
-    assert tab.coverage_text.text().startswith("Answers 100 % of the images")
+    assert said(tab).startswith("Answers 100 % of the images")
     assert not tab.keep_button.isEnabled()
     assert not tab.always_button.isVisible()
     tab.coverage_plot.threshold_dragged.emit(0.7)
     answered = measured.confidence >= 0.7
     share = round(100 * answered.mean())
-    assert tab.coverage_text.text().startswith(f"Answers {share} % of the images, ")
-    assert f"{100 * measured.right[answered].mean():.0f} % of these right" in tab.coverage_text.text()
+    assert said(tab).startswith(f"Answers {share} % of the images, ")
+    assert f"{100 * measured.right[answered].mean():.0f} % of these right" in said(tab)
     assert tab.coverage_plot.threshold() == pytest.approx(0.7)
     tab.keep_button.click()
     assert not tab.keep_button.isEnabled()
@@ -398,6 +422,31 @@ def test_the_threshold_says_what_it_does_and_is_kept_in_the_model(qtbot, page, s
     assert not tab.keep_button.isEnabled()
     assert tab.always_button.isVisible()
     assert "70.0 %" in tab.kept_text.text()
+
+
+def test_a_threshold_can_be_chosen_by_the_accuracy_it_brings(page, session, measured):
+    open_model(session, measured)
+    page.tabs.setCurrentIndex(HOW_SURE)
+    tab = page.sureness
+    tab.goals.aboutToShow.emit()
+    actions = tab.goals.actions()
+    assert actions[0].text() == "90 % of the answers right"
+    actions[1].trigger()
+    chosen = tab.threshold()
+    assert measured.right[measured.confidence >= chosen].mean() >= 0.95
+    assert measured.right[measured.confidence >= chosen - 0.001].mean() < 0.95
+    wrong = replace(measured, labels=((measured.predicted + 1) % 3).astype(np.int32))
+    tab.show_measured(wrong)
+    tab.goals.aboutToShow.emit()
+    assert not any(action.isEnabled() for action in tab.goals.actions())
+    assert all("not reached" in action.text() for action in tab.goals.actions())
+
+
+def test_no_threshold_can_be_asked_for_that_no_answer_meets(page, session, measured):
+    open_model(session, measured)
+    page.tabs.setCurrentIndex(HOW_SURE)
+    page.sureness.coverage_plot.threshold_dragged.emit(1.0)
+    assert page.sureness.threshold() == pytest.approx(0.999)
 
 
 def test_the_slider_is_a_way_for_the_keyboard(qtbot, page, session, measured):
@@ -438,3 +487,21 @@ def test_a_temperature_is_told_with_its_effect_and_can_be_taken_out(qtbot, page,
     qtbot.waitUntil(lambda: session.current is None)
     assert asked == [tasks.Temperature.FIT, tasks.Temperature.REMOVE]
     assert tab.honest_button.isVisible()
+
+
+def test_a_model_that_answers_with_no_numbers_is_shown_too(qtbot, page, session, measured):
+    nothing = np.full_like(measured.probabilities, np.nan)
+    broken = replace(
+        measured, probabilities=nothing, evaluation=score_probabilities(nothing, measured.labels, NAMES, "test")
+    )
+    session.saved[Split.TEST] = broken
+    open_model(session, broken)
+    for number in range(page.tabs.count()):
+        page.tabs.setCurrentIndex(number)
+        page.grab()
+    assert "no numbers" in page.report.words.text()
+    assert "no numbers" in page.sureness.error_text.text()
+    page.galleries.gallery.open_large(page.galleries.gallery.verdicts()[0].path)
+    dialog = page.findChild(PictureDialog)
+    dialog.grab()
+    dialog.close()

@@ -99,6 +99,15 @@ def test_every_cell_of_the_table_is_painted(qapp, table):
         assert table.scores.index(row, 0).data(Qt.ItemDataRole.ToolTipRole)
 
 
+def test_a_narrow_table_shows_every_column(qtbot, table):
+    for width in (900, 520, 430):
+        table.resize(width, 300)
+        widths = [table.columnWidth(number) for number in range(5)]
+        assert sum(widths) <= table.viewport().width() + 1
+        assert widths[0] >= table.fontMetrics().horizontalAdvance("Average (weighted)")
+        assert min(widths[1:4]) >= table.fontMetrics().horizontalAdvance("Precision")
+
+
 def test_hardest_and_easiest_leave_classes_without_images_out():
     assert [score.name for score in classes_by(EVALUATION, "f1")] == ["tulip", "daisy"]
 

@@ -1,5 +1,10 @@
 """Grad-CAM against the same written in plain Keras, on networks of every shape that is opened."""
 
+import importlib.util
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -196,4 +201,45 @@ def test_laying_out_a_backbone_changes_no_answer(name, image):
     )
     flat = flattened(model)
     assert not any(isinstance(layer, keras.Model) for layer in flat.layers)
-    np.testing.assert_allclose(flat.predict_on_batch(image[None]), model.predict_on_batch(image[None]), atol=1e-6)
+    batch = image[None].astype(np.float32)
+    np.testing.assert_allclose(flat(batch, training=False), model(batch, training=False), atol=1e-6)
+
+
+def test_a_backend_without_gradients_gets_a_sentence(monkeypatch):
+    model = foreign("softmax layer")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "openvino")
+    with pytest.raises(ModelFileError, match=r"'openvino'.*no gradients"):
+        GradCam(model)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_another_backend_finds_the_same(tmp_path, image, backend):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed; the app itself runs on TensorFlow")
+    inner = backbone()
+    model = seeded(
+        keras.Sequential(
+            [keras.Input((32, 32, 3)), inner, layers.Flatten(), layers.Dense(4, activation="softmax", name="last")]
+        )
+    )
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "image.npy", image)
+    code = """
+import sys, keras, numpy as np
+from cnn_studio.ml.explain import GradCam
+model, image = keras.saving.load_model(sys.argv[1]), np.load(sys.argv[2])
+np.save(sys.argv[3], [GradCam(model).explain(image, label).heat for label in range(4)])
+"""
+    arguments = [str(tmp_path / name) for name in ("model.keras", "image.npy", "heat.npy")]
+    environment = os.environ | {"KERAS_BACKEND": backend}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = [GradCam(model).explain(image, label).heat for label in range(4)]
+    np.testing.assert_allclose(np.load(tmp_path / "heat.npy"), expected, atol=1e-4)

@@ -90,6 +90,20 @@ def test_the_snippet_says_what_the_app_says(make_model, tmp_path, facts, fit):
     np.testing.assert_allclose([float(p) for _, p in theirs], [p for _, p in ours.ranked], atol=1e-5)
 
 
+@pytest.mark.parametrize(("threshold", "says_so"), [(0.99, True), (0.01, False)])
+def test_the_snippet_knows_when_the_model_is_not_sure(make_model, facts, tmp_path, threshold, says_so):
+    save_model(make_model(), tmp_path / "model.keras", replace(facts, threshold=threshold))
+    target = tmp_path / "out.keras"
+    found = exported(tmp_path / "model.keras", target)
+    assert found.threshold == threshold
+    Image.new("RGB", (20, 20), (120, 90, 60)).save(tmp_path / "photo.png")
+    model, loaded = load_model(target)
+    (ours,) = predict_files(model, loaded, [tmp_path / "photo.png"], ignore_reports, CancelToken())
+    assert ours.unsure is says_so
+    printed = in_a_fresh_process(usage_snippet(loaded, str(target)), tmp_path / "photo.png")
+    assert ("not sure" in printed) is says_so
+
+
 def test_what_is_written(source, tmp_path, raw, facts):
     target = tmp_path / "out" / "flowers.keras"
     events = []

@@ -10,7 +10,14 @@ import pytest
 from cnn_studio.core.config import Fit
 from cnn_studio.core.errors import ModelFileError, StorageError
 from cnn_studio.core.results import ModelFacts
-from cnn_studio.ml.model_file import class_count, load_model, read_facts, save_model, with_class_names
+from cnn_studio.ml.model_file import (
+    class_count,
+    load_model,
+    read_facts,
+    rewrite_facts,
+    save_model,
+    with_class_names,
+)
 
 
 @pytest.fixture
@@ -169,6 +176,59 @@ def test_damaged_facts_get_a_sentence(make_model, tmp_path, member):
         archive.writestr("cnn_studio.json", member)
     with pytest.raises(ModelFileError, match="damaged"):
         read_facts(path)
+
+
+def rewritten_member(path, target, change):
+    """A copy of a model file with its facts, as a dictionary, changed in place by ``change``."""
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as copy:
+        for member in source.namelist():
+            data = source.read(member)
+            if member == "cnn_studio.json":
+                values = json.loads(data)
+                change(values)
+                data = json.dumps(values)
+            copy.writestr(member, data)
+    return target
+
+
+def test_a_file_from_before_there_was_calibration_opens(make_model, facts, tmp_path):
+    save_model(make_model(), tmp_path / "new.keras", facts)
+
+    def as_it_was(values):
+        del values["temperature"], values["threshold"]
+
+    old = rewritten_member(tmp_path / "new.keras", tmp_path / "old.keras", as_it_was)
+    assert read_facts(old) == facts
+    assert load_model(old)[1] == replace(facts, outputs=3, temperature=1.0, threshold=0.0)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": 0}, {"temperature": "hot"}, {"threshold": -0.1}, {"threshold": 1.5}, {"threshold": None}]
+)
+def test_a_temperature_or_threshold_that_is_none_gets_a_sentence(make_model, facts, tmp_path, wrong):
+    save_model(make_model(), tmp_path / "m.keras", facts)
+    path = rewritten_member(tmp_path / "m.keras", tmp_path / "w.keras", lambda values: values.update(wrong))
+    with pytest.raises(ModelFileError, match="damaged"):
+        read_facts(path)
+
+
+def test_facts_are_rewritten_and_the_network_stays_byte_for_byte(make_model, facts, tmp_path):
+    path = tmp_path / "m.keras"
+    save_model(make_model(), path, facts)
+    with zipfile.ZipFile(path) as archive:
+        before = {name: archive.read(name) for name in archive.namelist()}
+    changed = replace(facts, threshold=0.25, class_names=("x", "y", "z"))
+    rewrite_facts(path, changed)
+    assert read_facts(path) == changed
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.namelist()) == len(set(archive.namelist()))
+        after = {name: archive.read(name) for name in archive.namelist()}
+    assert after.keys() == before.keys()
+    assert [name for name in before if before[name] != after[name]] == ["cnn_studio.json"]
+    (tmp_path / "page.keras").write_text("<html>")
+    with pytest.raises(ModelFileError, match=r"not a \.keras file"):
+        rewrite_facts(tmp_path / "page.keras", facts)
+    assert (tmp_path / "page.keras").read_text() == "<html>"
 
 
 def test_names_that_do_not_fit_the_outputs_get_a_sentence(make_model, facts, tmp_path):

@@ -154,7 +154,7 @@ class EvaluatePage(QWidget):
             self.sureness.show_state()
         self._either.setCurrentIndex(0 if measured is None else 1)
         self.tabs.setVisible(measured is not None)
-        self.source.setVisible(self._session.model is not None)
+        self.source.setVisible(self._evaluation.source is not None)
         self._show_head(measured)
 
     def _show_head(self, measured: Measured | None) -> None:
@@ -204,7 +204,8 @@ class EvaluatePage(QWidget):
             self.source.clear()
             for text, value in offered:
                 self.source.addItem(text, value)
-        self.source.setCurrentIndex([value for _, value in offered].index(chosen) if chosen is not None else -1)
+        places = {value: place for place, (_, value) in enumerate(offered)}
+        self.source.setCurrentIndex(-1 if chosen is None else places.get(chosen, -1))
         self.source.setEnabled(not self._evaluation.is_measuring())
 
     def _show_missing(self) -> None:
@@ -218,7 +219,8 @@ class EvaluatePage(QWidget):
                 [("train", "Go to Train"), ("runs", "Go to Runs"), ("open", "Open model…")],
             )
         elif evaluation.is_measuring():
-            self._say("Evaluating", "The model classifies each of the images; the figures appear when it is through.")
+            begins = "It begins when the training has ended. " if evaluation.is_training() else ""
+            self._say("Evaluating", f"{begins}The model classifies each image; the figures appear when it is through.")
         elif isinstance(evaluation.source, Split):
             self._say(
                 "Not evaluated yet",
@@ -295,7 +297,10 @@ class EvaluatePage(QWidget):
     @Slot()
     def choose_folder(self) -> None:
         """Ask for a folder and evaluate the model on it."""
-        folder = QFileDialog.getExistingDirectory(self, "Evaluate on a folder that holds one sub-folder per class")
+        dataset = self._session.dataset
+        start = str(dataset.root.parent) if dataset else ""
+        title = "Evaluate on a folder that holds one sub-folder per class"
+        folder = QFileDialog.getExistingDirectory(self, title, start)
         if folder:
             self._evaluation.choose(Path(folder))
             self._evaluation.evaluate()

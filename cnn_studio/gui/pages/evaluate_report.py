@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 
 from PySide6.QtCore import Qt, Signal, Slot
@@ -71,6 +72,11 @@ class ReportTab(QWidget):
 def _words(measured: Measured) -> list[str]:
     """The main points, as HTML sentences."""
     found = measured.evaluation
+    if not math.isfinite(found.loss):
+        return [
+            "The model's answers are no numbers (NaN), so the figures mean nothing. Its training has gone astray: "
+            "train again with a smaller learning rate."
+        ]
     right = round(found.accuracy * found.images)
     parts = [
         f"<b>{right:,} of {format_things(found.images, 'image')}</b> are classified rightly. On other images of the "
@@ -96,6 +102,9 @@ def _words(measured: Measured) -> list[str]:
         parts.append(f"Most often confused:<br>{said}")
     else:
         parts.append("Not one image is classified wrongly.")
+    if not measured.root.is_dir():
+        gone = escape(one_line(str(measured.root)))
+        parts.append(f"The images are no longer in {gone}, so they cannot be shown. The figures are kept.")
     if absent := [score.name for score in found.classes if not score.support]:
         parts.append(_absent_text(absent))
     if few := _few_images(found):

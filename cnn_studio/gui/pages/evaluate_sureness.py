@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMenu, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from cnn_studio.core.calibration import Coverage, at_threshold, reliability
 from cnn_studio.core.measured import Measured
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _STEPS = 1000
 """Of the slider: a tenth of a percent each."""
 
+_GOALS = (0.9, 0.95, 0.99)
 _WORTH_TELLING = 0.01
 _HELP = (
     "Divides what the network computes before the last softmax by one number, the temperature, fitted on the "
@@ -75,7 +77,7 @@ class SurenessTab(QWidget):
         self.coverage_plot.threshold_dragged.connect(self._on_dragged)
         self.legend = QLabel()
         self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setRange(0, _STEPS)
+        self.slider.setRange(0, _STEPS - 1)  # no answer has more than 100 %
         self.slider.setSingleStep(10)
         self.slider.setPageStep(50)
         self.slider.setAccessibleName("Probability an answer needs")
@@ -88,6 +90,11 @@ class SurenessTab(QWidget):
         theme.set_muted(self.kept_text)
         self.keep_button = QPushButton("Keep in the model")
         self.keep_button.clicked.connect(lambda: self._evaluation.set_threshold(self.threshold()))
+        self.goal_button = QPushButton("Choose by accuracy ▾")
+        self.goal_button.setToolTip("Put the line where so many of the answers are right on these images.")
+        self.goals = QMenu(self.goal_button)
+        self.goals.aboutToShow.connect(self._fill_goals)
+        self.goal_button.setMenu(self.goals)
         self.always_button = QPushButton("Always answer")
         self.always_button.setToolTip("Take the threshold out of the model again.")
         self.always_button.clicked.connect(lambda: self._evaluation.set_threshold(0.0))
@@ -109,7 +116,11 @@ class SurenessTab(QWidget):
         column.addLayout(row)
         column.addWidget(self.coverage_text)
         return _card(
-            "When should it say “I don't know”?", about, box, self.kept_text, [self.always_button, self.keep_button]
+            "When should it say “I don't know”?",
+            about,
+            box,
+            self.kept_text,
+            [self.goal_button, self.always_button, self.keep_button],
         )
 
     # -- showing ------------------------------------------------------------------------------------------------
@@ -121,6 +132,7 @@ class SurenessTab(QWidget):
         self.reliability_plot.show_reliability(found)
         self.error_text.setText(_honesty_text(measured, found.error))
         self.coverage_plot.show_answers(measured.confidence, measured.right)
+        self.temperature_text.setText(_temperature_text(measured))
         self.set_threshold(measured.threshold)
         self.show_state()
 
@@ -130,7 +142,6 @@ class SurenessTab(QWidget):
         if measured is None:
             return
         busy = self._evaluation.is_calibrating()
-        self.temperature_text.setText(_temperature_text(measured))
         self.honest_button.setVisible(measured.temperature == 1.0)
         self.honest_button.setEnabled(not busy)
         self.honest_button.setToolTip("The model is being changed." if busy else _HELP)
@@ -165,6 +176,26 @@ class SurenessTab(QWidget):
         measured = self._measured
         return None if measured is None else at_threshold(measured.confidence, measured.right, self.threshold())
 
+    @Slot()
+    def _fill_goals(self) -> None:
+        self.goals.clear()
+        for goal in _GOALS:
+            value = self._first_step(goal)
+            action = self.goals.addAction(f"{100 * goal:.0f} % of the answers right")
+            if value is None:
+                action.setText(f"{action.text()}: not reached")
+                action.setEnabled(False)
+            else:
+                action.triggered.connect(lambda _=False, value=value: self.slider.setValue(value))
+
+    def _first_step(self, goal: float) -> int | None:
+        """The lowest place of the slider at which so many of the answers (0–1) are right."""
+        measured = self._measured
+        if measured is None:
+            return None
+        found = ((value, at_threshold(measured.confidence, measured.right, value / _STEPS)) for value in range(_STEPS))
+        return next((value for value, kept in found if kept.answered and kept.accuracy >= goal), None)
+
     @Slot(float)
     def _on_dragged(self, threshold: float) -> None:
         self.slider.setValue(round(threshold * _STEPS))
@@ -178,7 +209,7 @@ class SurenessTab(QWidget):
     def _show_coverage(self) -> None:
         self.amount.setText(_percent(self.threshold()))
         if (found := self.coverage()) is not None:
-            self.coverage_text.setText(coverage_text(found))
+            self.coverage_text.setText(coverage_text(found).replace(" %", "\N{NO-BREAK SPACE}%"))
 
     @Slot()
     def _on_theme(self) -> None:
@@ -204,6 +235,8 @@ def coverage_text(found: Coverage) -> str:
 
 
 def _honesty_text(measured: Measured, error: float) -> str:
+    if not math.isfinite(error):
+        return "The model's answers are no numbers (NaN), so it cannot be said how honest they are."
     text = (
         "When it says 80 %, it should be right 80 times out of 100: bars up to the dashed line. On these images it is "
         f"off by {100 * error:.1f} percentage points on average (expected calibration error, ECE)"

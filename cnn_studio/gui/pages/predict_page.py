@@ -144,12 +144,12 @@ class PredictPage(QWidget):
         self._body.setCurrentIndex(1 if found else 0)
         failed = sum(1 for prediction in found if prediction.error)
         unsure = sum(1 for prediction in found if prediction.unsure)
-        parts = [format_things(len(found), "image")] if found else []
+        parts = [format_things(len(found), "image")]
         if unsure:
-            parts.append(f"{unsure:,} not sure")
+            parts.append(f"{unsure:,} of them not sure")
         if failed:
             parts.append(f"{failed:,} of them unreadable")
-        self.count.setText(", ".join(parts))
+        self.count.setText(", ".join(parts) if found else "")
         self.csv_button.setEnabled(bool(found))
         self.clear_button.setEnabled(bool(found))
 

@@ -177,7 +177,7 @@ def paint_bar(
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(QColor(theme.colours().hover))
     painter.drawRoundedRect(track, 4, 4)
-    if fraction <= 0:
+    if not fraction > 0:  # nor where it is no number
         return
     length = max(3, round(track.width() * min(fraction, 1.0)))
     bar = QRect(track.right() + 1 - length if right_to_left else track.left(), track.top(), length, thickness)

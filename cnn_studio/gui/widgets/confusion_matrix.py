@@ -5,34 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pyqtgraph
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import (
     QColor,
+    QFocusEvent,
     QFontMetrics,
     QHelpEvent,
     QKeyEvent,
     QMouseEvent,
     QPainter,
     QPaintEvent,
-    QPen,
     QResizeEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import (
-    QGraphicsItem,
-    QGraphicsRectItem,
     QSizePolicy,
-    QStyleOptionGraphicsItem,
     QToolTip,
     QWidget,
 )
 
 from cnn_studio.core.confusion import row_shares
 from cnn_studio.gui import theme
-from cnn_studio.gui.widgets.matrix_colours import FAINTEST, FAINTEST_SPECK, cell_colours, takes_light_text
-from cnn_studio.gui.widgets.matrix_labels import Window, fits_upright, longest, paint_columns, paint_rows
+from cnn_studio.gui.widgets.matrix_colours import FAINTEST, FAINTEST_SPECK, cell_colours
+from cnn_studio.gui.widgets.matrix_labels import fits_upright, longest, paint_columns, paint_rows
+from cnn_studio.gui.widgets.matrix_picture import Cell, MatrixPicture
+from cnn_studio.gui.widgets.matrix_window import Window
 from cnn_studio.gui.widgets.tile_view import one_line
 from cnn_studio.gui.widgets.wording import format_percent
 
@@ -47,9 +45,6 @@ _CLICK_SLIP = 4
 _MOST_OF_WIDTH = 0.3
 _MOST_OF_HEIGHT = 0.24
 """Names take so much of the width and of the height at most."""
-
-_LEAST_FRAME = 9
-"""A frame around a smaller cell is drawn this large, in pixels, to be seen at all."""
 
 _SPECK = 6
 """A cell smaller than this is a speck, in pixels."""
@@ -96,22 +91,11 @@ class ConfusionMatrix(QWidget):
         self._as_shares = False
         self._specks = False
         self._window = Window(0.0, 0.0, 1.0)
-        self._current: tuple[int, int] | None = None
-        self._chosen: tuple[int, int] | None = None
+        self._current: Cell | None = None
+        self._chosen: Cell | None = None
         self._pressed: QPointF | None = None
         self._window_pressed = self._window
-        self._view = pyqtgraph.GraphicsView(self)
-        self._view.setFrameShape(self._view.Shape.NoFrame)
-        self._view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._box = pyqtgraph.ViewBox(enableMouse=False, enableMenu=False, invertY=True, defaultPadding=0)
-        self._box.disableAutoRange()
-        self._view.setCentralItem(self._box)
-        self._image = pyqtgraph.ImageItem(axisOrder="row-major")
-        self._numbers = _Numbers(self)
-        self._chosen_frame, self._current_frame = _frame(2), _frame(1)
-        for item in (self._image, self._numbers, self._chosen_frame, self._current_frame):
-            self._box.addItem(item, ignoreBounds=True)
-        self._view.viewport().setMouseTracking(True)
+        self._view = MatrixPicture(self)
         self._view.viewport().installEventFilter(self)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Confusion matrix")
@@ -127,7 +111,6 @@ class ConfusionMatrix(QWidget):
         self._empty = [int(total) == 0 for total in counts.sum(axis=1)]
         self._window = Window(0.0, 0.0, float(max(1, len(names))))
         self._chosen = self._current = None
-        self._numbers.renew(len(names))
         self._place()
         self._recolour()
 
@@ -136,14 +119,14 @@ class ConfusionMatrix(QWidget):
         self._as_shares = as_shares
         self._recolour()
 
-    def chosen(self) -> tuple[int, int] | None:
+    def chosen(self) -> Cell | None:
         """True and predicted label of the chosen cell."""
         return self._chosen
 
     def choose(self, true: int, predicted: int) -> None:
         """Choose a cell, as a click does."""
         self._chosen = self._current = (true, predicted)
-        self._reveal(true, predicted)
+        self._look_at(self._window.with_cell(true, predicted))
         self.cell_chosen.emit(true, predicted)
 
     def text_of(self, true: int, predicted: int) -> str:
@@ -165,7 +148,7 @@ class ConfusionMatrix(QWidget):
 
     def cell_size(self) -> float:
         """Side of a cell in device-independent pixels."""
-        return float(self._view.width() / self._window.span)
+        return self._view.cell_size()
 
     # -- layout ---------------------------------------------------------------------------------------------------
 
@@ -201,11 +184,9 @@ class ConfusionMatrix(QWidget):
         self._show_window()
 
     def _show_window(self) -> None:
-        window = self._window
-        self._box.setRange(QRectF(window.left, window.top, window.span, window.span), padding=0, disableAutoRange=True)
+        self._view.show_window(self._window)
         if self._specks != (self.cell_size() < _SPECK):
             self._recolour()
-        self._numbers.update()
         self._show_frames()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -215,21 +196,15 @@ class ConfusionMatrix(QWidget):
 
     @Slot()
     def _restyle(self) -> None:
-        colour = theme.colours()
-        self._view.setBackground(colour.surface)
-        self._chosen_frame.setPen(_pen(colour.text, 2))
-        self._current_frame.setPen(_pen(colour.text, 1))
+        self._view.restyle()
         self._recolour()
 
     def _recolour(self) -> None:
         values = row_shares(self._counts) if self._as_shares else self._counts
         self._specks = self.cell_size() < _SPECK
         colours = cell_colours(values, theme.colours(), FAINTEST_SPECK if self._specks else FAINTEST)
-        if len(values):
-            self._image.setImage(colours, autoLevels=False, levels=None)
-            self._image.setRect(QRectF(0, 0, len(values), len(values)))
-        self._numbers.light = takes_light_text(colours)
-        self._numbers.update()
+        widest = ">99" if self._as_shares else f"{int(self._counts.max(initial=0)):,}"
+        self._view.show_cells(colours, self.number_text, widest)
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002 -- Qt's signature
@@ -252,28 +227,9 @@ class ConfusionMatrix(QWidget):
         painter.setPen(QColor(theme.colours().accent if self.hasFocus() else theme.colours().border))
         painter.drawRect(self._view.geometry().adjusted(-1, -1, 0, 0))
 
-    def paint_numbers(self, painter: QPainter, light: NDArray[np.bool_]) -> None:
-        """Write the numbers into the cells in view, where a cell has room for the widest of them."""
-        cell = self.cell_size()
-        rows, columns = self._window.rows(len(self._names)), self._window.columns(len(self._names))
-        painter.setFont(theme.text_font(theme.TextSize.SMALL if cell < 44 else theme.TextSize.BODY))
-        metrics = painter.fontMetrics()
-        if cell < metrics.height() or not len(rows):
-            return
-        widest = ">99" if self._as_shares else f"{int(self._counts.max(initial=0)):,}"
-        if metrics.horizontalAdvance(widest) + 4 > cell:
-            return
-        white, black = QColor("#ffffff"), QColor("#000000")
-        for row in rows:
-            for column in columns:
-                if text := self.number_text(row, column):
-                    painter.setPen(white if light[row, column] else black)
-                    place = QRectF((column - self._window.left) * cell, (row - self._window.top) * cell, cell, cell)
-                    painter.drawText(place, int(Qt.AlignmentFlag.AlignCenter), text)
-
     # -- cells ----------------------------------------------------------------------------------------------------
 
-    def cell_at(self, position: QPointF) -> tuple[int, int] | None:
+    def cell_at(self, position: QPointF) -> Cell | None:
         """The cell at a point of the picture, in its own pixels."""
         cell = self.cell_size()
         column = int(self._window.left + position.x() / cell)
@@ -291,7 +247,7 @@ class ConfusionMatrix(QWidget):
         viewport: QWidget = self._view.viewport()
         return viewport
 
-    def _point_at(self, cell: tuple[int, int] | None) -> None:
+    def _point_at(self, cell: Cell | None) -> None:
         if cell == self._current:
             return
         self._current = cell
@@ -301,11 +257,7 @@ class ConfusionMatrix(QWidget):
         self._show_frames()
 
     def _show_frames(self) -> None:
-        wider = max(0.0, _LEAST_FRAME / self.cell_size() - 1) / 2
-        for frame, cell in ((self._chosen_frame, self._chosen), (self._current_frame, self._current)):
-            frame.setVisible(cell is not None)
-            if cell is not None:
-                frame.setRect(QRectF(cell[1] - wider, cell[0] - wider, 1 + 2 * wider, 1 + 2 * wider))
+        self._view.frame(self._chosen, self._current)
         self.update()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -334,8 +286,7 @@ class ConfusionMatrix(QWidget):
             case QEvent.Type.MouseMove:
                 if self._pressed is not None and event.buttons() & Qt.MouseButton.LeftButton:
                     moved = (position - self._pressed) / self.cell_size()
-                    start = self._window_pressed
-                    self._look_at(start.left - moved.x(), start.top - moved.y(), start.span)
+                    self._look_at(self._window_pressed.moved(-moved.x(), -moved.y()))
                 self._point_at(self.cell_at(position))
             case QEvent.Type.MouseButtonRelease if self._pressed is not None:
                 slipped = (position - self._pressed).manhattanLength()
@@ -377,84 +328,38 @@ class ConfusionMatrix(QWidget):
                 self._zoom(1 / _WHEEL_STEP, middle)
                 return
             case Qt.Key.Key_Escape if self._window.span < last + 1:
-                self._look_at(0, 0, last + 1)
+                self._look_at(Window(0.0, 0.0, last + 1.0))
                 return
             case _:
                 super().keyPressEvent(event)
                 return
         row, column = min(max(row, 0), last), min(max(column, 0), last)
         self._point_at((row, column))
-        self._reveal(row, column)
+        self._look_at(self._window.with_cell(row, column))
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Frame a cell for the keyboard to start from."""
+        super().focusInEvent(event)
+        by_keyboard = event.reason() in {Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason}
+        if self._current is None and self._names and by_keyboard:
+            self._point_at(self._chosen or (0, 0))
+        self.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """The frame goes with the keyboard."""
+        super().focusOutEvent(event)
+        self._point_at(None)
+        self.update()
 
     # -- looking closer -------------------------------------------------------------------------------------------
 
     def _zoom(self, factor: float, at: QPointF) -> None:
         """Enlarge around a point of the picture."""
-        side = float(self._view.width())
-        whole = float(max(1, len(self._names)))
+        side, whole = float(self._view.width()), float(max(1, len(self._names)))
         smallest = min(whole, side / max(_LARGEST_ZOOM, side / whole))
         span = min(max(self._window.span / factor, smallest), whole)
-        fixed = (
-            self._window.left + at.x() / side * self._window.span,
-            self._window.top + at.y() / side * self._window.span,
-        )
-        self._look_at(fixed[0] - at.x() / side * span, fixed[1] - at.y() / side * span, span)
+        self._look_at(self._window.with_span(span, at.x() / side, at.y() / side))
 
-    def _look_at(self, left: float, top: float, span: float) -> None:
-        most = max(0.0, len(self._names) - span)
-        self._window = Window(min(max(left, 0.0), most), min(max(top, 0.0), most), span)
+    def _look_at(self, window: Window) -> None:
+        self._window = window.within(len(self._names))
         self._show_window()
-
-    def _reveal(self, row: int, column: int) -> None:
-        """Move the part in view so far that a cell is in it."""
-        window = self._window
-        left = min(max(window.left, column + 1 - window.span), float(column))
-        top = min(max(window.top, row + 1 - window.span), float(row))
-        self._look_at(left, top, window.span)
-
-
-class _Numbers(QGraphicsItem):
-    """The numbers in the cells, painted in one go: an item for each of 40,000 cells would take seconds."""
-
-    def __init__(self, matrix: ConfusionMatrix) -> None:
-        super().__init__()
-        self._matrix = matrix
-        self._count = 0
-        self.light = np.zeros((0, 0), dtype=bool)
-        self.setZValue(5)
-
-    def renew(self, count: int) -> None:
-        """Cover so many classes."""
-        self.prepareGeometryChange()
-        self._count = count
-
-    def boundingRect(self) -> QRectF:
-        """All cells."""
-        return QRectF(0, 0, self._count, self._count)
-
-    def paint(
-        self,
-        painter: QPainter,
-        option: QStyleOptionGraphicsItem,  # noqa: ARG002 -- Qt's signature
-        widget: QWidget | None = None,  # noqa: ARG002
-    ) -> None:
-        """Paint in pixels: text must not be stretched with the cells."""
-        painter.save()
-        corner = painter.worldTransform().map(QPointF(self._matrix.shown_part().left, self._matrix.shown_part().top))
-        painter.resetTransform()
-        painter.translate(corner)
-        self._matrix.paint_numbers(painter, self.light)
-        painter.restore()
-
-
-def _frame(width: int) -> QGraphicsRectItem:
-    frame = QGraphicsRectItem()
-    frame.setZValue(10 + width)
-    frame.setVisible(False)
-    return frame
-
-
-def _pen(colour: str, width: int) -> QPen:
-    pen = QPen(QColor(colour), width)
-    pen.setCosmetic(True)
-    return pen

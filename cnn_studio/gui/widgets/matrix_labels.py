@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter
 
 from cnn_studio.gui import theme
+from cnn_studio.gui.widgets.matrix_window import Window
 from cnn_studio.gui.widgets.tile_view import one_line
 
 _GAP = theme.SPACE
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The part of a matrix that is in view, in cells: a square of ``span`` by ``span`` from ``left``, ``top`` on."""
-
-    left: float
-    top: float
-    span: float
-
-    def columns(self, count: int) -> range:
-        """Columns in view, whole or in part."""
-        return range(max(0, math.floor(self.left)), min(count, math.ceil(self.left + self.span)))
-
-    def rows(self, count: int) -> range:
-        """Rows in view, whole or in part."""
-        return range(max(0, math.floor(self.top)), min(count, math.ceil(self.top + self.span)))
 
 
 def longest(names: Sequence[str], metrics: QFontMetrics) -> int:

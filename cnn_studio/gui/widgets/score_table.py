@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QRect, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QFont, QPainter
+from PySide6.QtGui import QColor, QFont, QPainter, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -25,8 +25,10 @@ from cnn_studio.gui.widgets.wording import format_count, format_fraction
 COLUMNS = ("Class", "Precision", "Recall", "F1", "Images")
 _FRACTIONS = range(1, 4)
 _IMAGES = 4
-_FRACTION_WIDTH = 17
-"""Of a column, in average characters."""
+_FRACTION_WIDTH, _LEAST_FRACTION_WIDTH = 17, 10
+"""Of a column, in average characters: as long as there is room, and at least."""
+
+_CLASS_WIDTH = 18
 
 _TIPS = (
     "The true class.",
@@ -175,6 +177,7 @@ class ScoreTable(QTableView):
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setShowGrid(False)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)  # the columns are made to fit
         self.setSortingEnabled(True)
         self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         self.verticalHeader().hide()
@@ -184,10 +187,18 @@ class ScoreTable(QTableView):
         header.setHighlightSections(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for column in _FRACTIONS:
-            header.resizeSection(column, self.fontMetrics().averageCharWidth() * _FRACTION_WIDTH)
         header.setSectionResizeMode(_IMAGES, QHeaderView.ResizeMode.ResizeToContents)
+        header.setMinimumSectionSize(self.fontMetrics().averageCharWidth() * _LEAST_FRACTION_WIDTH)
         self.activated.connect(self._on_activated)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Give the bars what the names and numbers leave."""
+        super().resizeEvent(event)
+        letter = self.fontMetrics().averageCharWidth()
+        free = self.viewport().width() - _CLASS_WIDTH * letter - self.horizontalHeader().sectionSize(_IMAGES)
+        width = min(max(free // len(_FRACTIONS), _LEAST_FRACTION_WIDTH * letter), _FRACTION_WIDTH * letter)
+        for column in _FRACTIONS:
+            self.horizontalHeader().resizeSection(column, width)
 
     @Slot(QModelIndex)
     def _on_activated(self, index: QModelIndex) -> None:
