@@ -162,7 +162,7 @@ def test_one_of_each_is_kept_and_that_is_undone(qtbot, session, page, fruit):
     assert not page.browse.keep_button.isEnabled()
     assert f"{total - 1} images" in page.summary.text()
     assert dict(page.chart.counts())["apple"] == 26
-    assert sum(session.data.view.splits.totals.values()) == total - 1
+    assert sum(session.data.view.totals.values()) == total - 1
 
     focus(qtbot, page.findings.label_errors_button)
     qtbot.keyClick(page.findings.label_errors_button, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
@@ -254,7 +254,7 @@ def test_decisions_reach_the_training_and_the_saved_settings(qtbot, window, sess
     session.data.leave_out([file for file in session.dataset.files if file.path == "pear/blank.png"])
     session.data.put_into("pear", [file for file in session.dataset.files if file.path == "apple/stray pear.png"])
     settle(qtbot, session)
-    shown = session.data.view.splits.totals
+    shown = session.data.view.totals
     assert session.change({"training.epochs": 1, "image.height": 32, "image.width": 32}) is None
     page.train_button.click()
     qtbot.waitUntil(lambda: not session.is_busy_with(JobKind.TRAIN), timeout=120_000)
@@ -309,7 +309,7 @@ def test_the_rule_by_file_name_keeps_patients_together(qtbot, session, page):
         }
         assert len(sides) == 1
     assert "stays together" in page.split_text.text()
-    for split, count in view.splits.totals.items():
+    for split, count in view.totals.items():
         assert f"{split} <b>{count}</b>" in page.split_text.text()
     dialog.close()
 
@@ -364,7 +364,7 @@ def test_the_files_left_out_are_listed(qtbot, session, page):
 
 
 def test_pictures_are_shown_by_split(qtbot, session, page):
-    totals = session.data.view.splits.totals
+    totals = session.data.view.totals
     for split in Split:
         page.browse.show_only(split)
         assert len(names(page)) == totals[split]

@@ -150,8 +150,8 @@ class BrowsePane(QWidget):
         classes += [(f"{name} ({count:,})", label) for label, (name, count) in enumerate(counts.items())]
         which: list[tuple[str, object]] = [("All images", Which.ALL)]
         if (view := self._data.view) is not None and not self._data.listed:
-            which += [(f"{SPLIT_TEXT[split]} ({count:,})", split) for split, count in view.splits.totals.items()]
-            found = {finding.kind: len(finding.files) for finding in view.findings}
+            which += [(f"{SPLIT_TEXT[split]} ({count:,})", split) for split, count in view.totals.items()]
+            found = {finding.kind: sum(map(len, finding.groups)) for finding in view.findings}
             if self._made is not None and isinstance(self._made.which, FindingKind):
                 found.setdefault(self._made.which, 0)  # settled by now, and still shown
             for kind, count in found.items():
