@@ -46,13 +46,31 @@ def evaluate_model(
     Raises:
         JobCancelled: the user cancelled.
     """
+    return score_probabilities(measure_model(model, batches, report, cancel), labels, class_names, split_name)
+
+
+def measure_model(model: keras.Model, batches: Batches, report: Report, cancel: CancelToken) -> NDArray[np.float32]:
+    """Let the model classify every image.
+
+    Args:
+        model: takes uint8 images (batch, height, width, 3), gives probabilities (batch, classes).
+        batches: from ``evaluation_batches``.
+        report: told ``StageStarted(EVALUATE)`` and ``Progress`` in images.
+        cancel: *cancel* leaves within a batch; *stop* has no meaning here.
+
+    Returns:
+        Probabilities, float32 (n, classes), in the order of ``batches``.
+
+    Raises:
+        JobCancelled: the user cancelled.
+    """
     report(StageStarted(Stage.EVALUATE, batches.images))
     began = last = time.perf_counter()
     parts = []
     done = 0
     for batch in batches:
         cancel.raise_if_cancelled()
-        part = np.asarray(model.predict_on_batch(batch[0]), dtype=np.float64)
+        part = np.asarray(model.predict_on_batch(batch[0]), dtype=np.float32)
         parts.append(part)
         done += len(part)
         now = time.perf_counter()
@@ -60,8 +78,7 @@ def evaluate_model(
             last = now
             report(Progress(Stage.EVALUATE, done, batches.images, rate=done / max(now - began, 1e-6)))
     cancel.raise_if_cancelled()
-    probabilities = np.concatenate(parts) if parts else np.zeros((0, len(class_names)))
-    return score_probabilities(probabilities, labels, class_names, split_name)
+    return np.concatenate(parts) if parts else np.zeros((0, int(model.outputs[0].shape[-1])), np.float32)
 
 
 def score_probabilities(

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.tasks.cross_validation import CrossValidateRequest, cross_validate
 from cnn_studio.tasks.data import clear_cache, scan, start_runtime
+from cnn_studio.tasks.label_errors import LabelErrorRequest, find_label_errors
 from cnn_studio.tasks.models import (
     EvaluateRequest,
     ExportRequest,
@@ -25,15 +27,19 @@ from cnn_studio.tasks.models import (
 from cnn_studio.tasks.training import TrainRequest, demo_experiment, recover, train
 
 __all__ = [
+    "CrossValidateRequest",
     "EvaluateRequest",
     "ExportRequest",
     "Job",
+    "LabelErrorRequest",
     "PredictRequest",
     "TrainRequest",
     "clear_cache",
+    "cross_validate",
     "demo_experiment",
     "evaluate",
     "export",
+    "find_label_errors",
     "held_out_images",
     "open_model",
     "predict",
