@@ -24,6 +24,7 @@ from cnn_studio.core.issues import IssueKind
 from cnn_studio.core.paths import cache_dir
 
 _FOLDERS_KEPT = 64
+_BYTES_KEPT = 512 * 1024**2  # 100,000 images take 75 MB
 _log = logging.getLogger(__name__)
 
 
@@ -144,5 +145,8 @@ def _read(file: Path) -> tuple[dict[str, Any], Any, NDArray[np.uint8]]:
 
 def _forget_old(folder: Path) -> None:
     newest_first = sorted(folder.glob("*.scan"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
-    for file in newest_first[_FOLDERS_KEPT:]:
-        file.unlink(missing_ok=True)
+    size = 0
+    for place, file in enumerate(newest_first):
+        size += file.stat().st_size
+        if place and (place >= _FOLDERS_KEPT or size > _BYTES_KEPT):  # the last one always stays
+            file.unlink(missing_ok=True)
