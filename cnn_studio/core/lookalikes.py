@@ -26,13 +26,13 @@ from cnn_studio.core.threads import ProgressMeter
 _CLOSE = 0.7
 """Cosine in the search from which a pair is checked."""
 
-_ALIKE = 0.91
+_ALIKE = 0.93
 """Cosine in the check from which two pictures look alike, unless a crowd of others does too."""
 
-_SURELY_ALIKE = 0.975
+_SURELY_ALIKE = 0.985
 """Cosine in the check from which they do, whatever else is there."""
 
-_STANDS_OUT = 0.6
+_STANDS_OUT = 0.55
 """Between the two: how near they must be to each other, measured by what either has as its ``_CROWD``-th best.
 
 Where everything was photographed alike, every shirt resembles ten others; a copy is nearer to its original than those.

@@ -14,7 +14,7 @@ def write_photographs(sources, target, count, size, classes=2, quality=90):
     in a photograph; enlarging one small picture would give a file that is nearly empty, and quick to decode.
     """
     dice = random.Random(0)
-    tile = min(size[0], 250)
+    tile = 180  # the shorter side of the flowers: neither enlarged nor reduced by much
     for number in range(count):
         picture = Image.new("RGB", size)
         for top in range(0, size[1], tile):
