@@ -17,6 +17,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from environment import heading
 from photographs import TWELVE_MEGAPIXELS, jpegs_in, write_photographs
 
+OURS = "cnn_studio"
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -29,34 +31,36 @@ def main():
 
     rows = []
     with tempfile.TemporaryDirectory() as work:
+        os.environ["CNN_STUDIO_HOME"] = work
         sources = jpegs_in(options.folder)
-        for name, count, size in (
-            ("12 megapixels (4000 × 3000)", options.large, TWELVE_MEGAPIXELS),
-            ("500 × 375 pixels", options.ordinary, (500, 375)),
+        for name, count, size, tile in (
+            ("4000 × 3000", options.large, TWELVE_MEGAPIXELS, 250),
+            ("500 × 375", options.ordinary, (500, 375), 180),
         ):
             folder = Path(work, name)
-            write_photographs(sources, folder, count, size)
-            rows.append((name, count, *compared(folder, Path(work, "caches"), options)))
+            write_photographs(sources, folder, count, size, tile=tile)
+            kilobytes = statistics.fmean(path.stat().st_size for path in jpegs_in(folder)) / 1000
+            rows.append(
+                (f"{count} of {name}, {kilobytes:,.0f} KB each", compared(folder, Path(work, "caches"), options))
+            )
     print(heading("Preparing images"))
     print(
-        f"To {options.size} × {options.size} pixels; {options.repeats} turns of each; median images per second "
-        "(slowest–fastest) and ratios of the medians.\n"
+        f"To {options.size} × {options.size} pixels; {options.repeats} turns of each. Medians of images per second "
+        "(slowest–fastest), of the processor time an image takes, which other programs on the machine change less, and "
+        "how many times ours is better in each.\n"
     )
-    print("| files | | cnn_studio | tf.io.decode_image + resize | ratio | the same with antialias | ratio |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for name, count, ours, *others in rows:
-        print(f"| {name} | {count} | {rates(ours)} |", end="")
-        for theirs in others:
-            print(f" {rates(theirs)} | **{statistics.median(ours) / statistics.median(theirs):.2f}** |", end="")
-        print()
-
-
-def rates(values):
-    return f"{statistics.median(values):,.1f} ({min(values):,.1f}–{max(values):,.1f})"
+    print("| files | by | images/s | ours | processor time | ours |\n| --- | --- | ---: | ---: | ---: | ---: |")
+    for name, turns in rows:
+        speed, work = (statistics.median(turn[part] for turn in turns[OURS]) for part in range(2))
+        for tool, of_tool in turns.items():
+            rates, times = zip(*of_tool, strict=True)
+            rate, spent = statistics.median(rates), statistics.median(times)
+            spread = f"{rate:,.1f} ({min(rates):,.1f}–{max(rates):,.1f})"
+            print(f"| {name} | {tool} | {spread} | {speed / rate:.2f} | {1000 * spent:.2f} ms | {spent / work:.2f} |")
 
 
 def compared(folder, caches, options):
-    """Images per second of each turn: ours, TensorFlow's, and TensorFlow's with antialiasing."""
+    """(Images per second, seconds of processor time per image) of each turn, by tool."""
     import tensorflow as tf
 
     from cnn_studio.core.jobs import CancelToken, ignore_reports
@@ -79,17 +83,22 @@ def compared(folder, caches, options):
         feed = tf.data.Dataset.from_tensor_slices(paths).map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
         return lambda _: sum(1 for _ in feed.prefetch(tf.data.AUTOTUNE))
 
-    speeds = {ours: [], with_tensorflow(antialias=False): [], with_tensorflow(antialias=True): []}
+    tools = {
+        OURS: ours,
+        "tf.io.decode_image + resize": with_tensorflow(antialias=False),
+        "the same, antialias=True": with_tensorflow(antialias=True),
+    }
+    turns = {tool: [] for tool in tools}
     for turn in range(options.repeats + 1):
-        for prepare, of_turns in speeds.items():
-            began = time.perf_counter()
+        for tool, prepare in tools.items():
+            began, began_processor = time.perf_counter(), time.process_time()
             done = prepare(turn)
-            seconds = time.perf_counter() - began
+            seconds, processor = time.perf_counter() - began, time.process_time() - began_processor
             if done != len(paths):
-                raise SystemExit(f"{done} of {len(paths)} images")
+                raise SystemExit(f"{tool}: {done} of {len(paths)} images")
             if turn:
-                of_turns.append(done / seconds)
-    return tuple(speeds.values())
+                turns[tool].append((done / seconds, processor / done))
+    return turns
 
 
 if __name__ == "__main__":
