@@ -22,6 +22,9 @@ from cnn_studio.core.fingerprints import SIDE, brightness, colour_differences
 from cnn_studio.core.jobs import CancelToken, Report
 from cnn_studio.core.threads import ProgressMeter
 
+LOOKALIKES_VERSION = 1
+"""Raised whenever the same fingerprints would be put into other groups."""
+
 # Measured on planted copies among 5,000 photographs and on 4,000 pictures of Fashion-MNIST, see bench_duplicates.py.
 _CLOSE = 0.7
 """Cosine in the search from which a pair is checked."""
