@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,12 +14,13 @@ import cnn_studio
 from cnn_studio import tasks
 from cnn_studio.cli.augmentation import augmentation_values, augmentations_text, compare
 from cnn_studio.cli.console import Face, telling_failures
+from cnn_studio.cli.data import label_errors, scan
 from cnn_studio.cli.evaluation import calibrate, evaluate, explain
 from cnn_studio.cli.models import AsJson, ClassNames, ModelPath, model_file, names_in
 from cnn_studio.cli.settings import preset_values, presets_text
 from cnn_studio.cli.training import refuse_used, train
 from cnn_studio.cli.weights import app as weights_app
-from cnn_studio.core import config, dataset, paths, runs
+from cnn_studio.core import paths, runs
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.jobs import ignore_reports
 from cnn_studio.core.results import Prediction, predictions_csv
@@ -91,46 +91,9 @@ def _main(
     pass
 
 
-@app.command("scan")
-def scan(
-    folder: Annotated[Path, typer.Argument(help="Holds one sub-folder of images per class.")],
-    as_json: AsJson = False,
-) -> int:
-    """List a folder's classes, its split and every file left out, with the reason."""
-    face = Face(as_json=False)
-    with face.working():
-        found = tasks.scan(folder, ignore_reports if as_json else face.report, face.token)
-    settings = config.SplitSettings()
-    totals = {split.value: sum(n) for split, n in dataset.count_splits(found, settings).items()}
-    problem = dataset.why_not_trainable(found, settings)
-    if as_json:
-        face.print_json(
-            {
-                "root": str(found.root),
-                "classes": found.counts(),
-                "images": len(found.files),
-                "split": totals,
-                "given_splits": sorted(found.given_splits),
-                "issues": [asdict(issue) for issue in found.issues],
-                "problem": str(problem) if problem else None,
-            }
-        )
-        return 0
-    face.say(f"{found.root}: {len(found.files):,} images, {len(found.class_names)} classes")
-    width = max((len(name) for name in found.class_names), default=0)
-    for name, count in found.counts().items():
-        face.say(f"  {name:<{width}}  {count:>7,}")
-    face.say("split: " + ", ".join(f"{name} {count:,}" for name, count in totals.items()))
-    if found.issues:
-        face.say(f"{len(found.issues)} left out:")
-        for issue in found.issues:
-            face.say(f"  {issue.path}: {issue.detail}")
-    if problem:
-        face.say(str(problem))
-    return 0
-
-
+app.command("scan")(scan)
 app.command("train")(train)
+app.command("label-errors")(label_errors)
 app.add_typer(weights_app, name="weights")
 
 

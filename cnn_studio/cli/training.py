@@ -11,15 +11,17 @@ import typer
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
 from cnn_studio.cli.settings import Choices
-from cnn_studio.cli.wording import accuracy_sentence
+from cnn_studio.cli.wording import accuracy_sentence, cross_validation_sentences
 from cnn_studio.core import config
 from cnn_studio.core.architectures import ARCHITECTURE_PRESETS
 from cnn_studio.core.augmentation import describe
 from cnn_studio.core.augmentation_advice import AUGMENTATION_PRESETS, choose_augmentation
 from cnn_studio.core.backbones import BACKBONES
-from cnn_studio.core.errors import StorageError
+from cnn_studio.core.dataset import Split
+from cnn_studio.core.errors import ExperimentError, StorageError
 from cnn_studio.core.events import Message
-from cnn_studio.core.results import Evaluation, TrainedModel
+from cnn_studio.core.results import CrossValidation, Evaluation, TrainedModel
+from cnn_studio.core.splits import read_split, with_split
 from cnn_studio.core.weights import find_weights
 
 
@@ -68,6 +70,19 @@ def train(
     precision: Annotated[
         str | None, typer.Option(help="auto (what the device does best), float32, or mixed (16 bits, weights 32).")
     ] = None,
+    fit: Annotated[
+        str | None, typer.Option(help="Pictures of other proportions are made to fit by squash, crop or pad.")
+    ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(metavar="REGEX", help=r"Files whose paths have the same match stay in one split: patient(\d+)."),
+    ] = None,
+    split_file: Annotated[
+        Path | None, typer.Option(help="Use this split: a CSV of path and split, such as a run's manifest.csv.")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Cross-validate: train this often, each time tested on another part.")
+    ] = None,
     experiment: Annotated[Path | None, typer.Option(help="A settings file saved by the window or a run.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per line on standard output, nothing else.")
@@ -88,6 +103,8 @@ def train(
         "split.test": test,
         "image.height": image_size,
         "image.width": image_size,
+        "split.group_pattern": group_by,
+        "image.fit": fit,
         "image.colour": None if grey is None else ("grey" if grey else "rgb"),
     }
     if patience is not None:
@@ -110,8 +127,13 @@ def train(
     if isinstance(expected.architecture, config.BackboneArchitecture):
         find_weights(expected.architecture.name)
     refuse_used(out)
+    table = _table_of_split(split_file, folds)
     with face.working():
         found = tasks.scan(folder, face.report, face.token)
+        if table:
+            found, notes = with_split(found, table)
+            for note in notes:
+                face.report(Message(note))
         settings, recommended = choices.on_data(
             found, lambda: tasks.start_runtime(None, face.report, face.token).kind == "gpu"
         )
@@ -119,12 +141,25 @@ def train(
             face.report(Message(recommended.reason))
         if augment and (reason := choose_augmentation(augment, found).reason):
             face.report(Message(f"{reason} ({describe(settings.augmentation)})"))
+        if folds:
+            validated = tasks.cross_validate(
+                tasks.CrossValidateRequest(found, settings, out, folds), face.report, face.token
+            )
+            return tell_cross_validated(face, validated)
         trained = tasks.train(tasks.TrainRequest(found, settings, out), face.report, face.token)
     if as_json:
         face.print_json(finished_event(trained))
     else:
         _tell_trained(face, trained)
     return 0
+
+
+def _table_of_split(split_file: Path | None, folds: int | None) -> dict[str, Split] | None:
+    if split_file and folds:
+        raise ExperimentError(
+            "--split-file and --folds both say which images to test on.", hint="Leave out one of them."
+        )
+    return read_split(split_file) if split_file else None
 
 
 def refuse_used(out: Path) -> None:
@@ -150,6 +185,26 @@ def finished_event(trained: TrainedModel) -> dict[str, Any]:
         "seconds": round(trained.seconds, 3),
         "device": trained.device,
     }
+
+
+def tell_cross_validated(face: Face, validated: CrossValidation) -> int:
+    """Print the end of ``train --folds``; gives the exit status."""
+    if face.as_json:
+        face.print_json(
+            {
+                "event": "cross_validated",
+                "folds": [finished_event(trained) for trained in validated.folds],
+                "asked": validated.asked,
+                "accuracy": validated.accuracy,
+                "accuracy_low": validated.accuracy_low,
+                "accuracy_high": validated.accuracy_high,
+                "deviation": validated.deviation,
+                "loss": validated.loss,
+            }
+        )
+    for sentence in cross_validation_sentences(validated):
+        face.say(sentence)
+    return 0
 
 
 def evaluation_values(evaluation: Evaluation) -> dict[str, Any]:

@@ -136,7 +136,8 @@ def _duplicates(dataset: Dataset) -> Iterable[Finding]:
         yield Finding(
             FindingKind.SAME_PICTURE_TWO_CLASSES,
             f"{_pictures(two_classes, 'lies', 'lie')} in more than one class.",
-            "One of the class names must be wrong: leave the wrong copy out, or say which class it belongs to.",
+            "Unless they only look alike, one of the class names is wrong: leave the wrong copy out, or say which "
+            "class it belongs to.",
             tuple(two_classes),
             serious=True,
         )

@@ -28,6 +28,7 @@ LEAST_SIDE = 64
 
 _BLANK_LEVELS = 8
 _BLANK_SHARE = 0.99
+_BLANK_DEVIATION = 34  # at most: of 99 % within 8 levels and 1 % at the other end of 255
 _AT_ONCE = 1024
 
 
@@ -46,11 +47,13 @@ def make_fingerprint(flat: Image.Image) -> bytes:
 
 def are_blank(fingerprints: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Whether nearly all of each picture (n,) has one brightness: 99 % of it within 8 of 255 levels of the median."""
-    blank = np.empty(len(fingerprints), np.bool_)
+    blank = np.zeros(len(fingerprints), np.bool_)
     for start in range(0, len(fingerprints), _AT_ONCE):
-        bright = brightness(fingerprints[start : start + _AT_ONCE]).reshape(-1, SIDE * SIDE).astype(np.int16)
+        part = brightness(fingerprints[start : start + _AT_ONCE]).reshape(-1, SIDE * SIDE)
+        maybe = np.flatnonzero(part.std(axis=1, dtype=np.float32) <= _BLANK_DEVIATION)
+        bright = part[maybe].astype(np.int16)
         near = np.abs(bright - np.median(bright, axis=1, keepdims=True)) <= _BLANK_LEVELS
-        blank[start : start + _AT_ONCE] = near.mean(axis=1) >= _BLANK_SHARE
+        blank[start + maybe] = near.mean(axis=1) >= _BLANK_SHARE
     return blank
 
 

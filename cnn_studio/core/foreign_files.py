@@ -44,7 +44,7 @@ def describe_content(head: bytes) -> str:
         if head[8:12] in _HEIC_BRANDS:
             return (
                 "The file is a HEIC photo, which cannot be read here: save it as JPEG, "
-                "or install the Python package pillow-heif."
+                "or install cnn-studio[heif] with pip."
             )
         return "The file holds a video, not an image."
     if head[:4] == b"RIFF" and head[8:12] in {b"AVI ", b"WAVE"}:

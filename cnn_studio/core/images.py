@@ -75,6 +75,9 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "ICO", "
 _LARGE_PIXELS = 40_000_000
 _large_gate = threading.Lock()
 
+# Pillow hands a JPEG to its decoder in pieces of 64 KB, and must wait for Python's lock after each of them.
+_READ_AT_ONCE = 8 * 1024**2
+
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -371,6 +374,7 @@ def _loaded(image: ImageFile.ImageFile, at_least: tuple[int, int]) -> ImageFile.
     """Decode the pixels; a JPEG at the smallest of 1, 1/2, 1/4, 1/8 of its size that is not below (width, height)."""
     if image.format in {"JPEG", "MPO"}:
         image.draft(None, at_least)
+        image.decodermaxblock = _READ_AT_ONCE
     with _large_gate if image.width * image.height > _LARGE_PIXELS else nullcontext():
         image.load()
     return image

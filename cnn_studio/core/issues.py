@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from cnn_studio.core.atomic_file import csv_text
 
 
 class IssueKind(StrEnum):
@@ -53,3 +56,8 @@ class Issue:
     path: str
     kind: IssueKind
     detail: str
+
+
+def issues_csv(issues: Iterable[Issue]) -> str:
+    """Everything left out as CSV text: path, kind and detail."""
+    return csv_text(("path", "kind", "detail"), ((issue.path, issue.kind.value, issue.detail) for issue in issues))

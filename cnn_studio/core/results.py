@@ -222,6 +222,29 @@ class AugmentationComparison:
 
 
 @dataclass(frozen=True, slots=True)
+class CrossValidation:
+    """How good a recipe is, measured on every image by a network that was not trained on it.
+
+    Attributes:
+        folds: one training each; its ``test`` is the evaluation on the images that were held out.
+        asked: how many folds were asked for; there are fewer when the user stopped.
+        accuracy: mean of the folds' test accuracies, 0–1.
+        accuracy_low, accuracy_high: its 95 % interval by Student's t over the folds. The folds share training images,
+            so that it is a guide and no guarantee (Bengio and Grandvalet 2004).
+        deviation: standard deviation of the folds' test accuracies.
+        loss: mean of the folds' test losses, in nats.
+    """
+
+    folds: tuple[TrainedModel, ...]
+    asked: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    deviation: float
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
 class LabelDoubt:
     """An image that a network which never saw it would put into another class than the one it is in.
 

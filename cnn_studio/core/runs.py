@@ -23,10 +23,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from cnn_studio.core.atomic_file import csv_text, write_text
+from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.config import Experiment, experiment_to_toml, read_experiment
 from cnn_studio.core.dataset import Dataset, Split, SplitAssignment
 from cnn_studio.core.errors import CnnStudioError, StorageError
+from cnn_studio.core.splits import split_csv
 
 
 class RunStatus(StrEnum):
@@ -110,11 +111,7 @@ def create_run(folder: Path, dataset: Dataset, assignment: SplitAssignment, expe
         metrics={},
     )
     write_text(folder / "experiment.toml", experiment_to_toml(experiment))
-    rows = (
-        (file.path, dataset.class_names[file.label], split.value)
-        for file, split in zip(dataset.files, assignment.splits, strict=True)
-    )
-    write_text(folder / "manifest.csv", csv_text(("path", "class", "split"), rows))
+    write_text(folder / "manifest.csv", split_csv(dataset, assignment))
     _write(run)
     return run
 

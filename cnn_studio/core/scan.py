@@ -17,7 +17,7 @@ from cnn_studio.core.folders import FoundFile, Listing, list_folder, natural_key
 from cnn_studio.core.images import ImageError, ImageFacts, check_image, holds_image_data
 from cnn_studio.core.issues import Issue, IssueKind
 from cnn_studio.core.jobs import CancelToken, Report
-from cnn_studio.core.lookalikes import find_lookalikes
+from cnn_studio.core.lookalikes import LOOKALIKES_VERSION, find_lookalikes
 from cnn_studio.core.names import printable
 from cnn_studio.core.scan_cache import ScanCache
 from cnn_studio.core.threads import ProgressMeter, map_in_threads
@@ -114,7 +114,7 @@ def _with_groups(
     """The data set with what comparing its images with each other tells."""
     paths = [file.path for file in dataset.files]
     fingerprints = cache.fingerprints(paths)
-    key = hashlib.blake2b(fingerprints.tobytes(), digest_size=16).hexdigest()
+    key = f"{LOOKALIKES_VERSION} {hashlib.blake2b(fingerprints.data, digest_size=16).hexdigest()}"
     similar = cache.recall_groups(key)
     if similar is None or len(similar) != len(paths):
         similar = find_lookalikes(fingerprints, report, cancel).tolist()

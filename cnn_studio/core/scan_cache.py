@@ -24,6 +24,8 @@ from cnn_studio.core.issues import IssueKind
 from cnn_studio.core.paths import cache_dir
 
 _FOLDERS_KEPT = 64
+_BYTES_KEPT = 512 * 1024**2  # 100,000 images take 75 MB
+_ENTRY_OF_IMAGE = 8  # fields; that of a file left out has four
 _log = logging.getLogger(__name__)
 
 
@@ -39,9 +41,9 @@ class ScanCache:
         self._file = cache_dir() / "scan" / f"{name}.scan"
         self._known, self._groups, self._known_fingerprints = _read(self._file)
         self._fresh: dict[str, list[Any]] = {}
-        # Entries end with the number of a row in these; a Python object for each would take twice the memory.
-        self._fingerprints = bytearray()
-        self._rows = 0
+        # An entry ends with the number of its fingerprint, counted through the known ones and then through these. An
+        # object of Python for each would take twice the memory.
+        self._new_fingerprints = bytearray()
         self._learnt = False
 
     def recall(self, path: str, size: int, modified_ns: int) -> ImageFacts | ImageError | None:
@@ -55,7 +57,6 @@ class ScanCache:
                 int(s), int(m), int(height), int(width), bool(grey), str(name), str(content), int(row)
             ] if (s, m) == (size, modified_ns) and 0 <= row < len(self._known_fingerprints):  # fmt: skip
                 found: ImageFacts | ImageError = ImageFacts(height, width, grey, name, content)
-                entry = [*entry[:-1], self._keep_fingerprint(self._known_fingerprints[row].tobytes())]
             case [int(s), int(m), str(kind), str(detail)] if (s, m) == (size, modified_ns) and kind in set(IssueKind):
                 found = ImageError(detail, IssueKind(kind), self._root / path)
             case _:
@@ -66,7 +67,8 @@ class ScanCache:
     def remember(self, path: str, size: int, modified_ns: int, found: ImageFacts | ImageError) -> None:
         """Keep what was found, unless it may change while the file does not (a missing permission)."""
         if isinstance(found, ImageFacts):
-            row = self._keep_fingerprint(found.fingerprint)
+            row = len(self._known_fingerprints) + len(self._new_fingerprints) // FINGERPRINT_BYTES
+            self._new_fingerprints += found.fingerprint
             facts = [found.height, found.width, found.grey, found.format, found.content]
             self._fresh[path] = [size, modified_ns, *facts, row]
         elif found.lasting:
@@ -77,7 +79,12 @@ class ScanCache:
 
     def fingerprints(self, paths: Sequence[str]) -> NDArray[np.uint8]:
         """Fingerprints (n, FINGERPRINT_BYTES) of images that were recalled or remembered."""
-        return _as_rows(self._fingerprints)[[self._fresh[path][-1] for path in paths]]
+        numbers = np.fromiter((self._fresh[path][-1] for path in paths), np.int64, len(paths))
+        known = len(self._known_fingerprints)
+        rows = np.empty((len(paths), FINGERPRINT_BYTES), np.uint8)
+        rows[numbers < known] = self._known_fingerprints[numbers[numbers < known]]
+        rows[numbers >= known] = _as_rows(self._new_fingerprints)[numbers[numbers >= known] - known]
+        return rows
 
     def recall_groups(self, key: str) -> list[int] | None:
         """The numbers kept under that key, or None."""
@@ -97,16 +104,19 @@ class ScanCache:
             return
         if not complete:
             self._keep_the_others()
+        images = [path for path, entry in self._fresh.items() if len(entry) == _ENTRY_OF_IMAGE]
+        fingerprints = self.fingerprints(images)
+        files = self._fresh | {path: [*self._fresh[path][:-1], row] for row, path in enumerate(images)}
         content = {
             "decoder": decoder_id(),
             "fingerprint": FINGERPRINT_VERSION,
             "groups": self._groups,
-            "files": self._fresh,
+            "files": files,
         }
         try:
             with replacing(self._file) as part, part.open("wb") as file:
                 file.write(json.dumps(content, separators=(",", ":")).encode() + b"\n")
-                file.write(self._fingerprints)
+                file.write(fingerprints.data)
             _forget_old(self._file.parent)
         except (StorageError, OSError) as error:
             _log.warning("The results of the scan could not be kept: %s", error)
@@ -117,11 +127,6 @@ class ScanCache:
             if path in self._fresh or not isinstance(entry, list) or len(entry) < 2:
                 continue
             self.recall(path, *entry[:2])
-
-    def _keep_fingerprint(self, fingerprint: bytes) -> int:
-        self._fingerprints += fingerprint
-        self._rows += 1
-        return self._rows - 1
 
 
 def _as_rows(content: bytes | bytearray) -> NDArray[np.uint8]:
@@ -144,5 +149,8 @@ def _read(file: Path) -> tuple[dict[str, Any], Any, NDArray[np.uint8]]:
 
 def _forget_old(folder: Path) -> None:
     newest_first = sorted(folder.glob("*.scan"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
-    for file in newest_first[_FOLDERS_KEPT:]:
-        file.unlink(missing_ok=True)
+    size = 0
+    for place, file in enumerate(newest_first):
+        size += file.stat().st_size
+        if place and (place >= _FOLDERS_KEPT or size > _BYTES_KEPT):  # the last one always stays
+            file.unlink(missing_ok=True)

@@ -26,7 +26,7 @@ def map_in_threads(
     Pillow frees the interpreter lock while it decodes, so threads do run side by side.
 
     Args:
-        function: called in one of as many threads as there are processors.
+        function: called in one of as many threads as there are processors, and two more.
         items: what to call it with.
         cancel: looked at before every item.
         batch: items a thread takes at once: more saves overhead, fewer saves memory. At most eight batches per
@@ -35,7 +35,8 @@ def map_in_threads(
     Raises:
         JobCancelled: the user discarded the job; the threads have ended by then.
     """
-    threads = os.cpu_count() or 1
+    processors = os.cpu_count() or 1
+    threads = processors + 2  # while one waits for its file or for Python's lock, another decodes
 
     def run(start: int) -> list[Result]:
         results: list[Result] = []
@@ -50,7 +51,7 @@ def map_in_threads(
         waiting: deque[Future[list[Result]]] = deque()
         for start in range(0, len(items), batch):
             waiting.append(pool.submit(run, start))
-            if len(waiting) >= 8 * threads:
+            if len(waiting) >= 8 * processors:
                 yield from _taken(waiting.popleft(), cancel)
         while waiting:
             yield from _taken(waiting.popleft(), cancel)

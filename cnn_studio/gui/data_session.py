@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -286,15 +286,17 @@ class DataSession(QObject):
         """
         dataset = self._session.dataset
         assert dataset is not None
-        jobs = cast(Any, tasks)
-        request = jobs.LabelErrorRequest(dataset, self._session.experiment, run)
-        self._submit(JobKind.LABEL_ERRORS, "Looking for label errors", jobs.find_label_errors, request)
+        request = tasks.LabelErrorRequest(dataset, self._session.experiment, run)
+        self._submit(JobKind.LABEL_ERRORS, "Looking for label errors", tasks.find_label_errors, request)
 
     def take_review(self, dataset: Dataset, review: LabelReview) -> None:
         """Show likely label errors, unless another folder is open by now."""
         if self._session.dataset is not None and self._session.dataset.root == dataset.root:
             self.review = review
             self.review_changed.emit()
+            found = f"{len(review.doubts):,}" if review.doubts else "None"
+            judged = f"{format_things(review.images, 'picture')} that were judged"
+            self._session.tell_info(f"{found} of the {judged} may be in the wrong class. {review.method}")
 
     # -- what the session tells ---------------------------------------------------------------------------------
 

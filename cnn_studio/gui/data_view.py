@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from cnn_studio.core.decisions import apply_decisions
 from cnn_studio.core.findings import Finding, examine
 from cnn_studio.core.names import printable
 
-SAMPLES = 3
+_MIDDLING = math.log(4 / 3)
+"""Logarithm of the proportions that cameras have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class DataView:
         notes: sentences about decisions that could not be followed.
         findings: what is odd about ``used``.
         splits: which split each image of ``used`` is in.
+        totals: images in each split.
         samples: a wide, a tall and a middling picture of ``used``, to show how pictures are made to fit.
     """
 
@@ -39,6 +42,7 @@ class DataView:
     notes: tuple[str, ...]
     findings: tuple[Finding, ...]
     splits: SplitAssignment
+    totals: Mapping[Split, int]
     samples: tuple[ImageFile, ...]
 
     def as_scanned(self, file: ImageFile) -> ImageFile:
@@ -79,11 +83,18 @@ def work_out(scanned: Dataset, experiment: Experiment, before: DataView | None) 
     same_size = before is not None and (before.image.height, before.image.width) == (image.height, image.width)
     findings = before.findings if before is not None and same_size else examine(used, image)
     splits = before.splits if before is not None and before.split == split else split_dataset(used, split)
-    return DataView(scanned, places, decisions, split, image, used, notes, findings, splits, samples)
+    return DataView(scanned, places, decisions, split, image, used, notes, findings, splits, splits.totals, samples)
 
 
 def _samples(files: Sequence[ImageFile]) -> tuple[ImageFile, ...]:
     """The widest, the tallest and the one in the middle, in this order; fewer where there are fewer images."""
-    shaped = sorted((file for file in files if file.height), key=lambda file: file.width / file.height, reverse=True)
-    chosen = (shaped[0], shaped[-1], shaped[len(shaped) // 2]) if shaped else ()
-    return tuple(dict.fromkeys(chosen))
+    shaped = [file for file in files if file.height]
+    if not shaped:
+        return ()
+    widest, tallest = max(shaped, key=_aspect), min(shaped, key=_aspect)
+    middling = min(shaped, key=lambda file: abs(math.log(_aspect(file)) - _MIDDLING))
+    return tuple(dict.fromkeys((widest, tallest, middling)))
+
+
+def _aspect(file: ImageFile) -> float:
+    return file.width / file.height

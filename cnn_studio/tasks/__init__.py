@@ -20,9 +20,11 @@ from cnn_studio.tasks.augmentation import (
 )
 from cnn_studio.tasks.calibration import CalibrateRequest, Temperature, calibrate
 from cnn_studio.tasks.comparison import CompareRequest, compare_augmentations, planned_trials
+from cnn_studio.tasks.cross_validation import CrossValidateRequest, cross_validate
 from cnn_studio.tasks.data import clear_cache, scan, start_runtime
 from cnn_studio.tasks.evaluation import EvaluateRequest, evaluate, saved_evaluation
 from cnn_studio.tasks.explanation import ExplainRequest, explain, write_overlay
+from cnn_studio.tasks.label_errors import LabelErrorRequest, find_label_errors
 from cnn_studio.tasks.models import (
     ExportRequest,
     PredictRequest,
@@ -40,10 +42,12 @@ __all__ = [
     "CalibrateRequest",
     "CompareRequest",
     "CostRequest",
+    "CrossValidateRequest",
     "EvaluateRequest",
     "ExplainRequest",
     "ExportRequest",
     "Job",
+    "LabelErrorRequest",
     "PredictRequest",
     "Preview",
     "PreviewRequest",
@@ -53,10 +57,12 @@ __all__ = [
     "calibrate",
     "clear_cache",
     "compare_augmentations",
+    "cross_validate",
     "demo_experiment",
     "evaluate",
     "explain",
     "export",
+    "find_label_errors",
     "held_out_images",
     "measure_augmentation",
     "open_model",

@@ -16,6 +16,7 @@ from cnn_studio.core.augmentation import NO_AUGMENTATION
 from cnn_studio.core.augmentation_advice import why_not_augmentable
 from cnn_studio.core.config import BackboneArchitecture, Experiment, with_values
 from cnn_studio.core.dataset import Dataset, Split, SplitAssignment
+from cnn_studio.core.decisions import apply_decisions
 from cnn_studio.core.errors import CnnStudioError, ModelFileError, StorageError
 from cnn_studio.core.events import EpochEnded, Event, FilesLeftOut, Message, TrainingStageStarted
 from cnn_studio.core.jobs import CancelToken, JobCancelled, Report
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TrainRequest:
-    """Train ``experiment`` on ``dataset`` and keep the result in the new folder ``run``."""
+    """Train ``experiment`` on ``dataset`` and keep the result in the new folder ``run``.
+
+    The experiment's decisions are applied to the data set here.
+    """
 
     dataset: Dataset
     experiment: Experiment
@@ -59,15 +63,18 @@ def train(request: TrainRequest, report: Report, cancel: CancelToken) -> Trained
     from cnn_studio.core.layer_plan import plan_layers
 
     experiment = request.experiment
-    if reason := datasets.why_not_trainable(request.dataset, experiment.split):
+    scanned, notes = apply_decisions(request.dataset, experiment.decisions)
+    for note in notes:
+        report(Message(note))
+    if reason := datasets.why_not_trainable(scanned, experiment.split):
         raise reason
     if problem := why_not_augmentable(experiment):
         raise problem
-    layers = plan_layers(experiment.architecture, experiment.image, len(request.dataset.class_names))
+    layers = plan_layers(experiment.architecture, experiment.image, len(scanned.class_names))
     weights_file = _weights_file(experiment, report)
     started = time.monotonic()
     _refuse_what_does_not_fit(layers, experiment, report)
-    dataset, prepared = _prepare(request.dataset, experiment, report, cancel)
+    dataset, prepared = _prepare(scanned, experiment, report, cancel)
     assignment = datasets.split_dataset(dataset, experiment.split)
     run = runs.create_run(request.run, dataset, assignment, experiment)
     try:

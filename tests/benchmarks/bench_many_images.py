@@ -1,4 +1,4 @@
-"""How late a 5 ms timer fires on the GUI thread while a folder of 100,000 images is opened and its grid scrolled."""
+"""How late a 5 ms timer fires on the GUI thread while 100,000 images are opened, looked through and decided on."""
 
 import argparse
 import io
@@ -29,7 +29,7 @@ def write_images(folder, count):
 
 
 def drive(folder):
-    """Open ``folder``, scroll through all of its grid, choose classes; give the probe."""
+    """Open ``folder``, scroll through all of its grid, choose classes, leave pictures out; give the probe."""
     from PySide6.QtCore import Qt, QTimer
 
     from cnn_studio.gui.app import make_application
@@ -46,6 +46,7 @@ def drive(folder):
     probe = Probe(timer)
     probe.phase = "scanning"
     steps = iter(range(400))
+    decisions = iter(range(10))
 
     def on_scanned(job):
         probe.phase = "showing the data set"
@@ -68,7 +69,27 @@ def drive(folder):
         if page.shown_class.currentIndex() < CLASSES:
             QTimer.singleShot(200, choose)
         else:
+            QTimer.singleShot(2000, find)
+
+    def find():
+        probe.phase = "showing a finding"
+        found = session.data.view.findings
+        if found:
+            page.browse.show_only(found[0].kind)
+        QTimer.singleShot(1000, decide)
+
+    def decide():
+        probe.phase = "leaving pictures out, undoing it"
+        step = next(decisions, None)
+        if step is None:
             app.quit()
+            return
+        if step % 2:
+            session.data.undo()
+        else:
+            first = 1000 * step
+            session.data.leave_out(session.dataset.files[first : first + 50])
+        QTimer.singleShot(1000, decide)
 
     session.job_ended.connect(on_scanned)
     session.open_folder(folder)

@@ -453,6 +453,9 @@ def test_few_folders_are_remembered(class_folders, tmp_path, monkeypatch):
     for number in range(4):
         scanned(class_folders({"a": 1, "b": 1}, root=tmp_path / f"set{number}"))
     assert len(list((cache_dir() / "scan").iterdir())) == 2
+    monkeypatch.setattr("cnn_studio.core.scan_cache._BYTES_KEPT", 10)
+    scanned(class_folders({"a": 2, "b": 1}, root=tmp_path / "set9"))
+    assert len(list((cache_dir() / "scan").iterdir())) == 1
 
 
 def test_what_is_listed_is_shown_before_it_is_checked(class_folders, decoded):

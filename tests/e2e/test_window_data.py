@@ -10,14 +10,17 @@ from PIL import Image, ImageOps
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
 
+from cnn_studio import tasks
 from cnn_studio.core import runs
 from cnn_studio.core.config import Fit, read_experiment
 from cnn_studio.core.dataset import Split
 from cnn_studio.core.findings import FindingKind
+from cnn_studio.core.results import LabelDoubt, LabelReview
 from cnn_studio.gui.job_thread import JobKind
 from cnn_studio.gui.main_window import MainWindow
 from cnn_studio.gui.pages.data_picture_dialog import DataPictureDialog
 from cnn_studio.gui.pages.decisions_dialog import DecisionsDialog
+from cnn_studio.gui.pages.label_errors_dialog import LabelErrorsDialog
 from cnn_studio.gui.pages.left_out_dialog import LeftOutDialog
 from cnn_studio.gui.pages.split_dialog import SplitDialog
 from cnn_studio.gui.session import NoticeKind, Session
@@ -162,7 +165,7 @@ def test_one_of_each_is_kept_and_that_is_undone(qtbot, session, page, fruit):
     assert not page.browse.keep_button.isEnabled()
     assert f"{total - 1} images" in page.summary.text()
     assert dict(page.chart.counts())["apple"] == 26
-    assert sum(session.data.view.splits.totals.values()) == total - 1
+    assert sum(session.data.view.totals.values()) == total - 1
 
     focus(qtbot, page.findings.label_errors_button)
     qtbot.keyClick(page.findings.label_errors_button, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
@@ -254,7 +257,7 @@ def test_decisions_reach_the_training_and_the_saved_settings(qtbot, window, sess
     session.data.leave_out([file for file in session.dataset.files if file.path == "pear/blank.png"])
     session.data.put_into("pear", [file for file in session.dataset.files if file.path == "apple/stray pear.png"])
     settle(qtbot, session)
-    shown = session.data.view.splits.totals
+    shown = session.data.view.totals
     assert session.change({"training.epochs": 1, "image.height": 32, "image.width": 32}) is None
     page.train_button.click()
     qtbot.waitUntil(lambda: not session.is_busy_with(JobKind.TRAIN), timeout=120_000)
@@ -309,7 +312,7 @@ def test_the_rule_by_file_name_keeps_patients_together(qtbot, session, page):
         }
         assert len(sides) == 1
     assert "stays together" in page.split_text.text()
-    for split, count in view.splits.totals.items():
+    for split, count in view.totals.items():
         assert f"{split} <b>{count}</b>" in page.split_text.text()
     dialog.close()
 
@@ -364,7 +367,7 @@ def test_the_files_left_out_are_listed(qtbot, session, page):
 
 
 def test_pictures_are_shown_by_split(qtbot, session, page):
-    totals = session.data.view.splits.totals
+    totals = session.data.view.totals
     for split in Split:
         page.browse.show_only(split)
         assert len(names(page)) == totals[split]
@@ -432,3 +435,65 @@ def test_a_scan_that_is_cancelled_leaves_what_was_there(qtbot, window, session, 
     assert session.dataset is before
     assert page.title.text() == "fruit"
     assert len(names(page)) == len(before.files)
+
+
+def test_likely_label_errors_are_looked_for_shown_and_decided(qtbot, window, session, page, tmp_path, monkeypatch):
+    asked = []
+
+    def fake(request, report, cancel):
+        asked.append(request)
+        doubts = (
+            LabelDoubt("apple/stray pear.png", "apple", "pear", 0.02, 0.97),
+            LabelDoubt("pear/patient3_15.png", "pear", "apple", 0.3, 0.6),
+        )
+        return LabelReview(doubts, 54, "Each was judged by a network that never saw it.")
+
+    monkeypatch.setattr(tasks, "find_label_errors", fake)
+    assert page.findings.label_errors_button.isEnabled()
+    page.findings.label_errors_button.click()
+    dialog = page.findings.findChild(LabelErrorsDialog)
+    assert not dialog.with_run.isEnabled()  # nothing has been trained on this folder
+    assert dialog.with_training.isChecked()
+    dialog.start_button.click()
+    qtbot.waitUntil(lambda: session.data.review is not None)
+    assert asked[0].run is None
+    assert asked[0].dataset is session.dataset
+    assert "2 of the 54 pictures that were judged may be" in window.notices_told[-1].text
+
+    assert names(page) == ["apple/stray pear.png", "pear/patient3_15.png"]
+    assert [page.browse.shown.mark(row).note for row in range(2)] == ["looks like pear 97 %", "looks like apple 60 %"]
+    assert page.findings.list.item(0).text() == "2 pictures may be in the wrong class."
+    choose(page, "apple/stray pear.png")
+    menu = page.browse.bar.context_menu(page.grid)
+    classes = next(action.menu() for action in menu.actions() if action.text() == "Belongs to")
+    assert classes.actions()[0].text() == "pear, as the network thinks"
+    classes.actions()[0].trigger()
+    menu.close()
+    choose(page, "pear/patient3_15.png")
+    assert page.browse.bar.right_button.isVisible()
+    page.browse.bar.right_button.click()
+    settle(qtbot, session)
+    assert session.experiment.decisions.belongs_to == {"apple/stray pear.png": "pear"}
+    assert [page.browse.shown.mark(row).badge for row in range(2)] == ["moved", "right"]
+
+    target = tmp_path / "doubts.csv"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args, **kwargs: (str(target), ""))
+    page.browse.save_list_button.click()
+    assert "apple/stray pear.png,apple,pear" in target.read_text(encoding="utf-8")
+
+
+def test_why_label_errors_cannot_be_looked_for_is_told(qtbot, window, session, page):
+    session.data.leave_out(
+        [file for file in session.dataset.files if session.dataset.class_names[file.label] == "pear"]
+    )
+    settle(qtbot, session)
+    button = page.findings.label_errors_button
+    assert not button.isEnabled()
+    assert "one class only (apple)" in button.toolTip()
+    assert not page.train_button.isEnabled()
+    assert not window.page("train").train_button.isEnabled()
+    session.data.undo()
+    settle(qtbot, session)
+    assert button.isEnabled()
+    assert page.train_button.isEnabled()
+    assert window.page("train").train_button.isEnabled()

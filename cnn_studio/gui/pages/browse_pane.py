@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from PySide6.QtCore import QPoint, QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.dataset import Dataset, ImageFile, Split
+from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.findings import FINDING_TEXT, Finding, FindingKind
+from cnn_studio.core.results import label_review_csv
 from cnn_studio.gui import theme
 from cnn_studio.gui.data_view import DataView
 from cnn_studio.gui.pages.decision_bar import DecisionBar
@@ -67,6 +71,9 @@ class BrowsePane(QWidget):
         theme.set_muted(self.advice)
         self.keep_button = QPushButton("Keep one of each, leave out the others")
         self.keep_button.clicked.connect(self._keep_one_of_each)
+        self.save_list_button = QPushButton("Save list…")
+        self.save_list_button.setToolTip("A CSV table of the pictures, both classes and what the network gives each.")
+        self.save_list_button.clicked.connect(self._save_list)
         self.grid = ThumbnailGrid()
         self.grid.row_activated.connect(self._open_picture)
         self.grid.selectionModel().selectionChanged.connect(self._on_selection)
@@ -96,6 +103,7 @@ class BrowsePane(QWidget):
         about.setSpacing(theme.SPACE_2)
         about.addWidget(self.advice, 1)
         about.addWidget(self.keep_button, 0, Qt.AlignmentFlag.AlignTop)
+        about.addWidget(self.save_list_button, 0, Qt.AlignmentFlag.AlignTop)
         foot = QHBoxLayout()
         foot.setSpacing(theme.SPACE)
         foot.addWidget(self.chosen, 1)
@@ -150,8 +158,8 @@ class BrowsePane(QWidget):
         classes += [(f"{name} ({count:,})", label) for label, (name, count) in enumerate(counts.items())]
         which: list[tuple[str, object]] = [("All images", Which.ALL)]
         if (view := self._data.view) is not None and not self._data.listed:
-            which += [(f"{SPLIT_TEXT[split]} ({count:,})", split) for split, count in view.splits.totals.items()]
-            found = {finding.kind: len(finding.files) for finding in view.findings}
+            which += [(f"{SPLIT_TEXT[split]} ({count:,})", split) for split, count in view.totals.items()]
+            found = {finding.kind: sum(map(len, finding.groups)) for finding in view.findings}
             if self._made is not None and isinstance(self._made.which, FindingKind):
                 found.setdefault(self._made.which, 0)  # settled by now, and still shown
             for kind, count in found.items():
@@ -200,6 +208,7 @@ class BrowsePane(QWidget):
         elif which is Which.DOUBTED and review is not None:
             self.advice.setText(review.method)
         self.advice.setVisible(finding is not None or which is Which.DOUBTED)
+        self.save_list_button.setVisible(which is Which.DOUBTED)
         self.keep_button.setVisible(finding is not None and finding.kind in ONE_OF_EACH)
         self._on_selection()
         self._on_decided()
@@ -247,6 +256,19 @@ class BrowsePane(QWidget):
         made = self._made
         if made is not None and made.view is not None and made.finding is not None:
             self._data.keep_one_of_each(made.view.used, made.finding)
+
+    @Slot()
+    def _save_list(self) -> None:
+        review = self._data.review
+        name, _ = QFileDialog.getSaveFileName(self, "Save the list", "likely label errors.csv", "CSV (*.csv)")
+        if not name or review is None:
+            return
+        try:
+            write_text(Path(name), label_review_csv(review))
+        except CnnStudioError as error:
+            self._session.tell_error(error)
+        else:
+            self._session.tell_info(f"Saved to {name}.")
 
     @Slot(QPoint)
     def _open_menu(self, place: QPoint) -> None:

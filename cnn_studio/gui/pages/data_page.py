@@ -50,7 +50,9 @@ class DataPage(QWidget):
         session.experiment_changed.connect(self._on_jobs_changed)
         session.weights_changed.connect(self._on_jobs_changed)
         session.data.listed_changed.connect(self._show_dataset)
+        session.data.review_changed.connect(self._show_review)
         session.data.view_changed.connect(self._show_counts)
+        session.data.view_changed.connect(self._on_jobs_changed)
         session.recent_changed.connect(self._show_recent)
         session.job_started.connect(self._on_jobs_changed)
         session.job_ended.connect(self._on_jobs_changed)
@@ -198,6 +200,12 @@ class DataPage(QWidget):
         self.summary.setText(f"{text} · still being checked" if listed else text)
         if counts != self.chart.counts():
             self.chart.set_counts(counts)
+
+    @Slot()
+    def _show_review(self) -> None:
+        review = self._session.data.review
+        if review is not None and review.doubts:
+            self.browse.show_only(Which.DOUBTED)
 
     @Slot(int)
     def _on_class_selected(self, label: int) -> None:

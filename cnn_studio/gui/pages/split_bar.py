@@ -74,7 +74,7 @@ class SplitBar(QWidget):
             self.text.setText("The images are being shared out…")
             return
         # While a change is worked out the figures before it stay: nothing blinks.
-        text = " · ".join(f"{part} <b>{count:,}</b>" for part, count in view.splits.totals.items())
+        text = " · ".join(f"{part} <b>{count:,}</b>" for part, count in view.totals.items())
         text += self._remark(given)
         if reason := self._session.why_not_train():
             text += f'<br><span style="color: {theme.colours().error}">{escape(str(reason))}</span>'

@@ -80,6 +80,7 @@ class TrainPage(QWidget):
         session.experiment_changed.connect(self._show_state)
         session.dataset_changed.connect(self._show_state)
         session.weights_changed.connect(self._show_state)
+        session.data.view_changed.connect(self._show_state)
         self.form.refresh()
         self._show_state()
 

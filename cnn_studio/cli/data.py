@@ -1,0 +1,164 @@
+"""``cnn-studio scan`` and ``cnn-studio label-errors``: what is in a folder, and what is odd about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cnn_studio import tasks
+from cnn_studio.cli.console import Face
+from cnn_studio.cli.settings import Choices
+from cnn_studio.core import config, dataset
+from cnn_studio.core.atomic_file import write_text
+from cnn_studio.core.decisions import apply_decisions
+from cnn_studio.core.findings import Finding, examine
+from cnn_studio.core.issues import issues_csv
+from cnn_studio.core.jobs import ignore_reports
+from cnn_studio.core.names import printable
+from cnn_studio.core.results import LabelReview, label_review_csv
+from cnn_studio.core.splits import split_csv
+
+_SHOWN = 5
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
+
+
+def scan(
+    folder: Annotated[Path, typer.Argument(help="Holds one sub-folder of images per class.")],
+    csv: Annotated[Path | None, typer.Option(help="Also write every file left out, and why, to this file.")] = None,
+    save_split: Annotated[
+        Path | None, typer.Option(help="Also write path, class and split of every image to this CSV file.")
+    ] = None,
+    experiment: Annotated[
+        Path | None, typer.Option(help="A settings file: its split, image size and decisions count.")
+    ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(metavar="REGEX", help=r"Files whose paths have the same match stay in one split: patient(\d+)."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """List a folder's classes, its split, what is odd about it, and every file left out, with the reason."""
+    face = Face(as_json=False)
+    settings = config.read_experiment(experiment) if experiment else config.Experiment()
+    if group_by is not None:
+        settings = config.with_values(settings, {"split.group_pattern": group_by})
+    with face.working():
+        found = tasks.scan(folder, ignore_reports if as_json else face.report, face.token)
+    found, notes = apply_decisions(found, settings.decisions)
+    image = settings.image if experiment else dataset.suggest_image_settings(found, "small_cnn")
+    findings = examine(found, image)
+    totals = {split.value: sum(n) for split, n in dataset.count_splits(found, settings.split).items()}
+    problem = dataset.why_not_trainable(found, settings.split)
+    if csv:
+        write_text(csv, issues_csv(found.issues))
+    if save_split:
+        write_text(save_split, split_csv(found, dataset.split_dataset(found, settings.split)))
+    if as_json:
+        face.print_json(
+            {
+                "root": str(found.root),
+                "classes": found.counts(),
+                "images": len(found.files),
+                "split": totals,
+                "given_splits": sorted(found.given_splits),
+                "findings": [_finding_values(finding, found) for finding in findings],
+                "issues": [asdict(issue) for issue in found.issues],
+                "notes": list(notes),
+                "problem": str(problem) if problem else None,
+            }
+        )
+        return 0
+    face.say(f"{found.root}: {len(found.files):,} images, {len(found.class_names)} classes")
+    width = max((len(name) for name in found.class_names), default=0)
+    for name, count in found.counts().items():
+        face.say(f"  {name:<{width}}  {count:>7,}")
+    face.say("split: " + ", ".join(f"{name} {count:,}" for name, count in totals.items()))
+    for note in notes:
+        face.say(note)
+    for finding in findings:
+        _say_finding(face, finding, found)
+    if found.issues:
+        face.say(f"{len(found.issues)} left out:")
+        for issue in found.issues:
+            face.say(f"  {issue.path}: {issue.detail}")
+    if problem:
+        face.say(str(problem))
+    return 0
+
+
+def _finding_values(finding: Finding, found: dataset.Dataset) -> dict[str, Any]:
+    return {
+        "kind": finding.kind.value,
+        "title": finding.title,
+        "advice": finding.advice,
+        "serious": finding.serious,
+        "groups": [[printable(found.files[index].path) for index in group] for group in finding.groups],
+    }
+
+
+def _say_finding(face: Face, finding: Finding, found: dataset.Dataset) -> None:
+    face.say(f"{'! ' if finding.serious else '- '}{finding.title} {finding.advice}")
+    # Pictures of one group on a line where there are several groups of a few; else some of the one group.
+    groups: Sequence[Sequence[int]] = finding.groups
+    if len(groups) == 1 and len(groups[0]) > 3:
+        groups = [[index] for index in groups[0]]
+    for group in groups[:_SHOWN]:
+        names = ", ".join(found.files[index].path for index in group[:_SHOWN])
+        face.say(f"    {names}{f' and {len(group) - _SHOWN:,} more' if len(group) > _SHOWN else ''}")
+    if len(groups) > _SHOWN:
+        face.say(f"    … {len(groups) - _SHOWN:,} more (--json lists all)")
+
+
+def label_errors(
+    folder: Annotated[Path, typer.Argument(help="Holds one sub-folder of images per class.")],
+    run: Annotated[
+        Path | None, typer.Option(help="Ask this run's network, about its validation and test images only: quick.")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Without --run: how many networks are trained to judge all.")] = 5,
+    experiment: Annotated[
+        Path | None, typer.Option(help="A settings file: what is trained, and the decisions that count.")
+    ] = None,
+    architecture: Annotated[str | None, typer.Option(help="What is trained; small_cnn when not given.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images, at most.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write the list to this CSV file.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Find images that probably lie in the wrong class, by asking networks that did not learn from them."""
+    face = Face(as_json=False)
+    report = ignore_reports if as_json else face.report
+    changes = {"training.epochs": epochs} if epochs is not None else {}
+    if run and not experiment:
+        experiment = run / "experiment.toml"
+    choices = Choices(experiment=experiment, architecture=architecture, changes=changes)
+    choices.check()
+    with face.working():
+        found = tasks.scan(folder, report, face.token)
+        settings, _ = choices.on_data(found, lambda: False)
+        request = tasks.LabelErrorRequest(found, settings, run, folds)
+        review = tasks.find_label_errors(request, report, face.token)
+    if csv:
+        write_text(csv, label_review_csv(review))
+    if as_json:
+        face.print_json(asdict(review))
+    else:
+        _say_review(face, review)
+    return 0
+
+
+def _say_review(face: Face, review: LabelReview) -> None:
+    count = len(review.doubts)
+    face.say(
+        f"{count:,} of {review.images:,} images probably lie in the wrong class. {review.method} Look at them before "
+        "you move any: the network may be wrong."
+        if count
+        else f"None of {review.images:,} images looks as if it lay in the wrong class. {review.method}"
+    )
+    for doubt in review.doubts:
+        face.say(
+            f"  {doubt.path}: {doubt.suggested} {doubt.suggested_probability:.1%}, "
+            f"{doubt.given} {doubt.given_probability:.1%}"
+        )

@@ -1,0 +1,160 @@
+"""Looking for images in the wrong class by asking networks that did not learn from them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnn_studio.core import runs
+from cnn_studio.core.config import Experiment
+from cnn_studio.core.dataset import Dataset, Split
+from cnn_studio.core.decisions import apply_decisions
+from cnn_studio.core.errors import DatasetError, ModelFileError
+from cnn_studio.core.events import FilesLeftOut
+from cnn_studio.core.jobs import CancelToken, JobCancelled, Report
+from cnn_studio.core.results import LabelDoubt, LabelReview
+from cnn_studio.tasks.cross_validation import train_folds
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class LabelErrorRequest:
+    """Look for label errors in ``dataset``, as the decisions of ``experiment`` leave it.
+
+    Attributes:
+        dataset: as scanned.
+        experiment: its decisions count; without ``run``, it is what is trained.
+        run: a finished run whose model is asked about the images it was not trained on, which takes seconds; None
+            trains a network for each fold, so that every image is judged.
+        folds: how many networks, without ``run``.
+    """
+
+    dataset: Dataset
+    experiment: Experiment
+    run: Path | None = None
+    folds: int = 5
+
+
+def find_label_errors(request: LabelErrorRequest, report: Report, cancel: CancelToken) -> LabelReview:
+    """Rank the images that networks which never saw them most confidently put into another class.
+
+    Raises:
+        DatasetError: a class has too few images for so many folds, or the run is of other images or classes.
+        ModelFileError: the run has no model.
+        CnnStudioError: as ``train``.
+        JobCancelled: the user cancelled; *stop* ends it just so.
+    """
+    dataset, _ = apply_decisions(request.dataset, request.experiment.decisions)
+    if request.run is not None:
+        model, held_out = _held_out(dataset, request.run)
+        judged = [_judge(model, held_out, report, cancel)]
+        method = "Each was judged by the run's network, which was not trained on it: its validation and test images."
+    else:
+        with tempfile.TemporaryDirectory(prefix="cnn_studio-") as work:
+            judged = _judge_by_folds(dataset, request, Path(work), report, cancel)
+        method = (
+            f"Each was judged by a network that was not trained on it, one of {request.folds} "
+            f"({request.folds}-fold cross-validation)."
+        )
+    return _review(judged, dataset.class_names, method)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Images with what a network says of them: ``labels`` (n,), ``probabilities`` (n, classes)."""
+
+    paths: tuple[str, ...]
+    labels: NDArray[np.int32]
+    probabilities: NDArray[np.float32]
+
+
+def _held_out(dataset: Dataset, folder: Path) -> tuple[Path, Dataset]:
+    """A run's model, and the images of the data set that it was not trained on."""
+    run = runs.read_run(folder)
+    if not run.model.exists():
+        raise ModelFileError(f"The run in {folder.name} has no model.", hint="Train it to its end.", path=folder)
+    if run.class_names != dataset.class_names:
+        raise DatasetError(
+            f"The run in {folder.name} knows other classes than {dataset.name} has.",
+            hint="Choose a run that was trained on this folder.",
+            path=folder,
+        )
+    kept = _only(dataset, {path for path, _, split in runs.read_manifest(run) if split is not Split.TRAIN})
+    if not kept.files:
+        raise DatasetError(
+            f"None of the validation and test images of the run in {folder.name} is in {dataset.name}.",
+            hint="Choose a run that was trained on this folder.",
+            path=folder,
+        )
+    return run.model, kept
+
+
+def _only(dataset: Dataset, paths: Collection[str]) -> Dataset:
+    return replace(dataset, files=tuple(file for file in dataset.files if file.path in paths))
+
+
+def _judge_by_folds(
+    dataset: Dataset, request: LabelErrorRequest, work: Path, report: Report, cancel: CancelToken
+) -> list[_Judged]:
+    judged = []
+    for trained in train_folds(dataset, request.experiment, work, request.folds, report, cancel):
+        if cancel.stop_requested:
+            raise JobCancelled  # a review of some of the images would look like one of all
+        manifest = runs.read_manifest(runs.read_run(trained.run))
+        held_out = _only(dataset, {path for path, _, split in manifest if split is Split.TEST})
+        judged.append(_judge(trained.model, held_out, report, cancel))
+        shutil.rmtree(trained.run, ignore_errors=True)  # five large networks need not lie there at once
+    return judged
+
+
+def _judge(model_file: Path, dataset: Dataset, report: Report, cancel: CancelToken) -> _Judged:
+    """Ask a model about every image of a data set; those that cannot be read any more are told and passed over."""
+    import numpy as np
+
+    from cnn_studio.core.store import prepare_images
+    from cnn_studio.ml import runtime
+
+    runtime.start(report)
+    from cnn_studio.ml.evaluate import measure_model
+    from cnn_studio.ml.model_file import load_model
+    from cnn_studio.ml.pipeline import evaluation_batches
+
+    model, facts = load_model(model_file)
+    prepared = prepare_images(dataset, facts.height, facts.width, report, cancel, fit=facts.fit)
+    if prepared.issues:
+        report(FilesLeftOut(prepared.issues))
+    readable = np.flatnonzero(prepared.rows >= 0)
+    labels = np.asarray([dataset.files[index].label for index in readable], np.int32)
+    batches = evaluation_batches(prepared.open(), prepared.rows[readable], labels, 32)
+    paths = tuple(dataset.files[index].path for index in readable)
+    return _Judged(paths, labels, measure_model(model, batches, report, cancel))
+
+
+def _review(judged: list[_Judged], class_names: tuple[str, ...], method: str) -> LabelReview:
+    import numpy as np
+
+    from cnn_studio.core.label_errors import likely_label_errors
+
+    paths = [path for one in judged for path in one.paths]
+    labels = np.concatenate([one.labels for one in judged])
+    probabilities = np.concatenate([one.probabilities for one in judged])
+    doubts = []
+    for index in likely_label_errors(labels, probabilities).tolist():
+        given, suggested = int(labels[index]), int(probabilities[index].argmax())
+        doubts.append(
+            LabelDoubt(
+                path=paths[index],
+                given=class_names[given],
+                suggested=class_names[suggested],
+                given_probability=float(probabilities[index, given]),
+                suggested_probability=float(probabilities[index, suggested]),
+            )
+        )
+    return LabelReview(tuple(doubts), len(paths), method)
