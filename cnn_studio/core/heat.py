@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cnn_studio.core.config import Fit
+
 OPACITY = 0.6
 """Of the hottest place, when nothing else is asked for."""
 
@@ -27,8 +29,8 @@ class Explanation:
         class_name: the class that was asked about.
         probability: what the network gave it, 0–1.
         ranked: (class name, probability) of all classes, most likely first.
-        heat: float32 (height, width) 0–1 at the size the network takes; all 0 where nothing spoke for the class. Like
-            the network's own input it is squashed: stretched to the picture's proportions it fits the picture.
+        heat: float32 (h, w) 0–1, to be stretched to the picture; all 0 where nothing spoke for the class, and where the
+            network sees nothing of the picture. Of the size the network takes where pictures are squashed to it.
         layer: name of the layer whose feature maps were weighed.
         map_size: (height, width) of these maps: how fine the answer really is.
         unsure: whether the most likely class is less likely than the model's threshold.
@@ -57,6 +59,37 @@ def resized(heat: NDArray[np.floating], height: int, width: int) -> NDArray[np.f
 
     image = Image.fromarray(np.asarray(heat, np.float32))
     return np.array(image.resize((width, height), Image.Resampling.BILINEAR), np.float32)
+
+
+def over_picture(heat: NDArray[np.floating], fit: Fit, height: int, width: int) -> NDArray[np.float32]:
+    """What a network sees of a picture, laid out over the whole picture.
+
+    Args:
+        heat: (h, w) over what the network takes.
+        fit: how the picture was made to fit that.
+        height: of the picture, upright, in pixels.
+        width: of the picture, in pixels.
+
+    Returns:
+        float32 (h', w') of the picture's proportions, to be stretched to it: as it came where the picture was squashed;
+        cold where its margins were cropped away; without the bars that it was padded with.
+    """
+    values = np.asarray(heat, np.float32)
+    if fit is Fit.SQUASH:
+        return values
+    inner_height, inner_width = values.shape
+    scales = inner_height / height, inner_width / width
+    scale = max(scales) if fit is Fit.CROP else min(scales)
+    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+    if fit is Fit.CROP:
+        rows, columns = max(rows, inner_height), max(columns, inner_width)
+        whole = np.zeros((rows, columns), np.float32)
+        top, left = (rows - inner_height) // 2, (columns - inner_width) // 2
+        whole[top : top + inner_height, left : left + inner_width] = values
+        return whole
+    rows, columns = min(rows, inner_height), min(columns, inner_width)
+    top, left = (inner_height - rows) // 2, (inner_width - columns) // 2
+    return values[top : top + rows, left : left + columns].copy()
 
 
 def overlay(picture: NDArray[np.uint8], heat: NDArray[np.floating], opacity: float = OPACITY) -> NDArray[np.uint8]:

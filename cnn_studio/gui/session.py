@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,6 +28,7 @@ from cnn_studio.core.weights import ImportRequest, import_weights, megabytes, we
 from cnn_studio.gui.augmentation_session import AugmentationSession
 from cnn_studio.gui.data_session import DataSession
 from cnn_studio.gui.evaluation_session import EvaluationSession
+from cnn_studio.gui.gallery_decisions import image_actions
 from cnn_studio.gui.job_thread import QUIET, Failure, Job, JobKind, JobThread
 
 log = logging.getLogger(__name__)
@@ -119,6 +121,7 @@ class Session(QObject):
         self.data = DataSession(self, self._submit)
         self._thread.start()
         self.evaluation = EvaluationSession(self, self._submit)
+        self.evaluation.image_actions = partial(image_actions, self)
 
     # -- jobs ---------------------------------------------------------------------------------------------------
 

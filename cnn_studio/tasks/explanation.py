@@ -42,8 +42,8 @@ def explain(request: ExplainRequest, report: Report, cancel: CancelToken) -> Exp
         ModelFileError: the model cannot be used, has no feature maps, or knows no class of that name.
         CnnStudioError: the image cannot be read.
     """
-    from cnn_studio.core.heat import Explanation, resized
-    from cnn_studio.core.images import ImageError, read_image
+    from cnn_studio.core.heat import Explanation, over_picture, resized
+    from cnn_studio.core.images import ImageError, probe_image, read_image
 
     model, facts = load(request.model, report, request.class_names)
     facts = named(facts)
@@ -58,6 +58,7 @@ def explain(request: ExplainRequest, report: Report, cancel: CancelToken) -> Exp
         label = facts.class_names.index(request.class_name)
     try:
         image = read_image(request.image, facts.height, facts.width, facts.fit)
+        picture = probe_image(request.image)
     except ImageError as error:
         raise CnnStudioError(f"{request.image.name}: {error.message}", path=request.image) from error
     cancel.raise_if_cancelled()
@@ -72,7 +73,7 @@ def explain(request: ExplainRequest, report: Report, cancel: CancelToken) -> Exp
         class_name=facts.class_names[found.label],
         probability=float(found.probabilities[found.label]),
         ranked=ranked,
-        heat=resized(found.heat, facts.height, facts.width),
+        heat=over_picture(resized(found.heat, facts.height, facts.width), facts.fit, picture.height, picture.width),
         layer=finder.layer,
         map_size=finder.map_size,
         unsure=ranked[0][1] < facts.threshold,

@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
 from PIL import Image
 
-from cnn_studio.core.heat import heat_colours, overlay, resized
+from cnn_studio.core.config import Fit
+from cnn_studio.core.heat import heat_colours, over_picture, overlay, resized
+from cnn_studio.core.images import read_image
 
 
 def test_colours_get_lighter_with_heat():
@@ -34,3 +37,22 @@ def test_resizing_keeps_the_place():
     row, column = np.unravel_index(large.argmax(), large.shape)
     assert (row // 10, column // 20) == (1, 5)
     assert large.max() <= 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(60, 60), (120, 60), (60, 150), (61, 44)])
+@pytest.mark.parametrize("fit", list(Fit))
+def test_heat_over_the_whole_picture_is_where_the_network_saw_it(tmp_path, fit, height, width):
+    """A bright block is brought to the network's size by the decoder, and laid out over the picture again."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    top, left = height // 2 - 5, width // 2 - 15  # within what every way of fitting keeps
+    picture[top : top + 14, left : left + 20] = 255
+    Image.fromarray(picture).save(tmp_path / "block.png")
+    seen = read_image(tmp_path / "block.png", 30, 30, fit)[..., 0] / 255
+    whole = over_picture(seen, fit, height, width)
+    assert whole.shape[1] / whole.shape[0] == pytest.approx(width / height if fit is not Fit.SQUASH else 1, rel=0.05)
+    back = resized(whole, height, width)
+    inside = back[top + 3 : top + 11, left + 3 : left + 17]
+    assert inside.mean() > 0.8
+    outside = back.copy()
+    outside[top - 5 : top + 19, left - 5 : left + 25] = 0
+    assert outside.max() < 0.15

@@ -205,3 +205,19 @@ def test_images_that_are_gone_are_told(qtbot, window, session, trained, blobs):
     assert "no longer" in window.notices_told[-1].text
     assert session.evaluation.measured is not None
     assert not session.is_busy_with(JobKind.EVALUATE)
+
+
+def test_a_picture_the_network_errs_on_can_be_left_out_or_put_elsewhere(qtbot, window, session, trained, blobs):
+    window.show_page("evaluate")
+    gallery = window.page("evaluate").matrix.gallery
+    qtbot.waitUntil(lambda: session.data.view is not None, timeout=30_000)
+    path = session.evaluation.measured.path_of(0)
+    own = path.parent.name
+    texts = [action.text() for action in gallery.menu_for([path]).actions() if action.text()]
+    others = sorted({"red", "green", "blue"} - {own})
+    assert texts[1:] == ["Leave this one out of the data set", *(f"Belongs to {name}" for name in others)]
+    next(action for action in gallery.menu_for([path]).actions() if action.text().startswith("Leave")).trigger()
+    assert session.experiment.decisions.left_out == (f"{own}/{path.name}",)
+    assert "Use this one again" in [action.text() for action in gallery.menu_for([path]).actions()]
+    elsewhere = blobs.parent / "elsewhere.png"
+    assert [action.text() for action in gallery.menu_for([elsewhere]).actions()] == ["Show large, and where it looks"]

@@ -66,9 +66,10 @@ class EvaluatedGallery(VerdictGrid):
         menu = QMenu(self)
         menu.aboutToHide.connect(menu.deleteLater)
         menu.addAction("Show large, and where it looks").triggered.connect(lambda: self.open_large(paths[0]))
-        if offer := self._evaluation.image_actions:
+        offer = self._evaluation.image_actions
+        if offer and (actions := offer(paths)):
             menu.addSeparator()
-            for text, act in offer(paths):
+            for text, act in actions:
                 menu.addAction(text).triggered.connect(lambda _=False, act=act: act())
         return menu
 
