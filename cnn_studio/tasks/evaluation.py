@@ -225,7 +225,7 @@ def _measure(
     labels = np.asarray([file.label for file in files], dtype=np.int32)
     batches = evaluation_batches(prepared.open(), prepared.rows[prepared.rows >= 0], labels, 32)
     probabilities = measure_model(model, batches, report, cancel)
-    return Measured(
+    measured = Measured(
         evaluation=score_probabilities(probabilities, labels, facts.class_names, name),
         class_names=facts.class_names,
         model=path,
@@ -236,6 +236,14 @@ def _measure(
         temperature=facts.temperature,
         threshold=facts.threshold,
     )
+    if measured.without_numbers:
+        report(
+            Message(
+                f"The model answered {measured.without_numbers:,} of {len(files):,} images with what is no number "
+                "(NaN), so the figures mean nothing: its training has gone astray."
+            )
+        )
+    return measured
 
 
 def _some(names: Sequence[str]) -> str:
