@@ -132,6 +132,10 @@ def test_another_folder_with_a_class_missing_and_one_too_many(run, tmp_path, wri
     assert measured.split == "other"
     grey = next(score for score in measured.evaluation.classes if score.name == "grey")
     assert grey.support == 0
+    kept = tasks.saved_evaluation(run.model, other)
+    assert kept.evaluation == measured.evaluation
+    assert kept.paths == measured.paths
+    assert tasks.saved_evaluation(run.model, tmp_path / "elsewhere" / "other") is None
     told = messages(reported)
     assert "5 images of violet are not measured: the model knows no such class." in told
     assert "There are no images of grey here" in told
