@@ -73,6 +73,11 @@ class Measured:
         """(n,) whether that label is the true one."""
         return np.asarray(self.predicted == self.labels)
 
+    @cached_property
+    def without_numbers(self) -> int:
+        """For how many images the model answered with what is no number (NaN), as one whose training went astray."""
+        return int((~np.isfinite(self.probabilities)).any(axis=1).sum())
+
     def path_of(self, index: int) -> Path:
         """Where an image is, or was when it was measured."""
         return self.root / self.paths[index]

@@ -1,4 +1,5 @@
-"""What a model said of a split's images, kept in the run's folder as ``evaluation-test.npz``.
+"""What a model said of a split's images, kept in the run's folder as ``evaluation-test.npz``; of another folder's,
+as ``evaluation-NAME-….npz``.
 
 A NumPy archive that holds plain arrays and a JSON text, no pickles: ``labels`` int32 (n,), ``probabilities`` float32
 (n, classes) as they were measured, and ``facts``, the text in UTF-8: figures, class names, root, paths, temperature.
@@ -6,7 +7,10 @@ A NumPy archive that holds plain arrays and a JSON text, no pickles: ``labels`` 
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -24,6 +28,13 @@ from cnn_studio.core.results import ClassScore, Evaluation
 def measured_path(model: Path, split: str) -> Path:
     """Where what a run's model said of one of its splits is kept."""
     return model.parent / f"evaluation-{split}.npz"
+
+
+def measured_folder_path(model: Path, folder: Path) -> Path:
+    """Where what a run's model said of another folder's images is kept; folders of the same name are told apart."""
+    place = os.fsencode(folder.absolute())
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", folder.name)[:40]
+    return measured_path(model, f"{name}-{hashlib.blake2b(place, digest_size=4).hexdigest()}")
 
 
 def write_measured(measured: Measured, path: Path) -> None:

@@ -123,13 +123,20 @@ def _figures(measured: Measured) -> str:
         *((f"{accuracy:.1%}", f"true class among the {k} likeliest (top-{k})") for k, accuracy in evaluation.top_k),
         *((f"{average.f1:.3f}", "F1, mean of all classes (macro)") for average in [evaluation.macro] if average),
         (f"{evaluation.loss:.3f}", "log loss (0 is perfect)"),
-        (f"{reliability(measured.confidence, measured.right).error:.1%}", "calibration error (ECE)"),
     ]
+    if not measured.without_numbers:
+        error = reliability(measured.confidence, measured.right).error
+        figures.append((f"{error:.1%}", "calibration error (ECE)"))
     return "".join(f"<div><b>{_text(value)}</b><small>{_text(name)}</small></div>" for value, name in figures)
 
 
 def _notes(measured: Measured) -> str:
     notes = []
+    if measured.without_numbers:
+        notes.append(
+            f"The model answered {_images(measured.without_numbers)} with what is no number (NaN), so these figures "
+            "mean nothing: its training has gone astray."
+        )
     if missing := [score.name for score in measured.evaluation.classes if not score.support]:
         named = ", ".join(missing[:10]) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
         notes.append(f"No images of {named} were measured, so nothing is known of them.")
@@ -214,6 +221,8 @@ def _confused(measured: Measured) -> str:
 
 
 def _sureness(measured: Measured) -> str:
+    if measured.without_numbers:
+        return "<p>Answers that are no numbers cannot be more or less sure.</p>"
     found = reliability(measured.confidence, measured.right)
     mean = float(measured.confidence.mean()) if len(measured.confidence) else 0.0
     difference = mean - measured.evaluation.accuracy

@@ -7,7 +7,7 @@
 ``best.weights.h5``           the best weights so far, while it trains and after a crash
 ``model.keras``               the best model, once training has ended
 ``model.uncalibrated.keras``  the same as it was before it was calibrated
-``evaluation-….npz``          what the model said of each validation and test image
+``evaluation-….npz``          what the model said of each image it was measured on
 ``run.json``                  what it is, how it ended, its figures; written first and last
 ============================  ================================================================
 """

@@ -80,6 +80,12 @@ def calibrate(request: CalibrateRequest, report: Report, cancel: CancelToken) ->
     from cnn_studio.core.calibration import Calibrated, at_threshold, calibration_figures
 
     measured = _measured(request, report, cancel)
+    if measured.without_numbers:
+        raise ModelFileError(
+            f"{request.model.name} answers with what is no number (NaN), so there is nothing to calibrate.",
+            hint="Its training has gone astray: train again with a smaller learning rate.",
+            path=request.model,
+        )
     report(StageStarted(Stage.CALIBRATE, _STEPS))
     plain = measured.at_temperature(1.0)
     after = plain.at_temperature(_new_temperature(request, measured, report))

@@ -46,14 +46,14 @@ def evaluate(request: EvaluateRequest, report: Report, cancel: CancelToken) -> M
     """Measure a model on every image of a folder, or on a split of its run; classes are matched by name.
 
     A folder that comes divided (train/, val/, test/) is measured on its test images, else on its validation images,
-    since those for training would flatter. What was measured on a run's own split is kept in the run.
+    since those for training would flatter. What was measured of a run's model is kept in the run.
 
     Raises:
         DatasetError: the folder is no data set, none of its classes is known to the model, or the run has no such
             images, or has them no more.
         ModelFileError: the model cannot be used.
     """
-    run, dataset, name = None, None, ""
+    dataset, name = None, ""
     if request.folder is None:
         # Told before TensorFlow is started.
         run, split = _run_and_split(request)
@@ -63,33 +63,42 @@ def evaluate(request: EvaluateRequest, report: Report, cancel: CancelToken) -> M
     if dataset is None:
         dataset, name = _folder(request, report, cancel)
     measured = _measure(model, facts, _known(dataset, facts, report), name, request.model, report, cancel)
-    if run is not None:
-        _keep(measured, report)
+    if runs.run_of_model(request.model) is not None:
+        _keep(measured, _kept_path(request.model, request.folder or name), report)
     return measured
 
 
-def _keep(measured: Measured, report: Report) -> None:
+def _kept_path(model: Path, images: str | Path) -> Path:
+    from cnn_studio.core.measured_file import measured_folder_path, measured_path
+
+    return measured_folder_path(model, images) if isinstance(images, Path) else measured_path(model, images)
+
+
+def _keep(measured: Measured, path: Path, report: Report) -> None:
     """Keep what was measured in the run; where that cannot be, it is told, and what was found is not lost for it."""
-    from cnn_studio.core.measured_file import measured_path, write_measured
+    from cnn_studio.core.measured_file import write_measured
 
     try:
-        write_measured(measured, measured_path(measured.model, measured.split))
+        write_measured(measured, path)
     except StorageError as error:
         report(Message(f"{error} What was measured is shown, but not kept."))
 
 
-def saved_evaluation(model: Path, split: Split) -> Measured | None:
-    """What was measured before on a split of the run that a model is of, at the model's present temperature.
+def saved_evaluation(model: Path, images: Split | Path) -> Measured | None:
+    """What was measured before of a run's model, at its present temperature. Quick, and Keras is not imported.
 
-    Quick, and Keras is not imported. Where the images have been moved since, their paths lead nowhere.
+    Args:
+        model: the model file of a run.
+        images: a split of the run, or the folder that was measured. What has been changed or moved there since shows
+            only when it is measured again.
 
     Returns:
         None when nothing was kept, or what was kept cannot be read any more.
     """
-    from cnn_studio.core.measured_file import measured_path, read_measured
+    from cnn_studio.core.measured_file import read_measured
     from cnn_studio.ml.model_file import read_facts
 
-    path = measured_path(model, split.value)
+    path = _kept_path(model, images)
     if not path.exists() or runs.run_of_model(model) is None:
         return None
     try:
@@ -225,7 +234,7 @@ def _measure(
     labels = np.asarray([file.label for file in files], dtype=np.int32)
     batches = evaluation_batches(prepared.open(), prepared.rows[prepared.rows >= 0], labels, 32)
     probabilities = measure_model(model, batches, report, cancel)
-    return Measured(
+    measured = Measured(
         evaluation=score_probabilities(probabilities, labels, facts.class_names, name),
         class_names=facts.class_names,
         model=path,
@@ -236,6 +245,14 @@ def _measure(
         temperature=facts.temperature,
         threshold=facts.threshold,
     )
+    if measured.without_numbers:
+        report(
+            Message(
+                f"The model answered {measured.without_numbers:,} of {len(files):,} images with what is no number "
+                "(NaN), so the figures mean nothing: its training has gone astray."
+            )
+        )
+    return measured
 
 
 def _some(names: Sequence[str]) -> str:

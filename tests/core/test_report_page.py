@@ -117,3 +117,13 @@ def test_every_answer_right(make_measured):
     words = " ".join(outline(report_page(measured, ModelFacts(measured.class_names, 16, 16))).texts)
     assert "No image was taken for another class." in words
     assert "Wrong, and sure of it" not in words
+
+
+@pytest.mark.parametrize("broken", [4, 9])
+def test_answers_that_are_no_numbers_are_told(make_measured, broken):
+    probabilities = np.random.default_rng(0).dirichlet([1, 1, 1], 9)
+    probabilities[:broken] = np.nan
+    measured = make_measured(probabilities, np.arange(9) % 3)
+    words = " ".join(outline(report_page(measured, ModelFacts(measured.class_names, 16, 16))).texts)
+    assert f"answered {broken} images with what is no number" in words
+    assert "calibration error" not in words

@@ -132,6 +132,10 @@ def test_another_folder_with_a_class_missing_and_one_too_many(run, tmp_path, wri
     assert measured.split == "other"
     grey = next(score for score in measured.evaluation.classes if score.name == "grey")
     assert grey.support == 0
+    kept = tasks.saved_evaluation(run.model, other)
+    assert kept.evaluation == measured.evaluation
+    assert kept.paths == measured.paths
+    assert tasks.saved_evaluation(run.model, tmp_path / "elsewhere" / "other") is None
     told = messages(reported)
     assert "5 images of violet are not measured: the model knows no such class." in told
     assert "There are no images of grey here" in told
@@ -278,6 +282,21 @@ def test_a_model_that_is_never_wrong_is_left_as_it_is(run):
     request = tasks.CalibrateRequest(run.model, tasks.Temperature.FIT)
     assert tasks.calibrate(request, reported.append, CancelToken()).facts.temperature == 1.0
     assert "cannot tell how sure it should be" in messages(reported)
+
+
+def test_a_model_that_answers_with_no_numbers_is_told(tmp_path, write_hard_blobs):
+    broken = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(4, activation="softmax")]
+    )
+    broken.set_weights([np.full(weight.shape, np.nan) for weight in broken.get_weights()])
+    broken.save(tmp_path / "broken.keras")
+    data = write_hard_blobs(tmp_path / "data", each=2)
+    names = ("red", "green", "blue", "grey")
+    reported = []
+    evaluate(tmp_path / "broken.keras", data, report=reported.append, class_names=names)
+    assert "answered 8 of 8 images with what is no number" in messages(reported)
+    with pytest.raises(ModelFileError, match="nothing to calibrate"):
+        calibrate(tmp_path / "broken.keras", tasks.Temperature.FIT, folder=data, class_names=names)
 
 
 def test_cancelling_a_calibration_changes_nothing(run):
