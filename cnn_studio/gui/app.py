@@ -13,7 +13,8 @@ import cnn_studio
 from cnn_studio.core import logs
 from cnn_studio.gui import theme
 from cnn_studio.gui.main_window import MainWindow
-from cnn_studio.gui.session import NoticeKind, Session
+from cnn_studio.gui.notices import NoticeKind
+from cnn_studio.gui.session import Session
 
 SWITCH_SECONDS = 0.0005
 """How long a thread of Python may keep the others waiting. The usual 5 ms add up: each call into Qt gives the turn

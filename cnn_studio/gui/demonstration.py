@@ -11,7 +11,8 @@ from cnn_studio.core import paths
 from cnn_studio.core.results import TrainedModel
 from cnn_studio.gui.job_thread import Job, JobKind
 from cnn_studio.gui.main_window import MainWindow
-from cnn_studio.gui.session import NoticeKind, Session
+from cnn_studio.gui.notices import NoticeKind
+from cnn_studio.gui.session import Session
 
 HELD_OUT_IMAGES = 12
 

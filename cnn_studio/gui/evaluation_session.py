@@ -14,12 +14,14 @@ from cnn_studio import tasks
 from cnn_studio.core import runs
 from cnn_studio.core.dataset import Split
 from cnn_studio.gui.job_thread import Failure, Job, JobKind
+from cnn_studio.gui.notices import NoticeKind
 
 if TYPE_CHECKING:
     from cnn_studio.core.calibration import Calibrated
     from cnn_studio.core.heat import Explanation
     from cnn_studio.core.measured import Measured
-    from cnn_studio.gui.session import OpenedModel, Session
+    from cnn_studio.gui.opened_model import OpenedModel
+    from cnn_studio.gui.session import Session
 
 Source = Split | Path
 """The images to measure on: a split of the model's run, or a folder."""
@@ -259,8 +261,6 @@ class EvaluationSession(QObject):
             self._session.model_changed.emit()
         self.calibrated.emit(calibrated)
         if text := _calibrated_text(request, calibrated):
-            from cnn_studio.gui.session import NoticeKind  # at the top it would be a circle
-
             self._session.tell(NoticeKind.INFO, text)
 
     def _take_explanation(self, job: Job, explanation: Explanation) -> None:

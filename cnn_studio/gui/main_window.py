@@ -31,8 +31,9 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.gui import dropped, theme
 from cnn_studio.gui.job_thread import JobKind
+from cnn_studio.gui.notices import Notice, NoticeKind
 from cnn_studio.gui.pages.data_page import DataPage
-from cnn_studio.gui.session import Notice, NoticeKind, Session
+from cnn_studio.gui.session import Session
 from cnn_studio.gui.strip_presenter import StripPresenter
 from cnn_studio.gui.widgets.drop_overlay import DropOverlay
 from cnn_studio.gui.widgets.notice import NoticeBar

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -30,53 +29,12 @@ from cnn_studio.gui.data_session import DataSession
 from cnn_studio.gui.evaluation_session import EvaluationSession
 from cnn_studio.gui.gallery_decisions import image_actions
 from cnn_studio.gui.job_thread import QUIET, Failure, Job, JobKind, JobThread
+from cnn_studio.gui.notices import NO_MODEL, Notice, NoticeKind
+from cnn_studio.gui.opened_model import OpenedModel
 
 log = logging.getLogger(__name__)
 
 RECENT_FOLDERS = 8
-NO_MODEL = "no model"
-"""Topic of what is told while there is no model; withdrawn as soon as there is one."""
-
-
-class NoticeKind(StrEnum):
-    """How serious a notice is."""
-
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something to tell the user in the window: what happened, what to do, and details to copy for a bug.
-
-    ``topic`` names a state that can end, such as ``NO_MODEL``: the notice goes when the session withdraws it.
-    """
-
-    kind: NoticeKind
-    text: str
-    details: str = ""
-    topic: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedModel:
-    """The model that dropped images are shown to: a file and what it says of itself.
-
-    Attributes:
-        path: the ``.keras`` file.
-        facts: class names, image size; the class names are the user's where the file had none.
-        title: what to call it: the data set it was trained on, or the file's name.
-    """
-
-    path: Path
-    facts: ModelFacts
-    title: str
-
-    @property
-    def class_count(self) -> int:
-        """How many classes it tells apart."""
-        return self.facts.class_count
 
 
 class Session(QObject):

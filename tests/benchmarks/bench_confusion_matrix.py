@@ -46,7 +46,8 @@ def drive(measured, repeats):
     from cnn_studio.gui import theme
     from cnn_studio.gui.app import make_application
     from cnn_studio.gui.main_window import MainWindow
-    from cnn_studio.gui.session import OpenedModel, Session
+    from cnn_studio.gui.opened_model import OpenedModel
+    from cnn_studio.gui.session import Session
 
     app = make_application(["bench"])
     # What lies on disk is another benchmark's: the answers are there at once.

@@ -15,8 +15,9 @@ from cnn_studio.core import events, runs
 from cnn_studio.gui.class_names_dialog import ClassNamesDialog
 from cnn_studio.gui.job_thread import JobKind
 from cnn_studio.gui.main_window import MainWindow
+from cnn_studio.gui.notices import NoticeKind
 from cnn_studio.gui.picture_dialog import PictureDialog
-from cnn_studio.gui.session import NoticeKind, Session
+from cnn_studio.gui.session import Session
 
 TRAINING_TIME = 120_000
 

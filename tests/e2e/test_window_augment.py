@@ -8,7 +8,8 @@ from cnn_studio.core.augmentation_advice import recommend_augmentation
 from cnn_studio.gui.compare_dialog import CompareDialog
 from cnn_studio.gui.job_thread import JobKind
 from cnn_studio.gui.main_window import MainWindow
-from cnn_studio.gui.session import NoticeKind, Session
+from cnn_studio.gui.notices import NoticeKind
+from cnn_studio.gui.session import Session
 
 
 @pytest.fixture

@@ -18,12 +18,13 @@ from cnn_studio.core.findings import FindingKind
 from cnn_studio.core.results import LabelDoubt, LabelReview
 from cnn_studio.gui.job_thread import JobKind
 from cnn_studio.gui.main_window import MainWindow
+from cnn_studio.gui.notices import NoticeKind
 from cnn_studio.gui.pages.data_picture_dialog import DataPictureDialog
 from cnn_studio.gui.pages.decisions_dialog import DecisionsDialog
 from cnn_studio.gui.pages.label_errors_dialog import LabelErrorsDialog
 from cnn_studio.gui.pages.left_out_dialog import LeftOutDialog
 from cnn_studio.gui.pages.split_dialog import SplitDialog
-from cnn_studio.gui.session import NoticeKind, Session
+from cnn_studio.gui.session import Session
 from cnn_studio.gui.shown_pictures import Which
 
 SCAN_TIME = 30_000

@@ -15,8 +15,9 @@ from cnn_studio.core.images import read_image
 from cnn_studio.gui.explained_picture import ExplanationPanel
 from cnn_studio.gui.job_thread import JobKind
 from cnn_studio.gui.main_window import MainWindow
+from cnn_studio.gui.notices import NoticeKind
 from cnn_studio.gui.picture_dialog import PictureDialog
-from cnn_studio.gui.session import NoticeKind, Session
+from cnn_studio.gui.session import Session
 
 TRAINING_TIME = 120_000
 MATRIX, GALLERIES, HOW_SURE = 1, 2, 3

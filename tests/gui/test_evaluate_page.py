@@ -19,9 +19,10 @@ from cnn_studio.core.measured import Measured
 from cnn_studio.core.results import ModelFacts
 from cnn_studio.core.scores import score_probabilities
 from cnn_studio.gui.explained_picture import ExplanationPanel, heat_image
+from cnn_studio.gui.opened_model import OpenedModel
 from cnn_studio.gui.pages.evaluate_page import EvaluatePage
 from cnn_studio.gui.picture_dialog import PictureDialog
-from cnn_studio.gui.session import OpenedModel, Session
+from cnn_studio.gui.session import Session
 
 NAMES = ("daisy", "rose", "<i>tulip</i>")
 REPORT, MATRIX, GALLERIES, HOW_SURE = range(4)

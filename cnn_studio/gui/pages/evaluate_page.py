@@ -25,12 +25,13 @@ from cnn_studio.core.measured import Measured
 from cnn_studio.core.score_csv import scores_csv
 from cnn_studio.gui import theme
 from cnn_studio.gui.evaluation_session import Source
+from cnn_studio.gui.notices import NoticeKind
 from cnn_studio.gui.pages.evaluate_galleries import GalleriesTab
 from cnn_studio.gui.pages.evaluate_matrix import MatrixTab
 from cnn_studio.gui.pages.evaluate_report import ReportTab
 from cnn_studio.gui.pages.evaluate_sureness import SurenessTab
 from cnn_studio.gui.pages.navigation import Navigation
-from cnn_studio.gui.session import NoticeKind, Session
+from cnn_studio.gui.session import Session
 from cnn_studio.gui.widgets.elided_label import ElidedLabel
 from cnn_studio.gui.widgets.empty_state import EmptyState
 from cnn_studio.gui.widgets.wording import format_fraction, format_fraction_within, format_things

@@ -26,10 +26,11 @@ from cnn_studio.core.config import Activation, Colour, Features, Fit, Padding, P
 from cnn_studio.core.layer_plan import ImpossibleArchitectureError, plan_layers
 from cnn_studio.core.presets import EXPERIMENT_PRESETS, RECOMMENDED
 from cnn_studio.gui import theme
+from cnn_studio.gui.notices import NoticeKind
 from cnn_studio.gui.pages.backbone_fields import BackboneFields
 from cnn_studio.gui.pages.navigation import Navigation
 from cnn_studio.gui.pages.settings_form import SettingsForm
-from cnn_studio.gui.session import NoticeKind, Session
+from cnn_studio.gui.session import Session
 from cnn_studio.gui.widgets.fields import BlocksEdit, ChoiceBox, FieldRow, IntegerBox, IntegerListEdit, PercentBox
 from cnn_studio.gui.widgets.fit_preview import FitPreview
 from cnn_studio.gui.widgets.layer_table import LayerTable

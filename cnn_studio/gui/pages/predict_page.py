@@ -12,8 +12,9 @@ from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.results import ModelFacts, predictions_csv
 from cnn_studio.gui import theme
 from cnn_studio.gui.export_dialog import ExportDialog
+from cnn_studio.gui.notices import NoticeKind
 from cnn_studio.gui.pages.navigation import Navigation
-from cnn_studio.gui.session import NoticeKind, Session
+from cnn_studio.gui.session import Session
 from cnn_studio.gui.widgets.empty_state import EmptyState
 from cnn_studio.gui.widgets.prediction_list import PredictionList, prediction_text
 from cnn_studio.gui.widgets.wording import format_percent, format_things

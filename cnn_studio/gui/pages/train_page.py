@@ -35,9 +35,10 @@ from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.results import Evaluation, TrainedModel
 from cnn_studio.gui import theme
 from cnn_studio.gui.job_thread import Job, JobKind
+from cnn_studio.gui.notices import NoticeKind
 from cnn_studio.gui.pages.navigation import Navigation
 from cnn_studio.gui.pages.settings_form import SettingsForm
-from cnn_studio.gui.session import NoticeKind, Session
+from cnn_studio.gui.session import Session
 from cnn_studio.gui.widgets.curves import CurvePanel
 from cnn_studio.gui.widgets.fields import ChoiceBox, FieldRow, IntegerBox, LearningRateBox
 from cnn_studio.gui.widgets.wording import format_duration, format_percent
