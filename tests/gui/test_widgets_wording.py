@@ -104,6 +104,17 @@ def test_time_left_counts_down_and_does_not_jitter():
     assert minutes[-1] == 4
 
 
+def test_a_first_estimate_made_of_nearly_nothing_is_soon_forgotten():
+    """The first of 3,670 images took long, since everything was started; the others are done in eight seconds."""
+    clock = Clock()
+    left = TimeLeft(clock)
+    left.hear(600)
+    for tenth in range(1, 15):
+        clock.now = tenth / 10
+        left.hear(8 - clock.now)
+    assert left.text() == "a few seconds left"
+
+
 def test_time_left_follows_when_it_really_gets_longer():
     clock = Clock()
     left = TimeLeft(clock)

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.core import events
 from cnn_studio.core.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS
+from cnn_studio.core.augmentation import describe
 from cnn_studio.core.config import (
     USUAL_LEARNING_RATE,
     BackboneArchitecture,
@@ -261,7 +262,9 @@ class TrainPage(QWidget):
         preset = ARCHITECTURE_PRESETS.get(name) or BACKBONE_PRESETS.get(name)
         name = preset.title if preset else name
         colour = "in colour" if experiment.image.colour is Colour.RGB else "in grey"
-        return f"{name} on {dataset.name}, {experiment.image.width} × {experiment.image.height} pixels {colour}."
+        size = f"{experiment.image.width} × {experiment.image.height} pixels {colour}"
+        changes = f" Augmented: {describe(experiment.augmentation)}." if experiment.augmentation.is_on else ""
+        return f"{name} on {dataset.name}, {size}.{changes}"
 
     @Slot(object)
     def _on_started(self, job: Job) -> None:

@@ -26,11 +26,13 @@ class TimeLeft:
 
     _SLOWNESS = 5.0  # seconds in which a new estimate gains most of its weight
     _JUMP = 1.25  # a shown time grows only when the estimate is a quarter longer
+    _FIRST = 2.0  # seconds in which a shorter estimate counts at once: the first include that everything was started
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._end: float | None = None
         self._heard = 0.0
+        self._began = 0.0
         self._shown: float | None = None
 
     def reset(self) -> None:
@@ -41,6 +43,8 @@ class TimeLeft:
         """Take an estimate in seconds."""
         now = self._clock()
         if self._end is None:
+            self._began = now
+        if self._end is None or (now - self._began < self._FIRST and now + seconds < self._end):
             self._end = now + seconds
         else:
             weight = min(1.0, (now - self._heard) / self._SLOWNESS)
