@@ -20,7 +20,6 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.dataset import Split
-from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.measured import Measured
 from cnn_studio.core.score_csv import scores_csv
 from cnn_studio.gui import theme
@@ -31,6 +30,7 @@ from cnn_studio.gui.pages.evaluate_matrix import MatrixTab
 from cnn_studio.gui.pages.evaluate_report import ReportTab
 from cnn_studio.gui.pages.evaluate_sureness import SurenessTab
 from cnn_studio.gui.pages.navigation import Navigation
+from cnn_studio.gui.save_file import save_file
 from cnn_studio.gui.session import Session
 from cnn_studio.gui.widgets.elided_label import ElidedLabel
 from cnn_studio.gui.widgets.empty_state import EmptyState
@@ -319,15 +319,9 @@ class EvaluatePage(QWidget):
         measured = self._evaluation.measured
         if measured is None:
             return
-        name, _ = QFileDialog.getSaveFileName(self, "Save the scores", "scores.csv", "CSV (*.csv)")
-        if not name:
-            return
-        try:
-            write_text(Path(name), scores_csv(measured.evaluation))
-        except CnnStudioError as error:
-            self._session.tell_error(error)
-        else:
-            self._session.tell(NoticeKind.INFO, f"Saved to {name}.")
+        text = scores_csv(measured.evaluation)
+        title = "Save the scores"
+        save_file(self, self._session, title, "scores.csv", "CSV (*.csv)", lambda target: write_text(target, text))
 
     @Slot()
     def choose_report(self) -> None:

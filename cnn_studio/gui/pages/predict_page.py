@@ -8,12 +8,11 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QStackedLayout, QVBoxLayout, QWidget
 
 from cnn_studio.core.atomic_file import write_text
-from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.results import ModelFacts, predictions_csv
 from cnn_studio.gui import theme
 from cnn_studio.gui.export_dialog import ExportDialog
-from cnn_studio.gui.notices import NoticeKind
 from cnn_studio.gui.pages.navigation import Navigation
+from cnn_studio.gui.save_file import save_file
 from cnn_studio.gui.session import Session
 from cnn_studio.gui.widgets.empty_state import EmptyState
 from cnn_studio.gui.widgets.prediction_list import PredictionList, prediction_text
@@ -208,15 +207,9 @@ class PredictPage(QWidget):
     @Slot()
     def choose_csv(self) -> None:
         """Ask where to save the answers."""
-        name, _ = QFileDialog.getSaveFileName(self, "Save the answers", "predictions.csv", "CSV (*.csv)")
-        if not name:
-            return
-        try:
-            write_text(Path(name), predictions_csv(self._session.predictions))
-        except CnnStudioError as error:
-            self._session.tell_error(error)
-        else:
-            self._session.tell(NoticeKind.INFO, f"Saved to {name}.")
+        text = predictions_csv(self._session.predictions)
+        title = "Save the answers"
+        save_file(self, self._session, title, "predictions.csv", "CSV (*.csv)", lambda target: write_text(target, text))
 
     @Slot()
     def clear(self) -> None:

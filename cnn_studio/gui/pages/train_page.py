@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from html import escape
-from pathlib import Path
 
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
-    QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -32,13 +29,12 @@ from cnn_studio.core.config import (
     Precision,
     Schedule,
 )
-from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.results import Evaluation, TrainedModel
 from cnn_studio.gui import theme
 from cnn_studio.gui.job_thread import Job, JobKind
-from cnn_studio.gui.notices import NoticeKind
 from cnn_studio.gui.pages.navigation import Navigation
 from cnn_studio.gui.pages.settings_form import SettingsForm
+from cnn_studio.gui.save_file import save_file
 from cnn_studio.gui.session import Session
 from cnn_studio.gui.widgets.curves import CurvePanel
 from cnn_studio.gui.widgets.fields import ChoiceBox, FieldRow, IntegerBox, LearningRateBox
@@ -331,23 +327,13 @@ class TrainPage(QWidget):
 
     @Slot()
     def _save_picture(self) -> None:
-        self._save("Save the curves as a picture", "curves.png", "PNG picture (*.png)", self.curves.plot.save_png)
+        title, kind = "Save the curves as a picture", "PNG picture (*.png)"
+        save_file(self, self._session, title, "curves.png", kind, self.curves.plot.save_png)
 
     @Slot()
     def _save_values(self) -> None:
-        self._save("Save the curves as a table", "curves.csv", "CSV table (*.csv)", self.curves.plot.save_csv)
-
-    def _save(self, title: str, name: str, kind: str, write: Callable[[Path], None]) -> None:
-        chosen, _ = QFileDialog.getSaveFileName(self, title, name, kind)
-        if not chosen:
-            return
-        target = Path(chosen).with_suffix(Path(name).suffix)
-        try:
-            write(target)
-        except CnnStudioError as error:
-            self._session.tell_error(error)
-        else:
-            self._session.tell(NoticeKind.INFO, f"Saved to {target}.")
+        title, kind = "Save the curves as a table", "CSV table (*.csv)"
+        save_file(self, self._session, title, "curves.csv", kind, self.curves.plot.save_csv)
 
 
 def accuracy_text(evaluation: Evaluation) -> str:
