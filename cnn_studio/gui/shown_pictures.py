@@ -207,8 +207,8 @@ def of_doubts(data: DataSession, dataset: Dataset, doubts: Sequence[LabelDoubt],
 
 
 def doubt_text(doubt: LabelDoubt) -> str:
-    """What a network thinks of an image: ``looks like tulips 97 %``."""
-    return f"looks like {doubt.suggested} {format_percent(doubt.suggested_probability)}"
+    """What a network thinks of an image, short enough for a tile: ``tulips? 97 %``."""
+    return f"{doubt.suggested}? {format_percent(doubt.suggested_probability)}"
 
 
 def _label_of(file: ImageFile) -> int:

@@ -461,7 +461,7 @@ def test_likely_label_errors_are_looked_for_shown_and_decided(qtbot, window, ses
     assert "2 of the 54 pictures that were judged may be" in window.notices_told[-1].text
 
     assert names(page) == ["apple/stray pear.png", "pear/patient3_15.png"]
-    assert [page.browse.shown.mark(row).note for row in range(2)] == ["looks like pear 97 %", "looks like apple 60 %"]
+    assert [page.browse.shown.mark(row).note for row in range(2)] == ["pear? 97 %", "apple? 60 %"]
     assert page.findings.list.item(0).text() == "2 pictures may be in the wrong class."
     choose(page, "apple/stray pear.png")
     menu = page.browse.bar.context_menu(page.grid)
