@@ -18,10 +18,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from cnn_studio.core.atomic_file import csv_text, write_text
+from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.dataset import Dataset
 from cnn_studio.core.errors import CnnStudioError
-from cnn_studio.core.issues import ISSUE_TEXT
+from cnn_studio.core.issues import ISSUE_TEXT, issues_csv
 from cnn_studio.gui import theme
 
 
@@ -64,9 +64,8 @@ class LeftOutDialog(QDialog):
         name, _ = QFileDialog.getSaveFileName(self, "Save the list", "left out.csv", "CSV (*.csv)")
         if not name:
             return
-        rows = [(issue.path, issue.kind.value, issue.detail) for issue in self._dataset.issues]
         try:
-            write_text(Path(name), csv_text(("path", "kind", "detail"), rows))
+            write_text(Path(name), issues_csv(self._dataset.issues))
         except CnnStudioError as error:
             self._state.setText(str(error))
         else:
