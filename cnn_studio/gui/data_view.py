@@ -8,8 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cnn_studio.core.config import Decisions, Experiment, ImageSettings, SplitSettings
-from cnn_studio.core.dataset import Dataset, ImageFile, Split, SplitAssignment, split_dataset
+from cnn_studio.core.dataset import (
+    Dataset,
+    ImageFile,
+    Split,
+    SplitAssignment,
+    split_dataset,
+    why_not_trainable,
+)
 from cnn_studio.core.decisions import apply_decisions
+from cnn_studio.core.errors import DatasetError
 from cnn_studio.core.findings import Finding, examine
 from cnn_studio.core.names import printable
 
@@ -30,6 +38,7 @@ class DataView:
         findings: what is odd about ``used``.
         splits: which split each image of ``used`` is in.
         totals: images in each split.
+        why_not_trainable: why no classifier can be trained on ``used`` with this split; None when one can.
         samples: a wide, a tall and a middling picture of ``used``, to show how pictures are made to fit.
     """
 
@@ -43,6 +52,7 @@ class DataView:
     findings: tuple[Finding, ...]
     splits: SplitAssignment
     totals: Mapping[Split, int]
+    why_not_trainable: DatasetError | None
     samples: tuple[ImageFile, ...]
 
     def as_scanned(self, file: ImageFile) -> ImageFile:
@@ -83,7 +93,20 @@ def work_out(scanned: Dataset, experiment: Experiment, before: DataView | None) 
     same_size = before is not None and (before.image.height, before.image.width) == (image.height, image.width)
     findings = before.findings if before is not None and same_size else examine(used, image)
     splits = before.splits if before is not None and before.split == split else split_dataset(used, split)
-    return DataView(scanned, places, decisions, split, image, used, notes, findings, splits, splits.totals, samples)
+    return DataView(
+        scanned=scanned,
+        places=places,
+        decisions=decisions,
+        split=split,
+        image=image,
+        used=used,
+        notes=notes,
+        findings=findings,
+        splits=splits,
+        totals=splits.totals,
+        why_not_trainable=why_not_trainable(used, split),
+        samples=samples,
+    )
 
 
 def _samples(files: Sequence[ImageFile]) -> tuple[ImageFile, ...]:
