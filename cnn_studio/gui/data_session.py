@@ -13,12 +13,12 @@ from PySide6.QtCore import QObject, Signal, Slot
 from cnn_studio import tasks
 from cnn_studio.core import events
 from cnn_studio.core.config import Decisions
-from cnn_studio.core.dataset import Dataset, ImageFile, Split, why_not_trainable
+from cnn_studio.core.dataset import Dataset, ImageFile, why_not_trainable
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.findings import Finding
 from cnn_studio.core.names import printable
 from cnn_studio.core.results import LabelReview
-from cnn_studio.gui.data_view import DataView, work_out
+from cnn_studio.gui.data_view import DataView, copies_in, work_out
 from cnn_studio.gui.job_thread import Job, JobKind
 from cnn_studio.gui.kept_decisions import keep_decisions, kept_decisions
 from cnn_studio.gui.latest_answer import LatestAnswer
@@ -391,21 +391,6 @@ class DataSession(QObject):
             self._session.tell_info(" ".join(view.notes))
         self._told_notes = view.notes
         self.view_changed.emit()
-
-
-def copies_in(dataset: Dataset, groups: Iterable[Sequence[int]]) -> list[str]:
-    """Paths of all but one image of each group.
-
-    Where the folder comes divided the copy for testing stays, then that for validation: only so many to train on are
-    lost. Otherwise the one with the most pixels, then the largest file.
-    """
-    order = (None, Split.TRAIN, Split.VALIDATION, Split.TEST)
-
-    def worth(index: int) -> tuple[int, int, int, int]:
-        file = dataset.files[index]
-        return order.index(file.given_split), file.height * file.width, file.bytes, -index
-
-    return [dataset.files[index].path for group in groups for index in sorted(group, key=worth)[:-1]]
 
 
 def _pictures(what: Sequence[object]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cnn_studio.core.config import Decisions, Experiment, ImageSettings, SplitSettings
@@ -107,6 +107,21 @@ def work_out(scanned: Dataset, experiment: Experiment, before: DataView | None) 
         why_not_trainable=why_not_trainable(used, split),
         samples=samples,
     )
+
+
+def copies_in(dataset: Dataset, groups: Iterable[Sequence[int]]) -> list[str]:
+    """Paths of all but one image of each group.
+
+    Where the folder comes divided the copy for testing stays, then that for validation: only so many to train on are
+    lost. Otherwise the one with the most pixels, then the largest file.
+    """
+    order = (None, Split.TRAIN, Split.VALIDATION, Split.TEST)
+
+    def worth(index: int) -> tuple[int, int, int, int]:
+        file = dataset.files[index]
+        return order.index(file.given_split), file.height * file.width, file.bytes, -index
+
+    return [dataset.files[index].path for group in groups for index in sorted(group, key=worth)[:-1]]
 
 
 def _samples(files: Sequence[ImageFile]) -> tuple[ImageFile, ...]:
