@@ -180,11 +180,13 @@ def training_units(dataset: Dataset, settings: SplitSettings) -> tuple[Unit, ...
     """The files that no folder gives to validation or testing, in units that stay together, in the seed's order."""
     key = (settings.seed, settings.keep_similar_together, settings.group_pattern)
     known = dataset.known_units
-    if key not in known:
+    units = known.get(key)
+    if units is None:
         free = [index for index, file in enumerate(dataset.files) if file.given_split in {None, Split.TRAIN}]
-        known.clear()
-        known[key] = units_in_order(dataset.files, free, settings)
-    return known[key]
+        units = units_in_order(dataset.files, free, settings)
+        known.clear()  # another thread may ask with other settings at the same time
+        known[key] = units
+    return units
 
 
 def _taken_from_training(dataset: Dataset, settings: SplitSettings) -> list[tuple[Unit, Split]]:

@@ -7,7 +7,7 @@ products also give the cosine with the mirror image. *Check*: the pairs that are
 12 × 12 frequencies of the small pictures, each in turn cropped by up to 15 % in height and in width.
 
 The number of pairs grows with the square of the number of pictures, which a matrix product bears well: 100,000 pictures
-take less than a minute on two cores (``bench_duplicates.py``).
+take a minute of processor time (``bench_duplicates.py``).
 """
 
 from __future__ import annotations

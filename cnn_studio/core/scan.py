@@ -71,7 +71,9 @@ def _report_listing(listing: Listing, recalled: Sequence[_Outcome | None], repor
 
     seen = list(map_in_threads(sniff, range(len(recalled)), cancel, batch=256))
     with suppress(DatasetError):  # nothing that looks like an image; the check says what it is
-        report(FolderListed(_dataset(listing, seen)))
+        listed = _dataset(listing, seen)
+        listed.count()  # here, so that the window need not
+        report(FolderListed(listed))
 
 
 def _checked(

@@ -1,6 +1,8 @@
 """What a scan found out about each file, kept so that opening the same folder again is instant.
 
-One file per folder: a line of JSON, and after it the fingerprints of the images, one after the other.
+One file per folder: lines of JSON, the first of which says how many more there are, and after them the fingerprints of
+the images, one after the other. The files' entries are shared out over many lines because ``json`` keeps every other
+thread waiting while it works on one: a third of a second for 100,000 files at once, in which the window stood still.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import json
 import logging
 import os
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from cnn_studio.core.paths import cache_dir
 _FOLDERS_KEPT = 64
 _BYTES_KEPT = 512 * 1024**2  # 100,000 images take 75 MB
 _ENTRY_OF_IMAGE = 8  # fields; that of a file left out has four
+_ENTRIES_IN_A_LINE = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -107,15 +111,18 @@ class ScanCache:
         images = [path for path, entry in self._fresh.items() if len(entry) == _ENTRY_OF_IMAGE]
         fingerprints = self.fingerprints(images)
         files = self._fresh | {path: [*self._fresh[path][:-1], row] for row, path in enumerate(images)}
-        content = {
+        head = {
             "decoder": decoder_id(),
             "fingerprint": FINGERPRINT_VERSION,
             "groups": self._groups,
-            "files": files,
+            "lines": -(-len(files) // _ENTRIES_IN_A_LINE),
         }
         try:
             with replacing(self._file) as part, part.open("wb") as file:
-                file.write(json.dumps(content, separators=(",", ":")).encode() + b"\n")
+                file.write(_line(head))
+                entries = iter(files.items())
+                while some := dict(islice(entries, _ENTRIES_IN_A_LINE)):
+                    file.write(_line(some))
                 file.write(fingerprints.data)
             _forget_old(self._file.parent)
         except (StorageError, OSError) as error:
@@ -138,13 +145,19 @@ def _read(file: Path) -> tuple[dict[str, Any], Any, NDArray[np.uint8]]:
     """Entries by path, groups, and the rows of fingerprints that the entries name."""
     try:
         with file.open("rb") as stream:
-            content = json.loads(stream.readline())
-            fingerprints = _as_rows(stream.read())
-        current = (content["decoder"], content["fingerprint"]) == (decoder_id(), FINGERPRINT_VERSION)
-        files, groups = (content["files"], content["groups"]) if current else ({}, None)
+            head = json.loads(stream.readline())
+            if (head["decoder"], head["fingerprint"]) != (decoder_id(), FINGERPRINT_VERSION):
+                return {}, None, _as_rows(b"")
+            files: dict[str, Any] = {}
+            for _ in range(head["lines"]):
+                files.update(json.loads(stream.readline()))
+            return files, head["groups"], _as_rows(stream.read())
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return {}, None, _as_rows(b"")
-    return files if isinstance(files, dict) else {}, groups, fingerprints
+
+
+def _line(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode() + b"\n"
 
 
 def _forget_old(folder: Path) -> None:

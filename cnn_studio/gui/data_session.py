@@ -13,11 +13,12 @@ from PySide6.QtCore import QObject, Signal, Slot
 from cnn_studio import tasks
 from cnn_studio.core import events
 from cnn_studio.core.config import Decisions
-from cnn_studio.core.dataset import Dataset, ImageFile, Split
+from cnn_studio.core.dataset import Dataset, ImageFile, why_not_trainable
+from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.findings import Finding
 from cnn_studio.core.names import printable
 from cnn_studio.core.results import LabelReview
-from cnn_studio.gui.data_view import DataView, work_out
+from cnn_studio.gui.data_view import DataView, copies_in, work_out
 from cnn_studio.gui.job_thread import Job, JobKind
 from cnn_studio.gui.kept_decisions import keep_decisions, kept_decisions
 from cnn_studio.gui.latest_answer import LatestAnswer
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from cnn_studio.gui.session import Session
 
 MOST_UNDONE = 200
+FEW_FILES = 5000
+"""Up to so many, a question about all of them is answered at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,21 @@ class DataSession(QObject):
         if self.view is not None and self.view.scanned is dataset:
             return self.view.used
         return dataset
+
+    def why_not_trainable(self) -> CnnStudioError | None:
+        """The reason why a classifier cannot be trained on the images as they are shared out now; None when it can.
+
+        With many images it is the answer of a moment ago until the new one is worked out.
+        """
+        dataset, split = self._session.dataset, self._session.experiment.split
+        if dataset is None:
+            return None
+        view = self.view if self.view is not None and self.view.scanned is dataset else None
+        if view is not None and view.split == split and view.decisions == self._known:
+            return view.why_not_trainable
+        if len(dataset.files) <= FEW_FILES:
+            return why_not_trainable(view.used if view else dataset, split)
+        return view.why_not_trainable if view else CnnStudioError("The images are still being shared out.")
 
     def decision_on(self, path: str) -> PictureDecision:
         """What was decided about the image of that path relative to the folder."""
@@ -373,21 +391,6 @@ class DataSession(QObject):
             self._session.tell_info(" ".join(view.notes))
         self._told_notes = view.notes
         self.view_changed.emit()
-
-
-def copies_in(dataset: Dataset, groups: Iterable[Sequence[int]]) -> list[str]:
-    """Paths of all but one image of each group.
-
-    Where the folder comes divided the copy for testing stays, then that for validation: only so many to train on are
-    lost. Otherwise the one with the most pixels, then the largest file.
-    """
-    order = (None, Split.TRAIN, Split.VALIDATION, Split.TEST)
-
-    def worth(index: int) -> tuple[int, int, int, int]:
-        file = dataset.files[index]
-        return order.index(file.given_split), file.height * file.width, file.bytes, -index
-
-    return [dataset.files[index].path for group in groups for index in sorted(group, key=worth)[:-1]]
 
 
 def _pictures(what: Sequence[object]) -> str:

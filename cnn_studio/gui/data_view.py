@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cnn_studio.core.config import Decisions, Experiment, ImageSettings, SplitSettings
-from cnn_studio.core.dataset import Dataset, ImageFile, Split, SplitAssignment, split_dataset
+from cnn_studio.core.dataset import (
+    Dataset,
+    ImageFile,
+    Split,
+    SplitAssignment,
+    split_dataset,
+    why_not_trainable,
+)
 from cnn_studio.core.decisions import apply_decisions
+from cnn_studio.core.errors import DatasetError
 from cnn_studio.core.findings import Finding, examine
 from cnn_studio.core.names import printable
 
@@ -30,6 +38,7 @@ class DataView:
         findings: what is odd about ``used``.
         splits: which split each image of ``used`` is in.
         totals: images in each split.
+        why_not_trainable: why no classifier can be trained on ``used`` with this split; None when one can.
         samples: a wide, a tall and a middling picture of ``used``, to show how pictures are made to fit.
     """
 
@@ -43,6 +52,7 @@ class DataView:
     findings: tuple[Finding, ...]
     splits: SplitAssignment
     totals: Mapping[Split, int]
+    why_not_trainable: DatasetError | None
     samples: tuple[ImageFile, ...]
 
     def as_scanned(self, file: ImageFile) -> ImageFile:
@@ -83,7 +93,35 @@ def work_out(scanned: Dataset, experiment: Experiment, before: DataView | None) 
     same_size = before is not None and (before.image.height, before.image.width) == (image.height, image.width)
     findings = before.findings if before is not None and same_size else examine(used, image)
     splits = before.splits if before is not None and before.split == split else split_dataset(used, split)
-    return DataView(scanned, places, decisions, split, image, used, notes, findings, splits, splits.totals, samples)
+    return DataView(
+        scanned=scanned,
+        places=places,
+        decisions=decisions,
+        split=split,
+        image=image,
+        used=used,
+        notes=notes,
+        findings=findings,
+        splits=splits,
+        totals=splits.totals,
+        why_not_trainable=why_not_trainable(used, split),
+        samples=samples,
+    )
+
+
+def copies_in(dataset: Dataset, groups: Iterable[Sequence[int]]) -> list[str]:
+    """Paths of all but one image of each group.
+
+    Where the folder comes divided the copy for testing stays, then that for validation: only so many to train on are
+    lost. Otherwise the one with the most pixels, then the largest file.
+    """
+    order = (None, Split.TRAIN, Split.VALIDATION, Split.TEST)
+
+    def worth(index: int) -> tuple[int, int, int, int]:
+        file = dataset.files[index]
+        return order.index(file.given_split), file.height * file.width, file.bytes, -index
+
+    return [dataset.files[index].path for group in groups for index in sorted(group, key=worth)[:-1]]
 
 
 def _samples(files: Sequence[ImageFile]) -> tuple[ImageFile, ...]:

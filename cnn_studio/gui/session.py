@@ -214,7 +214,7 @@ class Session(QObject):
         """The reason why training cannot start, or None when it can."""
         if self.dataset is None:
             return CnnStudioError("Open a folder of images first.")
-        if reason := dataset.why_not_trainable(self.data.used or self.dataset, self.experiment.split):
+        if reason := self.data.why_not_trainable():
             return reason
         try:
             plan_layers(self.experiment.architecture, self.experiment.image, len(self.dataset.class_names))

@@ -82,11 +82,6 @@ class ShownPictures(Sequence[tuple[Path, str]]):
         return self._dataset.path_of(file), self._caption(file)
 
     @property
-    def rows(self) -> Sequence[int]:
-        """Which of the data set's files are shown."""
-        return self._rows
-
-    @property
     def has_notes(self) -> bool:
         """Whether captions have a second line."""
         return self._note is not None
@@ -94,14 +89,6 @@ class ShownPictures(Sequence[tuple[Path, str]]):
     def file(self, row: int) -> ImageFile:
         """The image in a row, as it was scanned."""
         return self._data.as_scanned(self._dataset.files[self._rows[row]])
-
-    def group(self, row: int) -> range:
-        """The rows of all images that belong together with that in ``row``; only itself where nothing does."""
-        if not self._starts:
-            return range(row, row + 1)
-        number = self.group_number(row)
-        end = self._starts[number + 1] if number + 1 < len(self._starts) else len(self)
-        return range(self._starts[number], end)
 
     def group_number(self, row: int) -> int:
         """Which group a row is in, counting from 0; -1 where there are no groups."""
@@ -207,8 +194,8 @@ def of_doubts(data: DataSession, dataset: Dataset, doubts: Sequence[LabelDoubt],
 
 
 def doubt_text(doubt: LabelDoubt) -> str:
-    """What a network thinks of an image: ``looks like tulips 97 %``."""
-    return f"looks like {doubt.suggested} {format_percent(doubt.suggested_probability)}"
+    """What a network thinks of an image, short enough for a tile: ``tulips? 97 %``."""
+    return f"{doubt.suggested}? {format_percent(doubt.suggested_probability)}"
 
 
 def _label_of(file: ImageFile) -> int:

@@ -195,7 +195,7 @@ QListView:focus, QTableView:focus, QTreeView:focus, TileView:focus {{ border-col
 QListWidget::item {{ padding: 0 8px; border: 1px solid transparent; border-radius: 6px; }}
 QListWidget::item:hover {{ background: {hover}; }}
 QListWidget::item:selected {{ background: {accent_soft}; color: {text}; }}
-QListWidget:focus::item:selected {{ border-color: {accent}; }}
+QListWidget::item:selected:focus {{ border-color: {accent}; }}
 #navigation, #navigation:focus {{ background: transparent; border: none; }}
 QHeaderView {{ background: transparent; }}
 QHeaderView::section {{

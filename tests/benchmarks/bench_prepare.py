@@ -34,7 +34,9 @@ def main():
         os.environ["CNN_STUDIO_HOME"] = work
         sources = jpegs_in(options.folder)
         for name, count, size, tile in (
-            ("4000 × 3000", options.large, TWELVE_MEGAPIXELS, 250),
+            ("4000 × 3000, soft", options.large, TWELVE_MEGAPIXELS, 2000),
+            ("4000 × 3000", options.large, TWELVE_MEGAPIXELS, 500),
+            ("4000 × 3000, full of detail", options.large, TWELVE_MEGAPIXELS, 250),
             ("500 × 375", options.ordinary, (500, 375), 180),
         ):
             folder = Path(work, name)

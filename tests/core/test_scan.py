@@ -419,17 +419,30 @@ def test_damaged_entries_are_decoded_again(class_folders, decoded):
     root = class_folders({"a": 4, "b": 1})
     first = scanned(root)
     (memory,) = (cache_dir() / "scan").iterdir()
-    line, _, fingerprints = memory.read_bytes().partition(b"\n")
-    content = json.loads(line)
-    content["files"]["a/0000.png"] = "?"
-    content["files"]["a/0001.png"][2] = "tall"
-    content["files"]["a/0002.png"] = [*content["files"]["a/0002.png"][:2], "no such kind", "x"]
-    content["files"]["a/0003.png"][-1] = 99
+    head, line, fingerprints = memory.read_bytes().split(b"\n", 2)
+    content, files = json.loads(head), json.loads(line)
+    files["a/0000.png"] = "?"
+    files["a/0001.png"][2] = "tall"
+    files["a/0002.png"] = [*files["a/0002.png"][:2], "no such kind", "x"]
+    files["a/0003.png"][-1] = 99
     content["groups"]["numbers"] = ["x"]
-    memory.write_bytes(json.dumps(content).encode() + b"\n" + fingerprints)
+    memory.write_bytes(b"\n".join((json.dumps(content).encode(), json.dumps(files).encode(), fingerprints)))
     decoded.clear()
     assert scanned(root) == first
     assert len(decoded) == 4
+
+
+def test_no_line_of_the_memory_holds_everything(class_folders, decoded, monkeypatch):
+    monkeypatch.setattr("cnn_studio.core.scan_cache._ENTRIES_IN_A_LINE", 2)
+    root = class_folders({"a": 4, "b": 3})
+    first = scanned(root)
+    (memory,) = (cache_dir() / "scan").iterdir()
+    head, *lines = memory.read_bytes().split(b"\n", 5)[:5]
+    assert json.loads(head)["lines"] == 4
+    assert [len(json.loads(line)) for line in lines] == [2, 2, 2, 1]
+    decoded.clear()
+    assert scanned(root) == first
+    assert decoded == []
 
 
 def test_fingerprints_that_are_missing_are_made_again(class_folders, decoded):

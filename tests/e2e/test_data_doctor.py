@@ -292,6 +292,7 @@ def test_train_with_a_saved_split_and_a_fit(mislabelled, quick_experiment, tmp_p
     assert all(len(found) == 1 for found in sides.values())
 
 
+@pytest.mark.slow
 def test_train_with_folds(mislabelled, quick_experiment, tmp_path):
     folder, _ = mislabelled
     out = tmp_path / "folds"
@@ -309,6 +310,7 @@ def test_train_with_folds(mislabelled, quick_experiment, tmp_path):
     assert "Traceback" not in both.stderr
 
 
+@pytest.mark.slow
 def test_label_errors(mislabelled, quick_experiment, tmp_path):
     folder, planted = mislabelled
     table = tmp_path / "doubts.csv"

@@ -462,7 +462,7 @@ def test_likely_label_errors_are_looked_for_shown_and_decided(qtbot, window, ses
     assert "2 of the 54 pictures that were judged may be" in window.notices_told[-1].text
 
     assert names(page) == ["apple/stray pear.png", "pear/patient3_15.png"]
-    assert [page.browse.shown.mark(row).note for row in range(2)] == ["looks like pear 97 %", "looks like apple 60 %"]
+    assert [page.browse.shown.mark(row).note for row in range(2)] == ["pear? 97 %", "apple? 60 %"]
     assert page.findings.list.item(0).text() == "2 pictures may be in the wrong class."
     choose(page, "apple/stray pear.png")
     menu = page.browse.bar.context_menu(page.grid)
@@ -498,3 +498,23 @@ def test_why_label_errors_cannot_be_looked_for_is_told(qtbot, window, session, p
     assert button.isEnabled()
     assert page.train_button.isEnabled()
     assert window.page("train").train_button.isEnabled()
+
+
+@pytest.mark.slow
+def test_a_picture_in_the_wrong_class_is_found_and_put_right(qtbot, window, session, blobs):
+    Image.fromarray(np.full((32, 32, 3), (60, 70, 210), np.uint8)).save(blobs / "red" / "really blue.png")
+    open_folder(qtbot, session, blobs)
+    page = window.page("data")
+    changes = {"training.epochs": 12, "training.batch_size": 4, "training.early_stopping": False}
+    assert session.change(changes) is None
+    settle(qtbot, session)
+    page.findings.label_errors_button.click()
+    page.findings.findChild(LabelErrorsDialog).start_button.click()
+    qtbot.waitUntil(lambda: not session.is_busy_with(JobKind.LABEL_ERRORS), timeout=300_000)
+    assert session.data.review is not None, [notice.text for notice in window.notices_told]
+    assert names(page)[0] == "red/really blue.png"
+    assert page.browse.shown.note(0).startswith("blue? ")
+    choose(page, names(page)[0])
+    page.browse.bar.put_into("blue")
+    settle(qtbot, session)
+    assert dict(page.chart.counts()) == {"blue": 13, "green": 12, "red": 12}

@@ -3,7 +3,7 @@ import itertools
 import pytest
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QLabel, QPushButton
+from PySide6.QtWidgets import QLabel, QLineEdit, QListWidget, QPushButton, QVBoxLayout, QWidget
 
 from cnn_studio.core.paths import resource_dir
 from cnn_studio.gui import theme
@@ -125,3 +125,19 @@ def test_the_accented_button_is_drawn_in_the_accent_colour(qtbot):
     assert image.pixelColor(10, 20).name() == LIGHT.accent
     button.setEnabled(False)
     assert button.grab().toImage().pixelColor(10, 20).name() == LIGHT.hover
+
+
+def test_a_list_without_the_focus_is_not_framed_as_if_it_had_it(qtbot):
+    outer = QWidget()
+    qtbot.addWidget(outer)
+    layout = QVBoxLayout(outer)
+    line, names = QLineEdit(), QListWidget()
+    names.addItem("a")
+    layout.addWidget(line)
+    layout.addWidget(names)
+    outer.show()
+    qtbot.waitExposed(outer)
+    line.setFocus()
+    frame = names.geometry()
+    top = outer.grab().toImage().pixelColor(frame.center().x(), frame.top())
+    assert top.name() == LIGHT.border

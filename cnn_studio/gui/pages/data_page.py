@@ -178,7 +178,8 @@ class DataPage(QWidget):
     def _show_dataset(self) -> None:
         listed = self._session.data.listed
         dataset = listed or self._session.dataset
-        had_focus = self._empty.isAncestorOf(QApplication.focusWidget() or self)
+        focused = QApplication.focusWidget()
+        had_focus = focused is None or self._empty.isAncestorOf(focused)
         self._either.setCurrentWidget(self._filled if dataset else self._empty)
         if dataset is None:
             return

@@ -140,9 +140,8 @@ class DecisionBar(QWidget):
     def open_class_menu(self) -> None:
         """Let the class be chosen with the keyboard."""
         if self._can_act() and self.class_button.isVisible():
-            self._fill(self.class_menu)
-            self.class_menu.setActiveAction(self.class_menu.actions()[0])
             self.class_menu.popup(self.class_button.mapToGlobal(QPoint(0, self.class_button.height())))
+            self.class_menu.setActiveAction(self.class_menu.actions()[0])
 
     def context_menu(self, parent: QWidget) -> QMenu:
         """A menu of what can be done with the chosen pictures; it deletes itself."""

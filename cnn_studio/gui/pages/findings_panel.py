@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -28,6 +29,21 @@ from cnn_studio.gui.shown_pictures import Which
 from cnn_studio.gui.widgets.wording import format_things
 
 
+class _WrappingList(QListWidget):
+    """Breaks its lines anew when it gets narrower, where Qt's list would shorten them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Lay the lines out for the new width."""
+        super().resizeEvent(event)
+        self.scheduleDelayedItemsLayout()
+
+
 class FindingsPanel(QWidget):
     """A list of findings, the files left out, and the search for label errors."""
 
@@ -47,12 +63,12 @@ class FindingsPanel(QWidget):
         self.summary = QLabel()
         self.summary.setWordWrap(True)
         theme.set_text_size(self.summary, theme.TextSize.BODY, bold=True)
-        self.list = QListWidget()
+        self.list = _WrappingList()
         self.list.setAccessibleName("Findings")
-        self.list.setWordWrap(True)
-        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.list.setResizeMode(QListWidget.ResizeMode.Adjust)
-        self.list.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.list.setMinimumHeight(12 * theme.SPACE)
+        policy = self.list.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # what is around it does not move when something is found
+        self.list.setSizePolicy(policy)
         self.list.itemClicked.connect(self._on_chosen)
         self.list.itemActivated.connect(self._on_chosen)
         self.left_out = QLabel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
@@ -18,10 +18,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from cnn_studio.core.atomic_file import csv_text, write_text
+from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.dataset import Dataset
 from cnn_studio.core.errors import CnnStudioError
-from cnn_studio.core.issues import ISSUE_TEXT
+from cnn_studio.core.issues import ISSUE_TEXT, issues_csv
 from cnn_studio.gui import theme
 
 
@@ -39,6 +39,7 @@ class LeftOutDialog(QDialog):
         self.table.verticalHeader().hide()
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         self.table.horizontalHeader().setStretchLastSection(True)
+        self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
         for row, issue in enumerate(dataset.issues):
             for column, text in enumerate((issue.path, ISSUE_TEXT[issue.kind], issue.detail)):
                 item = QTableWidgetItem(text)
@@ -63,9 +64,8 @@ class LeftOutDialog(QDialog):
         name, _ = QFileDialog.getSaveFileName(self, "Save the list", "left out.csv", "CSV (*.csv)")
         if not name:
             return
-        rows = [(issue.path, issue.kind.value, issue.detail) for issue in self._dataset.issues]
         try:
-            write_text(Path(name), csv_text(("path", "kind", "detail"), rows))
+            write_text(Path(name), issues_csv(self._dataset.issues))
         except CnnStudioError as error:
             self._state.setText(str(error))
         else:
