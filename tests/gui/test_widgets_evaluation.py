@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import shiboken6
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QMouseEvent
 from PySide6.QtWidgets import QApplication
@@ -281,3 +282,12 @@ def test_intervals_get_the_decimals_they_need():
     assert format_percent_range(0.94, 0.981) == "94–98 %"
     assert format_percent_range(0.9956, 0.9972, " and ") == "99.6 and 99.7 %"
     assert format_percent_range(0.0, 1.0) == "0–100 %"
+
+
+def test_plots_that_are_gone_are_not_asked_to_change_their_colours(qtbot, qapp):
+    """pytest-qt fails a test in which a slot raises."""
+    plots = CoveragePlot(), ReliabilityPlot()
+    for plot in plots:
+        shiboken6.delete(plot)
+    theme.apply_theme(qapp, "dark")
+    assert not any(shiboken6.isValid(plot) for plot in plots)

@@ -213,6 +213,8 @@ class SurenessTab(QWidget):
 
     @Slot()
     def _on_theme(self) -> None:
+        self.reliability_plot.restyle()
+        self.coverage_plot.restyle()
         colour = theme.colours()
         self.bars_legend.setText(
             f'<span style="color:{colour.accent}">■</span> how often it is right&nbsp;&nbsp;&nbsp;'

@@ -16,7 +16,10 @@ _AXIS_WIDTH = 48
 
 
 class PlainPlot(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
-    """Axes from 0 to 1; who draws on it gives its items their colours in ``restyle``."""
+    """Axes from 0 to 1; who draws on it gives its items their colours in ``restyle``.
+
+    The widget it lies in calls that when the theme changes: Qt would go on calling a deleted one of pyqtgraph's classes.
+    """
 
     def __init__(self, bottom: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -33,7 +36,6 @@ class PlainPlot(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no
             self.plot.getAxis(side).setTicks([_TICKS])
         self.plot.getAxis("left").setWidth(_AXIS_WIDTH)
         self.setMinimumSize(QSize(200, 120))
-        theme.theme().theme_changed.connect(self.restyle)
 
     def sizeHint(self) -> QSize:
         """Room to read it."""
