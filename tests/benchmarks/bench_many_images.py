@@ -44,7 +44,7 @@ def drive(folder):
     timer = QTimer()
     timer.setTimerType(Qt.TimerType.PreciseTimer)
     probe = Probe(timer)
-    probe.phase = "scanning"
+    probe.phase = "at rest"  # how late it is because of what else the machine does
     steps = iter(range(400))
     decisions = iter(range(10))
 
@@ -92,7 +92,12 @@ def drive(folder):
         QTimer.singleShot(1000, decide)
 
     session.job_ended.connect(on_scanned)
-    session.open_folder(folder)
+
+    def scan():
+        probe.phase = "scanning"
+        session.open_folder(folder)
+
+    QTimer.singleShot(5000, scan)
     timer.start(INTERVAL_MS)
     app.exec()
     timer.stop()
