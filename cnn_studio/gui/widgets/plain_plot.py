@@ -18,7 +18,7 @@ _AXIS_WIDTH = 48
 class PlainPlot(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
     """Axes from 0 to 1; who draws on it gives its items their colours in ``restyle``.
 
-    The widget it lies in calls that when the theme changes: Qt would go on calling a deleted one of pyqtgraph's classes.
+    The widget it lies in calls that when the theme changes: Qt would still call a deleted one of pyqtgraph's.
     """
 
     def __init__(self, bottom: str, parent: QWidget | None = None) -> None:
