@@ -77,6 +77,10 @@ def train(
         str | None,
         typer.Option(metavar="REGEX", help=r"Files whose paths have the same match stay in one split: patient(\d+)."),
     ] = None,
+    similar_together: Annotated[
+        bool | None,
+        typer.Option("--similar-together/--similar-apart", help="Whether pictures that look alike stay in one split."),
+    ] = None,
     split_file: Annotated[
         Path | None, typer.Option(help="Use this split: a CSV of path and split, such as a run's manifest.csv.")
     ] = None,
@@ -104,6 +108,7 @@ def train(
         "image.height": image_size,
         "image.width": image_size,
         "split.group_pattern": group_by,
+        "split.keep_similar_together": similar_together,
         "image.fit": fit,
         "image.colour": None if grey is None else ("grey" if grey else "rgb"),
     }

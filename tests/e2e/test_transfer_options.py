@@ -207,3 +207,17 @@ def test_a_settings_file_gives_way_too(photographs, tmp_path):
     assert other.on_data(photographs, not_asked)[0].architecture == BackboneArchitecture(name="vgg16")
     with pytest.raises(ExperimentError, match="mine is trained from scratch"):
         Choices(experiment=file, transfer="frozen").check()
+
+
+def test_whether_pictures_that_look_alike_stay_together(photographs, command, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr("cnn_studio.tasks.scan", lambda *_: photographs)
+
+    def train(request, *_):
+        seen.append(request.experiment.split.keep_similar_together)
+        raise ExperimentError("that is all")
+
+    monkeypatch.setattr("cnn_studio.tasks.train", train)
+    for number, options in enumerate(([], ["--similar-apart"], ["--similar-together"])):
+        command("train", tmp_path, "--out", tmp_path / f"run {number}", *options)
+    assert seen == [True, False, True]
