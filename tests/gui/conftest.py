@@ -23,15 +23,27 @@ def light_theme(qapp: QApplication) -> None:
     apply_theme(qapp, "light")
 
 
+_freeze = gc.freeze
+
+
+@pytest.fixture
+def collector_freezes(nothing_left_running: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets ``gc.freeze`` do its work, for a test of that."""
+    monkeypatch.setattr(gc, "freeze", _freeze)
+
+
 @pytest.fixture(autouse=True)
-def nothing_left_running(light_theme: None) -> Iterator[None]:
-    """Fails a test after which a thread, a decoder or a timer is still at work."""
+def nothing_left_running(light_theme: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fails a test after which a thread, a decoder or a timer of its own is still at work."""
+    # Frozen objects are not listed. There may be millions from tests of Keras, and going through them takes a second.
+    gc.freeze()
+    monkeypatch.setattr(gc, "freeze", lambda: None)  # which a scan does, and what it made must be listed
     yield
     QCoreApplication.processEvents()
     QCoreApplication.sendPostedEvents(None, 0)
-    gc.unfreeze()  # a scan freezes what there is, and frozen objects are not listed
     kinds = (QThread, QThreadPool, QTimer, ThumbnailLoader)
     living = [found for found in gc.get_objects() if isinstance(found, kinds) and shiboken6.isValid(found)]
+    gc.unfreeze()
     left = [text for text in map(_at_work, living) if text]
     assert not left, f"left running: {', '.join(left)}"
 

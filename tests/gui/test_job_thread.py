@@ -113,7 +113,9 @@ def test_cancel_reaches_a_running_job(qtbot, thread, told):
     qtbot.waitUntil(lambda: bool(told) and told[-1][0] == "cancelled")
 
 
-def test_the_collector_rests_while_a_folder_is_scanned_and_passes_over_what_was_made(qtbot, thread, told):
+def test_the_collector_rests_while_a_folder_is_scanned_and_passes_over_what_was_made(
+    qtbot, thread, told, collector_freezes
+):
     made = []
 
     def work(request, report, cancel):
