@@ -313,11 +313,11 @@ def test_views_run_the_backbone_a_few_times_and_an_epoch_none(blobs, tmp_path, b
     assert sum(upper) == 16 * -(-(12 + 3 * training) // 16), "block5, of what came out of that"
 
 
-@pytest.mark.parametrize("more", ["", ",mix_up=0.4"])
+@pytest.mark.parametrize("more", ["", pytest.param(",mix_up=0.4", marks=pytest.mark.slow)])
 def test_live_augmentation_runs_the_whole_network_and_measures_plain_images(blobs, tmp_path, backbone_runs, more):
     reported = []
     augment = f"{AUGMENT}{more},views=0"
-    trained = fine_tuned(blobs, tmp_path / "run", "resnet50", report=reported.append, augment=augment)
+    trained = fine_tuned(blobs, tmp_path / "run", report=reported.append, augment=augment)
     assert backbone_runs == []
     assert not features_folder().exists()
     assert len(epochs_of(reported)) == 3

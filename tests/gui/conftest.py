@@ -44,6 +44,10 @@ def nothing_left_running(light_theme: None, monkeypatch: pytest.MonkeyPatch) -> 
     kinds = (QThread, QThreadPool, QTimer, ThumbnailLoader)
     living = [found for found in gc.get_objects() if isinstance(found, kinds) and shiboken6.isValid(found)]
     gc.unfreeze()
+    for pool in living:
+        if isinstance(pool, QThreadPool):
+            pool.waitForDone(2000)  # a picture that was begun is finished
+    QCoreApplication.processEvents()
     left = [text for text in map(_at_work, living) if text]
     assert not left, f"left running: {', '.join(left)}"
 

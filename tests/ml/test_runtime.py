@@ -6,6 +6,7 @@ import pytest
 
 from cnn_studio.core.events import DeviceChosen, Message, Stage, StageStarted
 from cnn_studio.ml import runtime
+from cnn_studio.ml.acceleration import Acceleration
 
 
 def run_python(code):
@@ -72,6 +73,7 @@ def one_gpu(monkeypatch):
     """A machine that lists one GPU; start has not been called in it."""
     monkeypatch.setattr(runtime, "_listed_gpus", lambda: ["Old GPU"])
     monkeypatch.setattr(runtime._Started, "device", None)
+    monkeypatch.setattr(runtime._Started, "acceleration", Acceleration())
     monkeypatch.setattr(runtime, "_import_keras", lambda: None)
 
 
@@ -116,11 +118,15 @@ def test_gpu_that_hangs_is_not_used(one_gpu, monkeypatch):
     assert "did not finish" in device.detail
 
 
-def test_gpu_that_computes_is_used(one_gpu, monkeypatch):
+def test_gpu_that_computes_is_used_in_the_way_that_suits_it(one_gpu, monkeypatch):
     monkeypatch.setattr(runtime, "_smoke_test", lambda device: None)
+    chosen = Acceleration("mixed_bfloat16", jit_compile=True)
+    monkeypatch.setattr(runtime, "choose_acceleration", lambda backend, *, on_gpu, gpus: chosen if on_gpu else None)
     events, device, _ = start_on_a_thread()
     assert (device.kind, device.name) == ("gpu", "Old GPU")
     assert events[-1] == DeviceChosen("gpu", "Old GPU", device.detail)
+    assert device.detail.endswith(chosen.sentence())
+    assert runtime.acceleration() == chosen
 
 
 def test_smoke_test_really_computes(monkeypatch):
