@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QWidget
 
 from cnn_studio.core.calibration import coverage_curve
 from cnn_studio.gui import theme
-from cnn_studio.gui.widgets.plain_plot import PlainPlot, pen
+from cnn_studio.gui.widgets.pens import pen
+from cnn_studio.gui.widgets.plain_plot import PlainPlot
 
 Floats = NDArray[np.float64]
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt
-from PySide6.QtGui import QColor, QMouseEvent, QPen
+from PySide6.QtGui import QColor, QMouseEvent
 from PySide6.QtWidgets import QWidget
 
 from cnn_studio.gui import theme
 from cnn_studio.gui.widgets.curve_data import CurveData, Floats, nice_range, thin
+from cnn_studio.gui.widgets.pens import mixed, pen
 
 _FEW_EPOCHS = 60
 """Up to so many epochs each is marked with a dot; more would only thicken the line."""
@@ -124,27 +125,27 @@ class _Panel:
         font = theme.text_font(theme.TextSize.SMALL)
         for side in ("left", "bottom"):
             axis = self.plot.getAxis(side)
-            axis.setPen(_pen(colour.grid))
-            axis.setTextPen(_pen(colour.muted))
+            axis.setPen(pen(colour.grid))
+            axis.setTextPen(pen(colour.muted))
             axis.setTickFont(font)
-            axis.setTickPen(_pen(_mixed(colour.grid, colour.surface, 0.6)))
+            axis.setTickPen(pen(mixed(colour.grid, colour.surface, 0.6)))
             axis.label.setFont(font)
             # Major lines only and opaque: pyqtgraph's fading minor ones took four fifths of the time of a repaint.
             axis.setStyle(tickLength=0, maxTickLevel=0)
             axis.setGrid(255)
             axis.setZValue(-200)  # below the curves: an opaque grid would cut through them
         # Opaque, mixed with the background: a transparent pen costs several times as much to draw.
-        self.raw.setPen(_pen(_mixed(colour.training, colour.surface, 0.35)))
-        self.smoothed.setPen(_pen(colour.training, 2))
-        self.training_epochs.setPen(_pen(colour.training, 1, Qt.PenStyle.DashLine))
-        self.validation.setPen(_pen(colour.validation, 2))
-        for curve, pen in ((self.training_epochs, colour.training), (self.validation, colour.validation)):
-            curve.setSymbolPen(_pen(pen))
-            curve.setSymbolBrush(QColor(colour.surface if curve is self.training_epochs else pen))
-        self.best.setPen(_pen(colour.good, 1, Qt.PenStyle.DashLine))
+        self.raw.setPen(pen(mixed(colour.training, colour.surface, 0.35)))
+        self.smoothed.setPen(pen(colour.training, 2))
+        self.training_epochs.setPen(pen(colour.training, 1, Qt.PenStyle.DashLine))
+        self.validation.setPen(pen(colour.validation, 2))
+        for curve, ink in ((self.training_epochs, colour.training), (self.validation, colour.validation)):
+            curve.setSymbolPen(pen(ink))
+            curve.setSymbolBrush(QColor(colour.surface if curve is self.training_epochs else ink))
+        self.best.setPen(pen(colour.good, 1, Qt.PenStyle.DashLine))
         self.best.label.setColor(QColor(colour.good))
         self.best.label.setFont(font)
-        self.cursor.setPen(_pen(colour.muted))
+        self.cursor.setPen(pen(colour.muted))
         for line in self._stage_lines:
             _style_stage(line)
 
@@ -192,7 +193,7 @@ _ANCHORS = [(0, 0), (1, 0)]
 
 def _style_stage(line: Any) -> None:
     colour = theme.colours()
-    line.setPen(_pen(colour.outline, 1, Qt.PenStyle.DotLine))
+    line.setPen(pen(colour.outline, 1, Qt.PenStyle.DotLine))
     line.label.setColor(QColor(colour.muted))
     line.label.setFont(theme.text_font(theme.TextSize.SMALL))
 
@@ -225,17 +226,3 @@ def _range(data: CurveData, what: str, batches: Floats) -> tuple[float, float]:
 
 def _finite(values: Floats) -> Floats:
     return values[np.isfinite(values)]
-
-
-def _pen(colour: str, width: float = 1, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
-    pen = QPen(QColor(colour))
-    pen.setWidthF(width)
-    pen.setCosmetic(True)
-    pen.setStyle(style)
-    return pen
-
-
-def _mixed(colour: str, with_colour: str, amount: float) -> str:
-    one, other = QColor(colour), QColor(with_colour)
-    parts = zip(one.getRgb()[:3], other.getRgb()[:3], strict=True)  # type: ignore[index]
-    return QColor(*(round(a * amount + b * (1 - amount)) for a, b in parts)).name()

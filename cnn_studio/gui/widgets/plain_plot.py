@@ -6,10 +6,10 @@ from typing import Any
 
 import pyqtgraph
 from PySide6.QtCore import QPoint, QSize, Qt, Slot
-from PySide6.QtGui import QColor, QPen
 from PySide6.QtWidgets import QWidget
 
 from cnn_studio.gui import theme
+from cnn_studio.gui.widgets.pens import mixed, pen
 
 _TICKS = [(share / 100, f"{share} %") for share in range(0, 101, 20)]
 _AXIS_WIDTH = 48
@@ -67,19 +67,3 @@ class PlainPlot(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no
     def x_at(self, position: QPoint) -> float:
         """The x value under a point of the viewport."""
         return float(self.plot.vb.mapSceneToView(self.mapToScene(position)).x())
-
-
-def pen(colour: str, width: float = 1, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
-    """A pen of so many pixels."""
-    made = QPen(QColor(colour))
-    made.setWidthF(width)
-    made.setCosmetic(True)
-    made.setStyle(style)
-    return made
-
-
-def mixed(colour: str, with_colour: str, amount: float) -> str:
-    """``amount`` (0–1) of one colour and the rest of another, as ``#rrggbb``: opaque pens are quick to draw."""
-    one, other = QColor(colour), QColor(with_colour)
-    parts = zip(one.getRgb()[:3], other.getRgb()[:3], strict=True)  # type: ignore[index]
-    return QColor(*(round(a * amount + b * (1 - amount)) for a, b in parts)).name()

@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QToolTip, QWidget
 
 from cnn_studio.core.calibration import Reliability, ReliabilityBin
 from cnn_studio.gui import theme
-from cnn_studio.gui.widgets.plain_plot import PlainPlot, mixed, pen
+from cnn_studio.gui.widgets.pens import mixed, pen
+from cnn_studio.gui.widgets.plain_plot import PlainPlot
 from cnn_studio.gui.widgets.wording import format_percent, format_things
 
 
