@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cnn_studio.core import logs
+from cnn_studio.core.system import logs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def open_window(folder: Path | None = None, demo: Path | None = None) -> int:
         folder: a data set to open.
         demo: run the demonstration and write its run and export into this folder.
     """
-    from cnn_studio.core.display import find_display_problem
+    from cnn_studio.core.system.display import find_display_problem
 
     if problem := find_display_problem():
         sys.stderr.write(f"{problem.sentence} {problem.hint}\n")

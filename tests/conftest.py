@@ -9,7 +9,7 @@ import pytest
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-from cnn_studio.core.display import find_display_problem
+from cnn_studio.core.system.display import find_display_problem
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 _SIGNS_OF_QT = ("import PySide6", "from PySide6", "cnn_studio.gui", "qtbot", "qapp")

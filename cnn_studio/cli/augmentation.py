@@ -12,11 +12,11 @@ from cnn_studio import tasks
 from cnn_studio.cli.console import Face
 from cnn_studio.cli.settings import Choices
 from cnn_studio.cli.training import refuse_used
-from cnn_studio.core import config
-from cnn_studio.core.augmentation import AUGMENTATION_KINDS, Fill, Unit, augmentation_text
-from cnn_studio.core.augmentation_advice import AUGMENTATION_PRESETS, RECOMMENDED
-from cnn_studio.core.results import AugmentationTrial
-from cnn_studio.core.weights import find_weights
+from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS, RECOMMENDED
+from cnn_studio.core.experiment import experiment as config
+from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, Fill, Unit, augmentation_text
+from cnn_studio.core.job.results import AugmentationTrial
+from cnn_studio.core.weights.weights import find_weights
 
 _UNIT_TEXT = {
     Unit.SWITCH: "",

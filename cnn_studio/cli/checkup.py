@@ -9,10 +9,10 @@ from typing import Any
 
 from cnn_studio import tasks
 from cnn_studio.core import paths
-from cnn_studio.core.display import find_display_problem, find_library_problem
 from cnn_studio.core.errors import CnnStudioError
-from cnn_studio.core.jobs import CancelToken, ignore_reports
-from cnn_studio.core.weights import all_statuses
+from cnn_studio.core.job.jobs import CancelToken, ignore_reports
+from cnn_studio.core.system.display import find_display_problem, find_library_problem
+from cnn_studio.core.weights.weights import all_statuses
 
 
 def checkup(cancel: CancelToken) -> dict[str, Any]:

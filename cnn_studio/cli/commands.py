@@ -20,10 +20,11 @@ from cnn_studio.cli.models import AsJson, ClassNames, ModelPath, model_file, nam
 from cnn_studio.cli.settings import preset_values, presets_text
 from cnn_studio.cli.training import refuse_used, train
 from cnn_studio.cli.weights import app as weights_app
-from cnn_studio.core import paths, runs
+from cnn_studio.core import paths
 from cnn_studio.core.atomic_file import write_text
-from cnn_studio.core.jobs import ignore_reports
-from cnn_studio.core.results import Prediction, predictions_csv
+from cnn_studio.core.job.jobs import ignore_reports
+from cnn_studio.core.job.results import Prediction, predictions_csv
+from cnn_studio.core.runs import run as runs
 
 OpenWindow = Callable[[Path | None, Path | None], int]
 
@@ -192,7 +193,7 @@ def demo(
 ) -> int:
     """The whole way on the sample data set: train, evaluate, predict a held-out image, export."""
     from cnn_studio.cli.demonstration import run_demonstration
-    from cnn_studio.core.display import find_display_problem
+    from cnn_studio.core.system.display import find_display_problem
 
     out = out or runs.new_run_folder(paths.data_dir() / "demos", "demo")
     refuse_used(out)

@@ -12,8 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from cnn_studio.core import events
-from cnn_studio.core.jobs import CancelToken
+from cnn_studio.core.job import events
+from cnn_studio.core.job.jobs import CancelToken
 
 
 class Face:
@@ -126,7 +126,7 @@ class Face:
 def telling_failures(status: list[int]) -> Iterator[None]:
     """Turn failures into a sentence on standard error and an exit status, put into ``status``."""
     from cnn_studio.core.errors import CnnStudioError, ExperimentError
-    from cnn_studio.core.jobs import JobCancelled
+    from cnn_studio.core.job.jobs import JobCancelled
 
     try:
         yield

@@ -12,15 +12,16 @@ import typer
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
 from cnn_studio.cli.settings import Choices
-from cnn_studio.core import config, dataset
 from cnn_studio.core.atomic_file import write_text
-from cnn_studio.core.decisions import apply_decisions
-from cnn_studio.core.findings import Finding, examine
-from cnn_studio.core.issues import issues_csv
-from cnn_studio.core.jobs import ignore_reports
-from cnn_studio.core.names import printable
-from cnn_studio.core.results import LabelReview, label_review_csv
-from cnn_studio.core.splits import split_csv
+from cnn_studio.core.data import dataset
+from cnn_studio.core.data.decisions import apply_decisions
+from cnn_studio.core.data.findings import Finding, examine
+from cnn_studio.core.data.split_file import split_csv
+from cnn_studio.core.experiment import experiment as config
+from cnn_studio.core.image.issues import issues_csv
+from cnn_studio.core.job.jobs import ignore_reports
+from cnn_studio.core.job.results import LabelReview, label_review_csv
+from cnn_studio.core.text import printable
 
 _SHOWN = 5
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]

@@ -12,15 +12,15 @@ from cnn_studio import tasks
 from cnn_studio.cli.console import Face
 from cnn_studio.cli.models import AsJson, ClassNames, ModelPath, model_file, names_in
 from cnn_studio.cli.wording import accuracy_sentence
-from cnn_studio.core import runs
 from cnn_studio.core.atomic_file import write_text
-from cnn_studio.core.dataset import Split
+from cnn_studio.core.data.dataset import Split
 from cnn_studio.core.errors import DatasetError, ExperimentError
-from cnn_studio.core.results import ClassScore, Evaluation
+from cnn_studio.core.job.results import ClassScore, Evaluation
+from cnn_studio.core.runs import run as runs
 
 if TYPE_CHECKING:
-    from cnn_studio.core.calibration import Calibrated
-    from cnn_studio.core.measured import Measured
+    from cnn_studio.core.evaluation.calibration import Calibrated
+    from cnn_studio.core.evaluation.measured import Measured
 
 _CONFUSED = 5  # pairs printed
 _ENDINGS = {".png", ".jpg", ".jpeg", ".webp"}
@@ -44,7 +44,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> int:
     """Measure a model on images it was not trained on: a split of its run, or a folder."""
-    from cnn_studio.core.score_csv import measured_csv, scores_csv
+    from cnn_studio.core.evaluation.score_csv import measured_csv, scores_csv
 
     face = Face(as_json=as_json)
     with face.working():
@@ -81,7 +81,7 @@ def _usual_split(model: Path) -> Split:
 
 
 def _sureness_values(measured: Measured) -> dict[str, Any]:
-    from cnn_studio.core.calibration import at_threshold, reliability
+    from cnn_studio.core.evaluation.calibration import at_threshold, reliability
 
     values: dict[str, Any] = {
         "calibration_error": reliability(measured.confidence, measured.right).error,
@@ -95,7 +95,7 @@ def _sureness_values(measured: Measured) -> dict[str, Any]:
 
 
 def _tell(face: Face, measured: Measured) -> None:
-    from cnn_studio.core.confusion import most_confused
+    from cnn_studio.core.evaluation.confusion import most_confused
 
     evaluation = measured.evaluation
     face.say(accuracy_sentence(evaluation))

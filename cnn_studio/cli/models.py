@@ -9,7 +9,7 @@ import typer
 
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
-from cnn_studio.core import runs
+from cnn_studio.core.runs import run as runs
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output, nothing else.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A .keras file, or the folder of a run.")]

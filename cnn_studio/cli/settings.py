@@ -7,18 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cnn_studio.core import config, dataset
-from cnn_studio.core.architectures import architecture_preset
-from cnn_studio.core.augmentation_advice import choose_augmentation, why_not_augmentable
-from cnn_studio.core.errors import ExperimentError
-from cnn_studio.core.layer_plan import plan_layers
-from cnn_studio.core.presets import (
+from cnn_studio.core.advice.augmentation import choose_augmentation, why_not_augmentable
+from cnn_studio.core.advice.presets import (
     EXPERIMENT_PRESETS,
     RECOMMENDED,
     Recommendation,
     experiment_preset,
     recommend_experiment,
 )
+from cnn_studio.core.data import dataset
+from cnn_studio.core.errors import ExperimentError
+from cnn_studio.core.experiment import experiment as config
+from cnn_studio.core.experiment.architectures import architecture_preset
+from cnn_studio.core.experiment.layer_plan import plan_layers
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,17 @@ from cnn_studio import tasks
 from cnn_studio.cli.console import Face
 from cnn_studio.cli.settings import Choices
 from cnn_studio.cli.wording import accuracy_sentence, cross_validation_sentences
-from cnn_studio.core import config
-from cnn_studio.core.architectures import ARCHITECTURE_PRESETS
-from cnn_studio.core.augmentation import describe
-from cnn_studio.core.augmentation_advice import AUGMENTATION_PRESETS, choose_augmentation
-from cnn_studio.core.backbones import BACKBONES
-from cnn_studio.core.dataset import Split
+from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS, choose_augmentation
+from cnn_studio.core.data.dataset import Split
+from cnn_studio.core.data.split_file import read_split, with_split
 from cnn_studio.core.errors import ExperimentError, StorageError
-from cnn_studio.core.events import Message
-from cnn_studio.core.results import CrossValidation, Evaluation, TrainedModel
-from cnn_studio.core.splits import read_split, with_split
-from cnn_studio.core.weights import find_weights
+from cnn_studio.core.experiment import experiment as config
+from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS
+from cnn_studio.core.experiment.augmentation import describe
+from cnn_studio.core.experiment.backbones import BACKBONES
+from cnn_studio.core.job.events import Message
+from cnn_studio.core.job.results import CrossValidation, Evaluation, TrainedModel
+from cnn_studio.core.weights.weights import find_weights
 
 
 def train(

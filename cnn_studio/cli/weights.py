@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from cnn_studio.cli.console import Face
-from cnn_studio.core.weights import (
+from cnn_studio.core.weights.check import CheckedWeights
+from cnn_studio.core.weights.weights import (
     MEGABYTE,
     ImportRequest,
     WeightsState,
@@ -18,7 +19,6 @@ from cnn_studio.core.weights import (
     megabytes,
     weights_folder,
 )
-from cnn_studio.core.weights_check import CheckedWeights
 
 _STATE_TEXT = {
     WeightsState.PUBLISHED: "here",
@@ -74,7 +74,7 @@ def _values(status: WeightsStatus) -> dict[str, str | int | bool]:
 @app.command("get")
 def get(name: Annotated[str, typer.Argument(help="As `weights list` names it.")]) -> int:
     """Download weights. What Ctrl-C or a broken connection leaves is gone on with the next time."""
-    from cnn_studio.core.weights_download import download_weights
+    from cnn_studio.core.weights.download import download_weights
 
     face = Face(as_json=False)
     with face.working():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnn_studio.core.results import CrossValidation, Evaluation
+from cnn_studio.core.job.results import CrossValidation, Evaluation
 
 
 def accuracy_sentence(evaluation: Evaluation) -> str:

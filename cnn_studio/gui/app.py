@@ -10,11 +10,11 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
 import cnn_studio
-from cnn_studio.core import logs
-from cnn_studio.gui import theme
+from cnn_studio.core.system import logs
+from cnn_studio.gui.look import theme
 from cnn_studio.gui.main_window import MainWindow
-from cnn_studio.gui.notices import NoticeKind
-from cnn_studio.gui.session import Session
+from cnn_studio.gui.state.notices import NoticeKind
+from cnn_studio.gui.state.session import Session
 
 SWITCH_SECONDS = 0.0005
 """How long a thread of Python may keep the others waiting. The usual 5 ms add up: each call into Qt gives the turn

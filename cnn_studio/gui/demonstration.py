@@ -8,11 +8,11 @@ from PySide6.QtCore import QObject, Slot
 
 from cnn_studio import tasks
 from cnn_studio.core import paths
-from cnn_studio.core.results import TrainedModel
-from cnn_studio.gui.job_thread import Job, JobKind
+from cnn_studio.core.job.results import TrainedModel
+from cnn_studio.gui.jobs.job_thread import Job, JobKind
 from cnn_studio.gui.main_window import MainWindow
-from cnn_studio.gui.notices import NoticeKind
-from cnn_studio.gui.session import Session
+from cnn_studio.gui.state.notices import NoticeKind
+from cnn_studio.gui.state.session import Session
 
 HELD_OUT_IMAGES = 12
 

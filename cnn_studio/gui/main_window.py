@@ -29,11 +29,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from cnn_studio.gui import dropped, theme
-from cnn_studio.gui.job_thread import JobKind
-from cnn_studio.gui.notices import Notice, NoticeKind
-from cnn_studio.gui.pages.data_page import DataPage
-from cnn_studio.gui.session import Session
+from cnn_studio.gui import dropped
+from cnn_studio.gui.jobs.job_thread import JobKind
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.pages.data.data_page import DataPage
+from cnn_studio.gui.state.notices import Notice, NoticeKind
+from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.strip_presenter import StripPresenter
 from cnn_studio.gui.widgets.drop_overlay import DropOverlay
 from cnn_studio.gui.widgets.notice import NoticeBar
@@ -83,37 +84,37 @@ class MainWindow(QMainWindow):
     def _page_entries(self) -> list[PageEntry]:
         # Pages are imported when first shown: pyqtgraph alone would take a quarter of the time to the first paint.
         def model() -> QWidget:
-            from cnn_studio.gui.pages.model_page import ModelPage
+            from cnn_studio.gui.pages.model.model_page import ModelPage
 
             return ModelPage(self.session, self)
 
         def augment() -> QWidget:
-            from cnn_studio.gui.pages.augment_page import AugmentPage
+            from cnn_studio.gui.pages.augment.augment_page import AugmentPage
 
             return AugmentPage(self.session, self)
 
         def train() -> QWidget:
-            from cnn_studio.gui.pages.train_page import TrainPage
+            from cnn_studio.gui.pages.train.train_page import TrainPage
 
             return TrainPage(self.session, self)
 
         def evaluate() -> QWidget:
-            from cnn_studio.gui.pages.evaluate_page import EvaluatePage
+            from cnn_studio.gui.pages.evaluate.evaluate_page import EvaluatePage
 
             return EvaluatePage(self.session, self)
 
         def predict() -> QWidget:
-            from cnn_studio.gui.pages.predict_page import PredictPage
+            from cnn_studio.gui.pages.predict.predict_page import PredictPage
 
             return PredictPage(self.session, self)
 
         def run_list() -> QWidget:
-            from cnn_studio.gui.pages.runs_page import RunsPage
+            from cnn_studio.gui.pages.runs.runs_page import RunsPage
 
             return RunsPage(self.session, self)
 
         def read_help() -> QWidget:
-            from cnn_studio.gui.pages.help_page import HelpPage
+            from cnn_studio.gui.pages.help.help_page import HelpPage
 
             return HelpPage()
 
@@ -235,7 +236,7 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def _ask_class_names(self) -> None:
-        from cnn_studio.gui.class_names_dialog import ClassNamesDialog
+        from cnn_studio.gui.dialogs.class_names import ClassNamesDialog
 
         dialog = ClassNamesDialog(self.session, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Slot
 
-from cnn_studio.core import events
-from cnn_studio.gui.job_thread import Job, JobKind
-from cnn_studio.gui.session import Session
+from cnn_studio.core.job import events
+from cnn_studio.gui.jobs.job_thread import Job, JobKind
+from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.progress_strip import ProgressStrip
 
 

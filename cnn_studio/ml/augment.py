@@ -16,7 +16,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from cnn_studio.core.augmentation import AugmentationSettings
+from cnn_studio.core.experiment.augmentation import AugmentationSettings
 
 WHITE = 255.0
 ERASED = 128.0

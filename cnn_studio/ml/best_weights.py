@@ -10,8 +10,8 @@ from typing import Any
 import keras
 
 from cnn_studio.core.atomic_file import storage_error
-from cnn_studio.core.events import Message
-from cnn_studio.core.jobs import Report
+from cnn_studio.core.job.events import Message
+from cnn_studio.core.job.jobs import Report
 
 
 class BestWeights:

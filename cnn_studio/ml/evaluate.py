@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_studio.core.events import Progress, Stage, StageStarted
-from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.core.job.events import Progress, Stage, StageStarted
+from cnn_studio.core.job.jobs import CancelToken, Report
 from cnn_studio.ml.pipeline import Batches
 
 _PROGRESS_EVERY = 0.1  # seconds

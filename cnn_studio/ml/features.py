@@ -22,14 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnn_studio.core.atomic_file import storage_error
-from cnn_studio.core.augmentation import AugmentationSettings, augmentation_text
-from cnn_studio.core.dataset import ImageFile
-from cnn_studio.core.events import Message, Stage, StageStarted
-from cnn_studio.core.jobs import CancelToken, Report
-from cnn_studio.core.store import LOCK_SECONDS, features_folder
-from cnn_studio.core.store_folders import RESERVE_BYTES, free_bytes, locked, make_room, remove_folder, size_text
-from cnn_studio.core.store_rows import Row, StoreRows
-from cnn_studio.core.threads import ProgressMeter
+from cnn_studio.core.data.dataset import ImageFile
+from cnn_studio.core.experiment.augmentation import AugmentationSettings, augmentation_text
+from cnn_studio.core.job.events import Message, Stage, StageStarted
+from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.threads import ProgressMeter
+from cnn_studio.core.store.folders import RESERVE_BYTES, free_bytes, locked, make_room, remove_folder, size_text
+from cnn_studio.core.store.prepared import LOCK_SECONDS, features_folder
+from cnn_studio.core.store.rows import Row, StoreRows
 from cnn_studio.ml import runtime
 from cnn_studio.ml.augment import Augmentation
 from cnn_studio.ml.fixed_part import fingerprint

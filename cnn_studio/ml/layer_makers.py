@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import keras
 
-from cnn_studio.core.layer_plan import LayerKind, PlannedLayer
+from cnn_studio.core.experiment.layer_plan import LayerKind, PlannedLayer
 
 
 def make_layer(planned: PlannedLayer, seed: int) -> keras.Layer:

@@ -11,7 +11,7 @@ from math import prod
 from pathlib import Path
 
 from cnn_studio.core.errors import TrainingError
-from cnn_studio.core.layer_plan import PlannedLayer
+from cnn_studio.core.experiment.layer_plan import PlannedLayer
 
 BYTES_PER_PARAMETER = 16
 """float32 value, gradient, and Adam's two moments."""

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 
 from cnn_studio import __version__
 from cnn_studio.core.errors import TrainingError
-from cnn_studio.core.events import DeviceChosen, Message, Stage, StageStarted
-from cnn_studio.core.jobs import Report
+from cnn_studio.core.job.events import DeviceChosen, Message, Stage, StageStarted
+from cnn_studio.core.job.jobs import Report
 from cnn_studio.ml.acceleration import Acceleration, choose_acceleration
 from cnn_studio.ml.quiet_stderr import without_banners
 

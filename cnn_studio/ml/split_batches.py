@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_studio.core.config import ClassWeights, TrainingSettings
-from cnn_studio.core.dataset import Dataset, Split, SplitAssignment
+from cnn_studio.core.data.dataset import Dataset, Split, SplitAssignment
+from cnn_studio.core.experiment.experiment import ClassWeights, TrainingSettings
 from cnn_studio.ml.features import RowSource
 from cnn_studio.ml.pipeline import Batches, balanced_class_weights, evaluation_batches, training_batches
 

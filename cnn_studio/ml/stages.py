@@ -14,11 +14,11 @@ from pathlib import Path
 
 import keras
 
-from cnn_studio.core.augmentation import NO_AUGMENTATION, AugmentationSettings
-from cnn_studio.core.config import BackboneArchitecture, Schedule, TrainingSettings, TransferMode
-from cnn_studio.core.dataset import ImageFile
-from cnn_studio.core.events import Progress, Stage, StageStarted, TrainingStageStarted, TrainingStarted
-from cnn_studio.core.jobs import CancelToken, JobCancelled, Report
+from cnn_studio.core.data.dataset import ImageFile
+from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION, AugmentationSettings
+from cnn_studio.core.experiment.experiment import BackboneArchitecture, Schedule, TrainingSettings, TransferMode
+from cnn_studio.core.job.events import Progress, Stage, StageStarted, TrainingStageStarted, TrainingStarted
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, Report
 from cnn_studio.ml.backbones import set_trainable_from
 from cnn_studio.ml.best_weights import BestWeights
 from cnn_studio.ml.features import RowSource, Views, cache_features

@@ -15,11 +15,11 @@ from typing import Any
 
 import keras
 
-from cnn_studio.core.augmentation import NO_AUGMENTATION, AugmentationSettings
-from cnn_studio.core.config import Optimizer, TrainingSettings
 from cnn_studio.core.errors import TrainingError
-from cnn_studio.core.events import Message, Progress, Stage, StageStarted, TrainingStarted
-from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION, AugmentationSettings
+from cnn_studio.core.experiment.experiment import Optimizer, TrainingSettings
+from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted, TrainingStarted
+from cnn_studio.core.job.jobs import CancelToken, Report
 from cnn_studio.ml import runtime
 from cnn_studio.ml.best_weights import BestWeights
 from cnn_studio.ml.memory import check_batch, out_of_memory

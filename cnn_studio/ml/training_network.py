@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from cnn_studio.core.augmentation import AugmentationSettings
+from cnn_studio.core.experiment.augmentation import AugmentationSettings
 from cnn_studio.ml.augment import Augmentation
 
 _LEAST_PROBABILITY = 1e-7  # Keras's epsilon, which its own cross-entropy uses

@@ -9,9 +9,9 @@ from typing import Any
 
 import keras
 
-from cnn_studio.core.config import TrainingSettings
-from cnn_studio.core.events import BatchEnded, EpochEnded, Progress, Stage
-from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.core.experiment.experiment import TrainingSettings
+from cnn_studio.core.job.events import BatchEnded, EpochEnded, Progress, Stage
+from cnn_studio.core.job.jobs import CancelToken, Report
 from cnn_studio.ml.best_weights import BestWeights
 from cnn_studio.ml.pipeline import Batches
 

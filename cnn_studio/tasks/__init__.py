@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import CancelToken, Report
 from cnn_studio.tasks.augmentation import (
     AugmentationCost,
     CostRequest,

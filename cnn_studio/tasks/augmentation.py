@@ -10,9 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnn_studio.core.augmentation import NO_AUGMENTATION, AugmentationSettings
-from cnn_studio.core.config import BackboneArchitecture, Experiment, Fit
-from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION, AugmentationSettings
+from cnn_studio.core.experiment.experiment import BackboneArchitecture, Experiment, Fit
+from cnn_studio.core.job.jobs import CancelToken, Report
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,7 +97,7 @@ def preview_augmentation(request: PreviewRequest, report: Report, cancel: Cancel
 
 @lru_cache(maxsize=32)
 def _read_once(path: Path, height: int, width: int, fit: Fit) -> NDArray[np.uint8]:
-    from cnn_studio.core.images import read_image
+    from cnn_studio.core.image.decoder import read_image
 
     return read_image(path, height, width, fit)
 
@@ -140,7 +140,7 @@ def measure_augmentation(request: CostRequest, report: Report, cancel: CancelTok
         TrainingError: a batch does not fit into memory.
         JobCancelled: the user cancelled.
     """
-    from cnn_studio.core.events import Stage, StageStarted
+    from cnn_studio.core.job.events import Stage, StageStarted
     from cnn_studio.ml import runtime
 
     device = runtime.start(report)

@@ -9,17 +9,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnn_studio.core import runs
-from cnn_studio.core.dataset import Split
+from cnn_studio.core.data.dataset import Split
 from cnn_studio.core.errors import CnnStudioError, ModelFileError
-from cnn_studio.core.events import Message, Progress, Stage, StageStarted
-from cnn_studio.core.jobs import CancelToken, Report
-from cnn_studio.core.results import ModelFacts
+from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted
+from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.results import ModelFacts
+from cnn_studio.core.runs import run as runs
 from cnn_studio.tasks.evaluation import EvaluateRequest, evaluate, saved_evaluation
 
 if TYPE_CHECKING:
-    from cnn_studio.core.calibration import Calibrated
-    from cnn_studio.core.measured import Measured
+    from cnn_studio.core.evaluation.calibration import Calibrated
+    from cnn_studio.core.evaluation.measured import Measured
 
 LARGEST_DIFFERENCE = 1e-3
 """Between the calibrated model's probabilities and what the temperature should make of the old ones.
@@ -77,7 +77,7 @@ def calibrate(request: CalibrateRequest, report: Report, cancel: CancelToken) ->
         StorageError: the file cannot be written.
         CnnStudioError: no threshold makes the answers as good as ``accuracy`` asks.
     """
-    from cnn_studio.core.calibration import Calibrated, at_threshold, calibration_figures
+    from cnn_studio.core.evaluation.calibration import Calibrated, at_threshold, calibration_figures
 
     measured = _measured(request, report, cancel)
     if measured.without_numbers:
@@ -122,7 +122,7 @@ def _measured(request: CalibrateRequest, report: Report, cancel: CancelToken) ->
 
 
 def _new_temperature(request: CalibrateRequest, measured: Measured, report: Report) -> float:
-    from cnn_studio.core.calibration import fit_temperature
+    from cnn_studio.core.evaluation.calibration import fit_temperature
 
     if request.temperature is Temperature.KEEP:
         return measured.temperature
@@ -142,7 +142,7 @@ def _new_temperature(request: CalibrateRequest, measured: Measured, report: Repo
 
 
 def _new_threshold(request: CalibrateRequest, measured: Measured, after: Measured) -> float:
-    from cnn_studio.core.calibration import choose_threshold, coverage_curve, same_coverage
+    from cnn_studio.core.evaluation.calibration import choose_threshold, coverage_curve, same_coverage
 
     if request.accuracy is not None:
         chosen = choose_threshold(after.confidence, after.right, request.accuracy)
@@ -193,7 +193,7 @@ def _write_calibrated(original: Path, path: Path, facts: ModelFacts, report: Rep
     """Write the original's network with the temperature in it, after making sure that it answers as it should."""
     import numpy as np
 
-    from cnn_studio.core.measured import scaled
+    from cnn_studio.core.evaluation.measured import scaled
     from cnn_studio.ml import runtime
 
     runtime.start(report)

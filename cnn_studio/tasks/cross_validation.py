@@ -10,14 +10,14 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from cnn_studio.core.atomic_file import csv_text, write_text
-from cnn_studio.core.config import Experiment
-from cnn_studio.core.dataset import Dataset
-from cnn_studio.core.decisions import apply_decisions
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.decisions import apply_decisions
+from cnn_studio.core.data.folds import fold_datasets
 from cnn_studio.core.errors import StorageError
-from cnn_studio.core.events import Event, Message
-from cnn_studio.core.folds import fold_datasets
-from cnn_studio.core.jobs import CancelToken, JobCancelled, Report
-from cnn_studio.core.results import CrossValidation, TrainedModel
+from cnn_studio.core.experiment.experiment import Experiment
+from cnn_studio.core.job.events import Event, Message
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, Report
+from cnn_studio.core.job.results import CrossValidation, TrainedModel
 from cnn_studio.tasks.training import TrainRequest, train
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnn_studio.core.dataset import Dataset
-from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.job.jobs import CancelToken, Report
 
 if TYPE_CHECKING:
     from cnn_studio.ml.runtime import Device
@@ -25,7 +25,7 @@ def scan(folder: Path, report: Report, cancel: CancelToken) -> Dataset:
     Raises:
         DatasetError: the folder holds nothing that could be a data set.
     """
-    from cnn_studio.core.scan import scan_folder
+    from cnn_studio.core.data.scan import scan_folder
 
     found = scan_folder(folder, report, cancel)
     found.count()
@@ -34,7 +34,7 @@ def scan(folder: Path, report: Report, cancel: CancelToken) -> Dataset:
 
 def clear_cache(request: None, report: Report, cancel: CancelToken) -> int:  # noqa: ARG001 -- every job's shape
     """Delete prepared images and cached features, which are made again when needed; returns the bytes set free."""
-    from cnn_studio.core.store import clear_store, store_size
+    from cnn_studio.core.store.prepared import clear_store, store_size
 
     before = store_size()
     clear_store()

@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnn_studio.core import runs
-from cnn_studio.core.dataset import Dataset, ImageFile, Split
+from cnn_studio.core.data.dataset import Dataset, ImageFile, Split
 from cnn_studio.core.errors import CnnStudioError, DatasetError, StorageError
-from cnn_studio.core.events import FilesLeftOut, Message
-from cnn_studio.core.issues import Issue, IssueKind
-from cnn_studio.core.jobs import CancelToken, Report
-from cnn_studio.core.results import ModelFacts
-from cnn_studio.core.runs import Run
+from cnn_studio.core.image.issues import Issue, IssueKind
+from cnn_studio.core.job.events import FilesLeftOut, Message
+from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.results import ModelFacts
+from cnn_studio.core.runs import run as runs
+from cnn_studio.core.runs.run import Run
 from cnn_studio.tasks.loaded import load, named
 
 if TYPE_CHECKING:
-    from cnn_studio.core.measured import Measured
+    from cnn_studio.core.evaluation.measured import Measured
 
 _SPLIT_WORDS = {Split.TRAIN: "training", Split.VALIDATION: "validation", Split.TEST: "test"}
 
@@ -69,14 +69,14 @@ def evaluate(request: EvaluateRequest, report: Report, cancel: CancelToken) -> M
 
 
 def _kept_path(model: Path, images: str | Path) -> Path:
-    from cnn_studio.core.measured_file import measured_folder_path, measured_path
+    from cnn_studio.core.evaluation.measured_file import measured_folder_path, measured_path
 
     return measured_folder_path(model, images) if isinstance(images, Path) else measured_path(model, images)
 
 
 def _keep(measured: Measured, path: Path, report: Report) -> None:
     """Keep what was measured in the run; where that cannot be, it is told, and what was found is not lost for it."""
-    from cnn_studio.core.measured_file import write_measured
+    from cnn_studio.core.evaluation.measured_file import write_measured
 
     try:
         write_measured(measured, path)
@@ -95,7 +95,7 @@ def saved_evaluation(model: Path, images: Split | Path) -> Measured | None:
     Returns:
         None when nothing was kept, or what was kept cannot be read any more.
     """
-    from cnn_studio.core.measured_file import read_measured
+    from cnn_studio.core.evaluation.measured_file import read_measured
     from cnn_studio.ml.model_file import read_facts
 
     path = _kept_path(model, images)
@@ -155,7 +155,7 @@ def _split_of_run(run: Run, split: Split, report: Report) -> Dataset:
 
 
 def _folder(request: EvaluateRequest, report: Report, cancel: CancelToken) -> tuple[Dataset, str]:
-    from cnn_studio.core.scan import scan_folder
+    from cnn_studio.core.data.scan import scan_folder
 
     if request.folder is None:
         raise ValueError("neither a folder nor a split was asked for")
@@ -221,9 +221,9 @@ def _measure(
 ) -> Measured:
     import numpy as np
 
-    from cnn_studio.core.measured import Measured
-    from cnn_studio.core.scores import score_probabilities
-    from cnn_studio.core.store import prepare_images
+    from cnn_studio.core.evaluation.measured import Measured
+    from cnn_studio.core.evaluation.scores import score_probabilities
+    from cnn_studio.core.store.prepared import prepare_images
     from cnn_studio.ml.evaluate import measure_model
     from cnn_studio.ml.pipeline import evaluation_batches
 

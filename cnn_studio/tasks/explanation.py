@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnn_studio.core.errors import CnnStudioError, ModelFileError
-from cnn_studio.core.events import Progress, Stage, StageStarted
-from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.core.job.events import Progress, Stage, StageStarted
+from cnn_studio.core.job.jobs import CancelToken, Report
 from cnn_studio.tasks.loaded import load, named
 
 if TYPE_CHECKING:
-    from cnn_studio.core.heat import Explanation
+    from cnn_studio.core.evaluation.heat import Explanation
 
 _EDGE = 1024  # pixels of the longer side of the picture that is written
 
@@ -42,8 +42,8 @@ def explain(request: ExplainRequest, report: Report, cancel: CancelToken) -> Exp
         ModelFileError: the model cannot be used, has no feature maps, or knows no class of that name.
         CnnStudioError: the image cannot be read.
     """
-    from cnn_studio.core.heat import Explanation, over_picture, resized
-    from cnn_studio.core.images import ImageError, probe_image, read_image
+    from cnn_studio.core.evaluation.heat import Explanation, over_picture, resized
+    from cnn_studio.core.image.decoder import ImageError, probe_image, read_image
 
     model, facts = load(request.model, report, request.class_names)
     facts = named(facts)
@@ -95,8 +95,8 @@ def write_overlay(explanation: Explanation, target: Path, opacity: float | None 
     from PIL import Image
 
     from cnn_studio.core.atomic_file import replacing
-    from cnn_studio.core.heat import OPACITY, overlay
-    from cnn_studio.core.images import read_picture
+    from cnn_studio.core.evaluation.heat import OPACITY, overlay
+    from cnn_studio.core.image.decoder import read_picture
 
     picture = read_picture(explanation.path, _EDGE)
     with replacing(target) as part:

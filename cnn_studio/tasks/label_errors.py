@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnn_studio.core import runs
-from cnn_studio.core.config import Experiment
-from cnn_studio.core.dataset import Dataset, Split
-from cnn_studio.core.decisions import apply_decisions
+from cnn_studio.core.data.dataset import Dataset, Split
+from cnn_studio.core.data.decisions import apply_decisions
 from cnn_studio.core.errors import DatasetError, ModelFileError
-from cnn_studio.core.events import FilesLeftOut
-from cnn_studio.core.jobs import CancelToken, JobCancelled, Report
-from cnn_studio.core.results import LabelDoubt, LabelReview
+from cnn_studio.core.experiment.experiment import Experiment
+from cnn_studio.core.job.events import FilesLeftOut
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, Report
+from cnn_studio.core.job.results import LabelDoubt, LabelReview
+from cnn_studio.core.runs import run as runs
 from cnn_studio.tasks.cross_validation import train_folds
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _judge(model_file: Path, dataset: Dataset, report: Report, cancel: CancelTok
     """Ask a model about every image of a data set; those that cannot be read any more are told and passed over."""
     import numpy as np
 
-    from cnn_studio.core.store import prepare_images
+    from cnn_studio.core.store.prepared import prepare_images
     from cnn_studio.ml import runtime
 
     runtime.start(report)
@@ -140,7 +140,7 @@ def _judge(model_file: Path, dataset: Dataset, report: Report, cancel: CancelTok
 def _review(judged: list[_Judged], class_names: tuple[str, ...], method: str) -> LabelReview:
     import numpy as np
 
-    from cnn_studio.core.label_errors import likely_label_errors
+    from cnn_studio.core.evaluation.label_errors import likely_label_errors
 
     paths = [path for one in judged for path in one.paths]
     labels = np.concatenate([one.labels for one in judged])

@@ -11,12 +11,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnn_studio.core import runs
-from cnn_studio.core.dataset import Split
+from cnn_studio.core.data.dataset import Split
 from cnn_studio.core.errors import CnnStudioError, DatasetError
-from cnn_studio.core.events import ImagesPredicted
-from cnn_studio.core.jobs import CancelToken, Report
-from cnn_studio.core.results import ModelFacts, Prediction
+from cnn_studio.core.job.events import ImagesPredicted
+from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.results import ModelFacts, Prediction
+from cnn_studio.core.runs import run as runs
 from cnn_studio.tasks.loaded import load, named
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def image_paths(paths: Sequence[Path], cancel: CancelToken) -> list[Path]:
 
 
 def _is_image(path: Path) -> bool:
-    from cnn_studio.core.images import ImageError, probe_image
+    from cnn_studio.core.image.decoder import ImageError, probe_image
 
     try:
         probe_image(path)
@@ -145,7 +145,7 @@ def _sample_images(run_folder: Path, facts: ModelFacts) -> np.ndarray | None:
     """A few of a run's images, uint8 (n, height, width, 3), or None when there is no run or no image left."""
     import numpy as np
 
-    from cnn_studio.core.images import ImageError, read_image
+    from cnn_studio.core.image.decoder import ImageError, read_image
 
     try:
         pairs = held_out_images(run_folder, count=8)

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnn_studio.core import runs
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.errors import StorageError
-from cnn_studio.core.events import Progress, Stage, StageStarted
-from cnn_studio.core.jobs import CancelToken, Report
+from cnn_studio.core.job.events import Progress, Stage, StageStarted
+from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.runs import run as runs
 
 if TYPE_CHECKING:
-    from cnn_studio.core.measured import Measured
-    from cnn_studio.core.report_page import RunRecord
+    from cnn_studio.core.evaluation.html_page import RunRecord
+    from cnn_studio.core.evaluation.measured import Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def write_report(request: ReportRequest, report: Report, cancel: CancelToken) ->
         StorageError: the target exists, or cannot be written.
         ModelFileError: the model's file is gone or damaged.
     """
-    from cnn_studio.core.report_page import report_page
+    from cnn_studio.core.evaluation.html_page import report_page
     from cnn_studio.ml.model_file import read_facts
 
     if request.target.exists() and not request.replace:
@@ -62,7 +62,7 @@ def write_report(request: ReportRequest, report: Report, cancel: CancelToken) ->
 
 def _record(model: Path) -> RunRecord | None:
     """History and settings of the run a model is of; what cannot be read of them is left out."""
-    from cnn_studio.core.report_page import RunRecord
+    from cnn_studio.core.evaluation.html_page import RunRecord
 
     run = runs.run_of_model(model)
     if run is None:

@@ -9,26 +9,26 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnn_studio.core import dataset as datasets
-from cnn_studio.core import runs
+from cnn_studio.core.advice.augmentation import why_not_augmentable
 from cnn_studio.core.atomic_file import csv_text, write_text
-from cnn_studio.core.augmentation import NO_AUGMENTATION
-from cnn_studio.core.augmentation_advice import why_not_augmentable
-from cnn_studio.core.config import BackboneArchitecture, Experiment, with_values
-from cnn_studio.core.dataset import Dataset, Split, SplitAssignment
-from cnn_studio.core.decisions import apply_decisions
+from cnn_studio.core.data import dataset as datasets
+from cnn_studio.core.data.dataset import Dataset, Split, SplitAssignment
+from cnn_studio.core.data.decisions import apply_decisions
 from cnn_studio.core.errors import CnnStudioError, ModelFileError, StorageError
-from cnn_studio.core.events import EpochEnded, Event, FilesLeftOut, Message, TrainingStageStarted
-from cnn_studio.core.jobs import CancelToken, JobCancelled, Report
-from cnn_studio.core.results import Evaluation, ModelFacts, TrainedModel
-from cnn_studio.core.runs import Run, RunStatus
-from cnn_studio.core.weights import find_weights
+from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION
+from cnn_studio.core.experiment.experiment import BackboneArchitecture, Experiment, with_values
+from cnn_studio.core.job.events import EpochEnded, Event, FilesLeftOut, Message, TrainingStageStarted
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, Report
+from cnn_studio.core.job.results import Evaluation, ModelFacts, TrainedModel
+from cnn_studio.core.runs import run as runs
+from cnn_studio.core.runs.run import Run, RunStatus
+from cnn_studio.core.weights.weights import find_weights
 
 if TYPE_CHECKING:
     import keras
 
-    from cnn_studio.core.layer_plan import PlannedLayer
-    from cnn_studio.core.store import PreparedImages
+    from cnn_studio.core.experiment.layer_plan import PlannedLayer
+    from cnn_studio.core.store.prepared import PreparedImages
     from cnn_studio.ml.features import RowSource
     from cnn_studio.ml.split_batches import SplitBatches
     from cnn_studio.ml.stages import StageNetwork
@@ -60,7 +60,7 @@ def train(request: TrainRequest, report: Report, cancel: CancelToken) -> Trained
         StorageError: the run folder exists already or the disk is full.
         JobCancelled: the user cancelled.
     """
-    from cnn_studio.core.layer_plan import plan_layers
+    from cnn_studio.core.experiment.layer_plan import plan_layers
 
     experiment = request.experiment
     scanned, notes = apply_decisions(request.dataset, experiment.decisions)
@@ -132,7 +132,7 @@ def _prepare(
     dataset: Dataset, experiment: Experiment, report: Report, cancel: CancelToken
 ) -> tuple[Dataset, PreparedImages]:
     """Decode every image once; what cannot be read any more is taken out of the data set, and that is reported."""
-    from cnn_studio.core.store import prepare_images
+    from cnn_studio.core.store.prepared import prepare_images
 
     image = experiment.image
     prepared = prepare_images(dataset, image.height, image.width, report, cancel, fit=image.fit)
@@ -152,9 +152,9 @@ def _train_in(
 
     device = runtime.start(report)
     # Only now: importing these imports TensorFlow, which listens to what start() sets up.
-    from cnn_studio.core.measured import Measured
-    from cnn_studio.core.measured_file import measured_path, write_measured
-    from cnn_studio.core.scores import score_probabilities
+    from cnn_studio.core.evaluation.measured import Measured
+    from cnn_studio.core.evaluation.measured_file import measured_path, write_measured
+    from cnn_studio.core.evaluation.scores import score_probabilities
     from cnn_studio.ml.evaluate import measure_model
     from cnn_studio.ml.features import RowSource
     from cnn_studio.ml.model_file import save_model

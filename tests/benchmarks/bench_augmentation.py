@@ -28,7 +28,7 @@ def main():
     parser.add_argument("--picture", type=Path, help="for the preview (a flower of ../shared)")
     parser.add_argument("--moves", type=int, default=40, help="of a slider (40)")
     options = parser.parse_args()
-    from cnn_studio.core.jobs import ignore_reports
+    from cnn_studio.core.job.jobs import ignore_reports
     from cnn_studio.ml import runtime
 
     runtime.start(ignore_reports)
@@ -69,7 +69,7 @@ def step_rows(options):
 
 
 def ours(text):
-    from cnn_studio.core.augmentation_advice import choose_augmentation
+    from cnn_studio.core.advice.augmentation import choose_augmentation
     from cnn_studio.ml.training_network import training_network
 
     def make(size):
@@ -94,14 +94,14 @@ def by_keras():
 
 
 def small_cnn(size):
-    from cnn_studio.core.config import ImageSettings, ScratchArchitecture
+    from cnn_studio.core.experiment.experiment import ImageSettings, ScratchArchitecture
     from cnn_studio.ml.build import build_model
 
     return build_model(ScratchArchitecture(), ImageSettings(height=size, width=size), 5)
 
 
 def compiled(network):
-    from cnn_studio.core.config import TrainingSettings
+    from cnn_studio.core.experiment.experiment import TrainingSettings
     from cnn_studio.ml.train import compile_model
 
     compile_model(network, TrainingSettings())
@@ -109,9 +109,9 @@ def compiled(network):
 
 
 def preview_rows(options):
-    from cnn_studio.core.augmentation_advice import AUGMENTATION_PRESETS
-    from cnn_studio.core.config import Experiment
-    from cnn_studio.core.jobs import CancelToken, ignore_reports
+    from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS
+    from cnn_studio.core.experiment.experiment import Experiment
+    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
     from cnn_studio.tasks import PreviewRequest, preview_augmentation
 
     flowers = sorted((ROOT.parent / "shared" / "data" / "flowers" / "tulips").glob("*.jpg"))

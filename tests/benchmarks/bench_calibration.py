@@ -46,10 +46,10 @@ def row_of(name, settings, options, home):
     import numpy as np
 
     from cnn_studio import tasks
-    from cnn_studio.core.calibration import calibration_figures
-    from cnn_studio.core.config import with_values
-    from cnn_studio.core.dataset import Split, suggest_experiment
-    from cnn_studio.core.jobs import CancelToken, ignore_reports
+    from cnn_studio.core.data.dataset import Split, suggest_experiment
+    from cnn_studio.core.evaluation.calibration import calibration_figures
+    from cnn_studio.core.experiment.experiment import with_values
+    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
     def job(function, request):
         return function(request, ignore_reports, CancelToken())

@@ -17,8 +17,8 @@ from environment import heading, percentile
 
 def made_up(folder, classes, images):
     """A model's answers on so many images: mostly right, and each class taken for its neighbour now and then."""
-    from cnn_studio.core.measured import Measured
-    from cnn_studio.core.scores import score_probabilities
+    from cnn_studio.core.evaluation.measured import Measured
+    from cnn_studio.core.evaluation.scores import score_probabilities
 
     random = np.random.default_rng(0)
     labels = random.integers(0, classes, images).astype(np.int32)
@@ -40,14 +40,14 @@ def drive(measured, repeats):
     from PySide6.QtTest import QTest
 
     from cnn_studio import tasks
-    from cnn_studio.core import runs
-    from cnn_studio.core.dataset import Split
-    from cnn_studio.core.results import ModelFacts
-    from cnn_studio.gui import theme
+    from cnn_studio.core.data.dataset import Split
+    from cnn_studio.core.job.results import ModelFacts
+    from cnn_studio.core.runs import run as runs
     from cnn_studio.gui.app import make_application
+    from cnn_studio.gui.look import theme
     from cnn_studio.gui.main_window import MainWindow
-    from cnn_studio.gui.opened_model import OpenedModel
-    from cnn_studio.gui.session import Session
+    from cnn_studio.gui.state.opened_model import OpenedModel
+    from cnn_studio.gui.state.session import Session
 
     app = make_application(["bench"])
     # What lies on disk is another benchmark's: the answers are there at once.

@@ -127,17 +127,17 @@ def plant(options, folder, dice):
 
 
 def scanned(folder):
-    from cnn_studio.core.jobs import CancelToken, ignore_reports
-    from cnn_studio.core.scan import scan_folder
+    from cnn_studio.core.data.scan import scan_folder
+    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
     return scan_folder(folder, ignore_reports, CancelToken())
 
 
 def seconds_to_compare(count):
     """Seconds, and seconds of processor time, for fingerprints with soft random shapes in them, no two alike."""
-    from cnn_studio.core.fingerprints import FINGERPRINT_BYTES, SIDE
-    from cnn_studio.core.jobs import CancelToken, ignore_reports
-    from cnn_studio.core.lookalikes import find_lookalikes
+    from cnn_studio.core.data.near_duplicates import find_lookalikes
+    from cnn_studio.core.image.fingerprints import FINGERPRINT_BYTES, SIDE
+    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
     dice = np.random.default_rng(0)
     rows = np.full((count, FINGERPRINT_BYTES), 128, np.uint8)

@@ -33,7 +33,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=6, help="for the comparison of accuracy (6); 0 leaves it out")
     options = parser.parse_args()
 
-    from cnn_studio.core.jobs import ignore_reports
+    from cnn_studio.core.job.jobs import ignore_reports
     from cnn_studio.ml.runtime import start
 
     start(ignore_reports)
@@ -66,8 +66,8 @@ def tell(name, seconds):
 
 
 def scanned(folder):
-    from cnn_studio.core.jobs import CancelToken, ignore_reports
-    from cnn_studio.core.scan import scan_folder
+    from cnn_studio.core.data.scan import scan_folder
+    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
     return scan_folder(folder, ignore_reports, CancelToken())
 
@@ -105,16 +105,16 @@ def epochs(dataset, feeds, options):
 def in_store(dataset, options):
     import numpy as np
 
-    from cnn_studio.core.jobs import CancelToken, ignore_reports
-    from cnn_studio.core.store import prepare_images
+    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
+    from cnn_studio.core.store.prepared import prepare_images
 
     prepared = prepare_images(dataset, options.size, options.size, ignore_reports, CancelToken())
     return prepared, np.array([file.label for file in dataset.files], np.int32)
 
 
 def compiled(classes, options, seed=0):
-    from cnn_studio.core.architectures import architecture_preset
-    from cnn_studio.core.config import ImageSettings
+    from cnn_studio.core.experiment.architectures import architecture_preset
+    from cnn_studio.core.experiment.experiment import ImageSettings
     from cnn_studio.ml.build import build_model
 
     image = ImageSettings(height=options.size, width=options.size)
@@ -129,8 +129,8 @@ def accuracies(dataset, divided, options):
     import numpy as np
     from scipy.stats import binomtest
 
-    from cnn_studio.core.config import SplitSettings
-    from cnn_studio.core.dataset import Split, split_dataset
+    from cnn_studio.core.data.dataset import Split, split_dataset
+    from cnn_studio.core.experiment.experiment import SplitSettings
     from cnn_studio.ml.pipeline import evaluation_batches, training_batches
 
     prepared, labels = in_store(dataset, options)

@@ -41,15 +41,15 @@ def main():
 
 
 def time_both(options):
-    from cnn_studio.core.jobs import ignore_reports
+    from cnn_studio.core.job.jobs import ignore_reports
     from cnn_studio.ml.runtime import start
 
     start(ignore_reports)
     import numpy as np
     import tensorflow as tf
 
-    from cnn_studio.core.architectures import architecture_preset
-    from cnn_studio.core.config import BackboneArchitecture, ImageSettings
+    from cnn_studio.core.experiment.architectures import architecture_preset
+    from cnn_studio.core.experiment.experiment import BackboneArchitecture, ImageSettings
     from cnn_studio.ml.build import build_model
     from cnn_studio.ml.explain import GradCam
 
@@ -102,9 +102,9 @@ def plain_passes(model):
 
 def write_sheet(options, home):
     from cnn_studio import tasks
-    from cnn_studio.core.config import with_values
-    from cnn_studio.core.dataset import suggest_experiment
-    from cnn_studio.core.jobs import CancelToken, ignore_reports
+    from cnn_studio.core.data.dataset import suggest_experiment
+    from cnn_studio.core.experiment.experiment import with_values
+    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
     models = home / "keras" / "models"
     models.mkdir(parents=True)
@@ -140,8 +140,8 @@ def draw_sheet(explained, target):
     import numpy as np
     from PIL import Image, ImageDraw
 
-    from cnn_studio.core.heat import overlay
-    from cnn_studio.core.images import read_image
+    from cnn_studio.core.evaluation.heat import overlay
+    from cnn_studio.core.image.decoder import read_image
 
     edge = 260
     sheet = Image.new("RGB", (4 * edge + 30, -(-len(explained) // 2) * (edge + 10)), "white")

@@ -44,9 +44,9 @@ def main():
 def measure(options, home):
     import numpy as np
 
-    from cnn_studio.core.config import BackboneArchitecture, ImageSettings
-    from cnn_studio.core.dataset import ImageFile
-    from cnn_studio.core.jobs import CancelToken, ignore_reports
+    from cnn_studio.core.data.dataset import ImageFile
+    from cnn_studio.core.experiment.experiment import BackboneArchitecture, ImageSettings
+    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
     from cnn_studio.ml import runtime
 
     runtime.start(ignore_reports)

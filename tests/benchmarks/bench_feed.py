@@ -28,11 +28,11 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
 
-    from cnn_studio.core.architectures import architecture_preset
-    from cnn_studio.core.config import ImageSettings
-    from cnn_studio.core.jobs import CancelToken, ignore_reports
-    from cnn_studio.core.scan import scan_folder
-    from cnn_studio.core.store import prepare_images
+    from cnn_studio.core.data.scan import scan_folder
+    from cnn_studio.core.experiment.architectures import architecture_preset
+    from cnn_studio.core.experiment.experiment import ImageSettings
+    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
+    from cnn_studio.core.store.prepared import prepare_images
     from cnn_studio.ml.runtime import start
 
     start(ignore_reports)

@@ -39,11 +39,11 @@ def drive(folder, epochs, page):
     """Open ``folder``, train, and give the probe when it is done."""
     from PySide6.QtCore import Qt, QTimer
 
-    from cnn_studio.core import events
+    from cnn_studio.core.job import events
     from cnn_studio.gui.app import make_application
-    from cnn_studio.gui.job_thread import JobKind
+    from cnn_studio.gui.jobs.job_thread import JobKind
     from cnn_studio.gui.main_window import MainWindow
-    from cnn_studio.gui.session import Session
+    from cnn_studio.gui.state.session import Session
 
     app = make_application(["bench"])
     session = Session()

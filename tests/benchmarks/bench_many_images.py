@@ -34,7 +34,7 @@ def drive(folder):
 
     from cnn_studio.gui.app import make_application
     from cnn_studio.gui.main_window import MainWindow
-    from cnn_studio.gui.session import Session
+    from cnn_studio.gui.state.session import Session
 
     app = make_application(["bench"])
     session = Session()

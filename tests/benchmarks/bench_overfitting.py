@@ -59,11 +59,17 @@ def measure(folder, options, home):
 
 def train(folder, variant, seed, options, run):
     from cnn_studio import tasks
-    from cnn_studio.core.augmentation_advice import AUGMENTATION_PRESETS
-    from cnn_studio.core.config import Experiment, ImageSettings, ScratchArchitecture, SplitSettings, TrainingSettings
-    from cnn_studio.core.dataset import Split, split_dataset
-    from cnn_studio.core.events import EpochEnded
-    from cnn_studio.core.jobs import CancelToken, ignore_reports
+    from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS
+    from cnn_studio.core.data.dataset import Split, split_dataset
+    from cnn_studio.core.experiment.experiment import (
+        Experiment,
+        ImageSettings,
+        ScratchArchitecture,
+        SplitSettings,
+        TrainingSettings,
+    )
+    from cnn_studio.core.job.events import EpochEnded
+    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
     experiment = Experiment(
         split=SplitSettings(validation=0.2, test=0.0, seed=seed),
@@ -96,7 +102,7 @@ def train(folder, variant, seed, options, run):
 def accuracy(trained, files, dataset):
     """Accuracy of the kept network on plain images."""
     from cnn_studio import tasks
-    from cnn_studio.core.jobs import CancelToken, ignore_reports
+    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
     paths = tuple(dataset.path_of(file) for file in files)
     right = {path: dataset.class_names[file.label] for path, file in zip(paths, files, strict=True)}

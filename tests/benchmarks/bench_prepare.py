@@ -65,9 +65,9 @@ def compared(folder, caches, options):
     """(Images per second, seconds of processor time per image) of each turn, by tool."""
     import tensorflow as tf
 
-    from cnn_studio.core.jobs import CancelToken, ignore_reports
-    from cnn_studio.core.scan import scan_folder
-    from cnn_studio.core.store import prepare_images
+    from cnn_studio.core.data.scan import scan_folder
+    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
+    from cnn_studio.core.store.prepared import prepare_images
 
     dataset = scan_folder(folder, ignore_reports, CancelToken())
     paths = [str(dataset.path_of(file)) for file in dataset.files]

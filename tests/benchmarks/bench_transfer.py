@@ -155,8 +155,8 @@ def with_interval(evaluation):
 
 
 def the_dataset(options):
-    from cnn_studio.core.jobs import CancelToken, ignore_reports
-    from cnn_studio.core.scan import scan_folder
+    from cnn_studio.core.data.scan import scan_folder
+    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
     dataset = scan_folder(options.folder.resolve(), ignore_reports, CancelToken())
     step = max(1, -(-len(dataset.files) // options.images)) if options.images else 1
@@ -164,7 +164,7 @@ def the_dataset(options):
 
 
 def the_experiment(part, epochs, size):
-    from cnn_studio.core.config import build_experiment
+    from cnn_studio.core.experiment.experiment import build_experiment
 
     tuning = {"epochs": epochs, **part.get("fine_tuning", {})}
     return build_experiment(
@@ -178,7 +178,7 @@ def the_experiment(part, epochs, size):
 
 def ours(part, options):
     from cnn_studio import tasks
-    from cnn_studio.core.jobs import CancelToken, ignore_reports
+    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
     tasks.start_runtime(None, ignore_reports, CancelToken())  # imports TensorFlow, as the plain script has done too
     dataset = the_dataset(options)
@@ -201,8 +201,8 @@ def ours(part, options):
 
 def one_training(part, dataset, epochs, size):
     from cnn_studio import tasks
-    from cnn_studio.core import events
-    from cnn_studio.core.jobs import CancelToken
+    from cnn_studio.core.job import events
+    from cnn_studio.core.job.jobs import CancelToken
 
     seconds, losses, marks, stage = {}, {}, {}, ""
 
@@ -238,10 +238,10 @@ def plain(part, options):
     import keras
     import numpy as np
 
-    from cnn_studio.core.dataset import Split, split_dataset
-    from cnn_studio.core.jobs import CancelToken, ignore_reports
-    from cnn_studio.core.scores import score_probabilities
-    from cnn_studio.core.store import prepare_images
+    from cnn_studio.core.data.dataset import Split, split_dataset
+    from cnn_studio.core.evaluation.scores import score_probabilities
+    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
+    from cnn_studio.core.store.prepared import prepare_images
 
     dataset = the_dataset(options)
     experiment = the_experiment(part, options.plain_epochs, options.size)

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_studio.core.backbones import BACKBONES, Backbone
-from cnn_studio.core.dataset import Dataset, ImageFile, Split
-from cnn_studio.core.jobs import CancelToken
-from cnn_studio.core.measured import Measured
-from cnn_studio.core.scores import score_probabilities
-from cnn_studio.core.weights_check import layout_digest
+from cnn_studio.core.data.dataset import Dataset, ImageFile, Split
+from cnn_studio.core.evaluation.measured import Measured
+from cnn_studio.core.evaluation.scores import score_probabilities
+from cnn_studio.core.experiment.backbones import BACKBONES, Backbone
+from cnn_studio.core.job.jobs import CancelToken
+from cnn_studio.core.weights.check import layout_digest
 
 
 @pytest.fixture

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from cnn_studio.core.augmentation import (
+from cnn_studio.core.advice.augmentation import (
+    AUGMENTATION_PRESETS,
+    RECOMMENDED,
+    augmentation_warnings,
+    choose_augmentation,
+    recommend_augmentation,
+    why_not_augmentable,
+)
+from cnn_studio.core.data.dataset import Dataset, ImageFile
+from cnn_studio.core.errors import ExperimentError
+from cnn_studio.core.experiment.augmentation import (
     AUGMENTATION_KINDS,
     AugmentationSettings,
     Fill,
@@ -16,17 +26,7 @@ from cnn_studio.core.augmentation import (
     parse_augmentation,
     strength_text,
 )
-from cnn_studio.core.augmentation_advice import (
-    AUGMENTATION_PRESETS,
-    RECOMMENDED,
-    augmentation_warnings,
-    choose_augmentation,
-    recommend_augmentation,
-    why_not_augmentable,
-)
-from cnn_studio.core.config import BackboneArchitecture, Colour, Experiment, ImageSettings, with_values
-from cnn_studio.core.dataset import Dataset, ImageFile
-from cnn_studio.core.errors import ExperimentError
+from cnn_studio.core.experiment.experiment import BackboneArchitecture, Colour, Experiment, ImageSettings, with_values
 
 NOT_KINDS = {"fill", "views"}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cnn_studio.core.backbones import BACKBONES, EVERYTHING, find_backbone
 from cnn_studio.core.errors import ExperimentError
+from cnn_studio.core.experiment.backbones import BACKBONES, EVERYTHING, find_backbone
 
 
 @pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from cnn_studio.core.calibration import (
+from cnn_studio.core.evaluation.calibration import (
     at_threshold,
     choose_threshold,
     coverage_curve,

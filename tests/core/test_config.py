@@ -8,9 +8,10 @@ import os
 import pytest
 from pydantic import ValidationError
 
-from cnn_studio.core.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS, architecture_preset
-from cnn_studio.core.augmentation import AugmentationSettings, Fill
-from cnn_studio.core.config import (
+from cnn_studio.core.errors import ExperimentError
+from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS, architecture_preset
+from cnn_studio.core.experiment.augmentation import AugmentationSettings, Fill
+from cnn_studio.core.experiment.experiment import (
     Activation,
     BackboneArchitecture,
     ClassWeights,
@@ -35,7 +36,6 @@ from cnn_studio.core.config import (
     read_experiment,
     with_values,
 )
-from cnn_studio.core.errors import ExperimentError
 
 EVERYTHING_CHANGED = Experiment(
     split=SplitSettings(validation=0.25, test=0.0, seed=7, keep_similar_together=False, group_pattern=r"patient_(\d+)"),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from cnn_studio.core.confusion import Confusion, confusion_counts, most_confused, row_shares
+from cnn_studio.core.evaluation.confusion import Confusion, confusion_counts, most_confused, row_shares
 
 
 def test_counts_are_scikit_learns():

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from cnn_studio.core.config import Colour, SplitSettings
-from cnn_studio.core.dataset import (
+from cnn_studio.core.data.dataset import (
     Split,
     count_splits,
     split_dataset,
@@ -18,7 +17,8 @@ from cnn_studio.core.dataset import (
     without_files,
 )
 from cnn_studio.core.errors import ExperimentError
-from cnn_studio.core.issues import Issue, IssueKind
+from cnn_studio.core.experiment.experiment import Colour, SplitSettings
+from cnn_studio.core.image.issues import Issue, IssueKind
 
 
 def per_class(dataset, assignment) -> dict[Split, list[int]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cnn_studio.core.config import Decisions, SplitSettings
-from cnn_studio.core.dataset import count_splits, split_dataset, why_not_trainable
-from cnn_studio.core.decisions import apply_decisions
-from cnn_studio.core.issues import Issue, IssueKind
+from cnn_studio.core.data.dataset import count_splits, split_dataset, why_not_trainable
+from cnn_studio.core.data.decisions import apply_decisions
+from cnn_studio.core.experiment.experiment import Decisions, SplitSettings
+from cnn_studio.core.image.issues import Issue, IssueKind
 
 
 def test_nothing_decided_is_the_very_same_data_set(made_up_dataset):

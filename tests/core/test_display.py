@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import cnn_studio
-from cnn_studio.core import display
-from cnn_studio.core.shared_libraries import missing_libraries, needed_libraries, why_not_loadable
+from cnn_studio.core.system import display
+from cnn_studio.core.system.shared_libraries import missing_libraries, needed_libraries, why_not_loadable
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Qt brings all it needs")
 

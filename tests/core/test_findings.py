@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from cnn_studio.core.config import ImageSettings
-from cnn_studio.core.dataset import Dataset, Split
-from cnn_studio.core.findings import FINDING_TEXT, Finding, FindingKind, examine, similar_groups, small_images
+from cnn_studio.core.data.dataset import Dataset, Split
+from cnn_studio.core.data.findings import FINDING_TEXT, Finding, FindingKind, examine, similar_groups, small_images
+from cnn_studio.core.experiment.experiment import ImageSettings
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from cnn_studio.core.galleries import least_sure, most_typical, most_wrong
-from cnn_studio.core.scores import score_probabilities
+from cnn_studio.core.evaluation.galleries import least_sure, most_typical, most_wrong
+from cnn_studio.core.evaluation.scores import score_probabilities
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cnn_studio.core.config import SplitSettings
-from cnn_studio.core.dataset import Dataset, ImageFile, Split, count_splits, split_dataset, why_not_trainable
+from cnn_studio.core.data.dataset import Dataset, ImageFile, Split, count_splits, split_dataset, why_not_trainable
+from cnn_studio.core.data.folds import fold_datasets
 from cnn_studio.core.errors import DatasetError
-from cnn_studio.core.folds import fold_datasets
+from cnn_studio.core.experiment.experiment import SplitSettings
 
 
 def grouped(tmp_path, counts, groups, seed=0, mixed=0.0) -> Dataset:

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_studio.core.config import Fit
-from cnn_studio.core.heat import heat_colours, over_picture, overlay, resized
-from cnn_studio.core.images import read_image
+from cnn_studio.core.evaluation.heat import heat_colours, over_picture, overlay, resized
+from cnn_studio.core.experiment.experiment import Fit
+from cnn_studio.core.image.decoder import read_image
 
 
 def test_colours_get_lighter_with_heat():

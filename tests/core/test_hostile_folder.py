@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_studio.core.config import Fit, ImageSettings, SplitSettings
-from cnn_studio.core.dataset import split_dataset
-from cnn_studio.core.findings import examine
-from cnn_studio.core.images import read_image
-from cnn_studio.core.issues import IssueKind
-from cnn_studio.core.jobs import CancelToken, ignore_reports
-from cnn_studio.core.scan import scan_folder
-from cnn_studio.core.store import prepare_images
+from cnn_studio.core.data.dataset import split_dataset
+from cnn_studio.core.data.findings import examine
+from cnn_studio.core.data.scan import scan_folder
+from cnn_studio.core.experiment.experiment import Fit, ImageSettings, SplitSettings
+from cnn_studio.core.image.decoder import read_image
+from cnn_studio.core.image.issues import IssueKind
+from cnn_studio.core.job.jobs import CancelToken, ignore_reports
+from cnn_studio.core.store.prepared import prepare_images
 
 HEIGHT, WIDTH = 24, 32
 _ROWS, _COLUMNS = np.mgrid[0:HEIGHT, 0:WIDTH]

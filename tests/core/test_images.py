@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps
 
-from cnn_studio.core import images
-from cnn_studio.core.config import Fit
-from cnn_studio.core.images import (
+from cnn_studio.core.experiment.experiment import Fit
+from cnn_studio.core.image import decoder as images
+from cnn_studio.core.image.decoder import (
     ImageError,
     ImageFacts,
     check_image,
@@ -26,8 +26,8 @@ from cnn_studio.core.images import (
     read_image,
     read_picture,
 )
-from cnn_studio.core.issues import IssueKind
-from cnn_studio.core.pixels import flatten
+from cnn_studio.core.image.issues import IssueKind
+from cnn_studio.core.image.pixels import flatten
 
 TURNED = {
     1: None,

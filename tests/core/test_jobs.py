@@ -1,7 +1,7 @@
 import pytest
 
-from cnn_studio.core.events import BatchEnded, Progress, Stage, event_as_dict
-from cnn_studio.core.jobs import CancelToken, JobCancelled
+from cnn_studio.core.job.events import BatchEnded, Progress, Stage, event_as_dict
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled
 
 
 def test_stop_ends_a_job_that_has_nothing_to_keep_like_cancel():

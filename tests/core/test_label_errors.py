@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnn_studio.core.label_errors import likely_label_errors
+from cnn_studio.core.evaluation.label_errors import likely_label_errors
 
 
 def planted(seed: int, count: int = 900, classes: int = 4, sureness: float = 5.0, share: float = 0.08):

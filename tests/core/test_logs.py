@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cnn_studio.core import logs
+from cnn_studio.core.system import logs
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from cnn_studio.core import lookalikes
-from cnn_studio.core.fingerprints import FINGERPRINT_BYTES, are_blank, make_fingerprint
-from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
-from cnn_studio.core.lookalikes import find_lookalikes
+from cnn_studio.core.data import near_duplicates as lookalikes
+from cnn_studio.core.data.near_duplicates import find_lookalikes
+from cnn_studio.core.image.fingerprints import FINGERPRINT_BYTES, are_blank, make_fingerprint
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
 
 
 def scene(seed: int, height: int = 120, width: int = 160) -> Image.Image:

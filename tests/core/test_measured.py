@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from cnn_studio.core.errors import CnnStudioError
-from cnn_studio.core.measured import scaled
-from cnn_studio.core.measured_file import measured_path, read_measured, write_measured
+from cnn_studio.core.evaluation.measured import scaled
+from cnn_studio.core.evaluation.measured_file import measured_path, read_measured, write_measured
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from cnn_studio.core.config import BackboneArchitecture, Colour, TransferMode, build_experiment
+from cnn_studio.core.advice.presets import EXPERIMENT_PRESETS, RECOMMENDED, experiment_preset, recommend_experiment
 from cnn_studio.core.errors import ExperimentError
-from cnn_studio.core.layer_plan import LayerKind, plan_layers
-from cnn_studio.core.presets import EXPERIMENT_PRESETS, RECOMMENDED, experiment_preset, recommend_experiment
+from cnn_studio.core.experiment.experiment import BackboneArchitecture, Colour, TransferMode, build_experiment
+from cnn_studio.core.experiment.layer_plan import LayerKind, plan_layers
 
 
 def plan(name, classes):

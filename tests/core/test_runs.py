@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from cnn_studio.core import runs
-from cnn_studio.core.config import Experiment
-from cnn_studio.core.dataset import Dataset, ImageFile, Split, split_dataset
+from cnn_studio.core.data.dataset import Dataset, ImageFile, Split, split_dataset
 from cnn_studio.core.errors import CnnStudioError, StorageError
+from cnn_studio.core.experiment.experiment import Experiment
+from cnn_studio.core.runs import run as runs
 
 
 @pytest.fixture

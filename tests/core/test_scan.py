@@ -15,17 +15,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_studio.core import folders, scan
-from cnn_studio.core.dataset import Split
+from cnn_studio.core.data import listing as folders
+from cnn_studio.core.data import scan
+from cnn_studio.core.data.dataset import Split
+from cnn_studio.core.data.listing import natural_key
+from cnn_studio.core.data.scan import scan_folder
 from cnn_studio.core.errors import DatasetError
-from cnn_studio.core.events import FolderListed, Progress, Stage, StageStarted
-from cnn_studio.core.fingerprints import FINGERPRINT_BYTES
-from cnn_studio.core.folders import natural_key
-from cnn_studio.core.images import ImageError, read_image
-from cnn_studio.core.issues import IssueKind
-from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.image.decoder import ImageError, read_image
+from cnn_studio.core.image.fingerprints import FINGERPRINT_BYTES
+from cnn_studio.core.image.issues import IssueKind
+from cnn_studio.core.job.events import FolderListed, Progress, Stage, StageStarted
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
 from cnn_studio.core.paths import cache_dir, sample_dataset_dir
-from cnn_studio.core.scan import scan_folder
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
 
@@ -433,7 +434,7 @@ def test_damaged_entries_are_decoded_again(class_folders, decoded):
 
 
 def test_no_line_of_the_memory_holds_everything(class_folders, decoded, monkeypatch):
-    monkeypatch.setattr("cnn_studio.core.scan_cache._ENTRIES_IN_A_LINE", 2)
+    monkeypatch.setattr("cnn_studio.core.data.scan_cache._ENTRIES_IN_A_LINE", 2)
     root = class_folders({"a": 4, "b": 3})
     first = scanned(root)
     (memory,) = (cache_dir() / "scan").iterdir()
@@ -462,11 +463,11 @@ def test_a_memory_that_cannot_be_written_only_costs_time(class_folders, own_home
 
 
 def test_few_folders_are_remembered(class_folders, tmp_path, monkeypatch):
-    monkeypatch.setattr("cnn_studio.core.scan_cache._FOLDERS_KEPT", 2)
+    monkeypatch.setattr("cnn_studio.core.data.scan_cache._FOLDERS_KEPT", 2)
     for number in range(4):
         scanned(class_folders({"a": 1, "b": 1}, root=tmp_path / f"set{number}"))
     assert len(list((cache_dir() / "scan").iterdir())) == 2
-    monkeypatch.setattr("cnn_studio.core.scan_cache._BYTES_KEPT", 10)
+    monkeypatch.setattr("cnn_studio.core.data.scan_cache._BYTES_KEPT", 10)
     scanned(class_folders({"a": 2, "b": 1}, root=tmp_path / "set9"))
     assert len(list((cache_dir() / "scan").iterdir())) == 1
 
@@ -524,7 +525,7 @@ def test_copies_are_found_once_and_remembered(class_folders, write_image, monkey
 def test_cancelling_ends_the_scan_and_keeps_what_was_found(class_folders, monkeypatch, decoded):
     root = class_folders({"a": 40, "b": 40})
     cancel = CancelToken()
-    monkeypatch.setattr("cnn_studio.core.threads._SECONDS_BETWEEN_REPORTS", 0)
+    monkeypatch.setattr("cnn_studio.core.job.threads._SECONDS_BETWEEN_REPORTS", 0)
 
     def cancel_midway(event):
         if isinstance(event, Progress) and event.total and event.done == 20:

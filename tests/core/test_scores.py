@@ -12,7 +12,7 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from cnn_studio.core.scores import score_probabilities
+from cnn_studio.core.evaluation.scores import score_probabilities
 
 NAMES = ("a", "b", "c")
 

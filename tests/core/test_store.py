@@ -14,17 +14,18 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from cnn_studio.core import store, store_rows
-from cnn_studio.core.config import Fit
-from cnn_studio.core.dataset import Dataset
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.scan import scan_folder
 from cnn_studio.core.errors import DatasetError, StorageError
-from cnn_studio.core.events import Message, Progress, Stage, StageStarted
-from cnn_studio.core.images import ImageError, read_image
-from cnn_studio.core.issues import IssueKind
-from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.experiment.experiment import Fit
+from cnn_studio.core.image.decoder import ImageError, read_image
+from cnn_studio.core.image.issues import IssueKind
+from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
 from cnn_studio.core.paths import cache_dir
-from cnn_studio.core.scan import scan_folder
-from cnn_studio.core.store import clear_store, prepare_images, store_size
+from cnn_studio.core.store import prepared as store
+from cnn_studio.core.store import rows as store_rows
+from cnn_studio.core.store.prepared import clear_store, prepare_images, store_size
 
 
 def scanned(root: Path) -> Dataset:
@@ -147,7 +148,7 @@ def test_the_same_content_under_a_new_time_is_decoded_again(dataset, decoded):
 
 
 def test_progress_counts_what_was_there_already(dataset, monkeypatch, write_image):
-    monkeypatch.setattr("cnn_studio.core.threads._SECONDS_BETWEEN_REPORTS", 0)
+    monkeypatch.setattr("cnn_studio.core.job.threads._SECONDS_BETWEEN_REPORTS", 0)
     prepared(dataset)
     write_image(dataset.root / "a" / "new.png")
     events = []
@@ -161,7 +162,7 @@ def test_progress_counts_what_was_there_already(dataset, monkeypatch, write_imag
 
 
 def test_a_cancelled_preparation_goes_on_where_it_ended(dataset, decoded, monkeypatch):
-    monkeypatch.setattr("cnn_studio.core.threads._SECONDS_BETWEEN_REPORTS", 0)
+    monkeypatch.setattr("cnn_studio.core.job.threads._SECONDS_BETWEEN_REPORTS", 0)
     cancel = CancelToken()
 
     def cancel_midway(event):

@@ -11,11 +11,12 @@ import h5py
 import numpy as np
 import pytest
 
-from cnn_studio.core.backbones import BACKBONES
 from cnn_studio.core.errors import ExperimentError, StorageError, WeightsError
-from cnn_studio.core.events import Progress, Stage, StageStarted
-from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
-from cnn_studio.core.weights import (
+from cnn_studio.core.experiment.backbones import BACKBONES
+from cnn_studio.core.job.events import Progress, Stage, StageStarted
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.weights.check import check_weights, layout_digest, recognise_weights
+from cnn_studio.core.weights.weights import (
     ImportRequest,
     WeightsState,
     all_statuses,
@@ -26,7 +27,6 @@ from cnn_studio.core.weights import (
     weights_path,
     weights_status,
 )
-from cnn_studio.core.weights_check import check_weights, layout_digest, recognise_weights
 
 
 def put(source, backbone):

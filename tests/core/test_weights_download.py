@@ -8,14 +8,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from filelock import FileLock
 
-from cnn_studio.core import weights_download
-from cnn_studio.core.backbones import BACKBONES
 from cnn_studio.core.errors import ExperimentError, StorageError, WeightsError
-from cnn_studio.core.events import Message, Progress, Stage, StageStarted
-from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.experiment.backbones import BACKBONES
+from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
 from cnn_studio.core.paths import cache_dir
-from cnn_studio.core.weights import WeightsState, part_path, weights_folder, weights_path, weights_status
-from cnn_studio.core.weights_download import MIRROR_VARIABLE, download_weights, source_url
+from cnn_studio.core.weights import download as weights_download
+from cnn_studio.core.weights.download import MIRROR_VARIABLE, download_weights, source_url
+from cnn_studio.core.weights.weights import WeightsState, part_path, weights_folder, weights_path, weights_status
 
 
 class Server(ThreadingHTTPServer):

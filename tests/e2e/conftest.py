@@ -47,9 +47,9 @@ def write_hard_blobs():
 def made(tmp_path_factory, write_hard_blobs):
     """A run on them with mistakes in it, trained once: (what training returned, its pictures' folder)."""
     from cnn_studio import tasks
-    from cnn_studio.core.config import with_values
-    from cnn_studio.core.dataset import suggest_experiment
-    from cnn_studio.core.jobs import CancelToken, ignore_reports
+    from cnn_studio.core.data.dataset import suggest_experiment
+    from cnn_studio.core.experiment.experiment import with_values
+    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
     place = tmp_path_factory.mktemp("made")
     data = write_hard_blobs(place / "data")
@@ -63,7 +63,7 @@ def made(tmp_path_factory, write_hard_blobs):
 @pytest.fixture
 def run(made, tmp_path):
     """A copy of that run, to be changed."""
-    from cnn_studio.core.runs import read_run
+    from cnn_studio.core.runs.run import read_run
 
     folder = tmp_path / "run"
     shutil.copytree(made[0].run, folder)

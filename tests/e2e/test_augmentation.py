@@ -8,13 +8,19 @@ import numpy as np
 import pytest
 
 from cnn_studio import tasks
-from cnn_studio.core import runs
-from cnn_studio.core.augmentation import AUGMENTATION_KINDS, AugmentationSettings, parse_augmentation
-from cnn_studio.core.config import BackboneArchitecture, Experiment, ImageSettings, TrainingSettings, build_experiment
 from cnn_studio.core.errors import ExperimentError
-from cnn_studio.core.events import BatchEnded, TrialEnded, TrialStarted
-from cnn_studio.core.images import read_image
-from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, AugmentationSettings, parse_augmentation
+from cnn_studio.core.experiment.experiment import (
+    BackboneArchitecture,
+    Experiment,
+    ImageSettings,
+    TrainingSettings,
+    build_experiment,
+)
+from cnn_studio.core.image.decoder import read_image
+from cnn_studio.core.job.events import BatchEnded, TrialEnded, TrialStarted
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.runs import run as runs
 
 
 def experiment(augment="", **values):

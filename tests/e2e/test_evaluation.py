@@ -13,11 +13,12 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, log_loss
 
 from cnn_studio import tasks
-from cnn_studio.core import events, runs
-from cnn_studio.core.dataset import Split
+from cnn_studio.core.data.dataset import Split
 from cnn_studio.core.errors import CnnStudioError, DatasetError, ModelFileError, StorageError
-from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
-from cnn_studio.core.measured_file import measured_path, write_measured
+from cnn_studio.core.evaluation.measured_file import measured_path, write_measured
+from cnn_studio.core.job import events
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.runs import run as runs
 from cnn_studio.ml.model_file import read_facts
 from cnn_studio.tasks.calibration import uncalibrated_path
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnn_studio.core.images import read_image
+from cnn_studio.core.image.decoder import read_image
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 

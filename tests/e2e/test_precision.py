@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from cnn_studio import tasks
-from cnn_studio.core import runs
-from cnn_studio.core.config import Experiment, ImageSettings, Precision, TrainingSettings
-from cnn_studio.core.images import read_image
-from cnn_studio.core.jobs import CancelToken, ignore_reports
+from cnn_studio.core.experiment.experiment import Experiment, ImageSettings, Precision, TrainingSettings
+from cnn_studio.core.image.decoder import read_image
+from cnn_studio.core.job.jobs import CancelToken, ignore_reports
+from cnn_studio.core.runs import run as runs
 from cnn_studio.ml import train as ml_train
 
 

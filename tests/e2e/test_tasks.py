@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 
 from cnn_studio import tasks
-from cnn_studio.core import events, runs
-from cnn_studio.core.config import with_values
-from cnn_studio.core.dataset import suggest_experiment
+from cnn_studio.core.data.dataset import suggest_experiment
 from cnn_studio.core.errors import CnnStudioError, DatasetError, StorageError, TrainingError
-from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
-from cnn_studio.core.layer_plan import ImpossibleArchitectureError
+from cnn_studio.core.experiment.experiment import with_values
+from cnn_studio.core.experiment.layer_plan import ImpossibleArchitectureError
+from cnn_studio.core.job import events
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.runs import run as runs
 
 
 def request_for(folder, run, **changes):

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from cnn_studio import tasks
-from cnn_studio.core import events, runs, store_rows
-from cnn_studio.core.augmentation import parse_augmentation
-from cnn_studio.core.config import build_experiment
 from cnn_studio.core.errors import ExperimentError, StorageError, WeightsError
-from cnn_studio.core.images import read_image
-from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
-from cnn_studio.core.store import features_folder
+from cnn_studio.core.experiment.augmentation import parse_augmentation
+from cnn_studio.core.experiment.experiment import build_experiment
+from cnn_studio.core.image.decoder import read_image
+from cnn_studio.core.job import events
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.runs import run as runs
+from cnn_studio.core.store import rows as store_rows
+from cnn_studio.core.store.prepared import features_folder
 from cnn_studio.ml import features, stages
 from cnn_studio.tasks import training
 
@@ -250,7 +252,7 @@ class EndAt:
 def test_leaving_while_features_are_computed_leaves_no_run_and_only_whole_rows(
     blobs, tmp_path, backbone_runs, monkeypatch, wish
 ):
-    monkeypatch.setattr("cnn_studio.core.threads._SECONDS_BETWEEN_REPORTS", 0)
+    monkeypatch.setattr("cnn_studio.core.job.threads._SECONDS_BETWEEN_REPORTS", 0)
     token = CancelToken()
     with pytest.raises(JobCancelled):
         train(blobs, tmp_path / "run", report=EndAt(getattr(token, wish)), token=token)
@@ -379,7 +381,7 @@ def test_an_interrupted_run_with_a_backbone_is_recovered(blobs, tmp_path, weight
 
 
 def test_missing_weights_are_told_before_anything_is_made(blobs, tmp_path, monkeypatch):
-    from cnn_studio.core.weights import find_weights
+    from cnn_studio.core.weights.weights import find_weights
 
     monkeypatch.setattr(training, "find_weights", find_weights)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))

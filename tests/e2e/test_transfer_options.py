@@ -9,12 +9,17 @@ import pytest
 
 from cnn_studio.cli import run
 from cnn_studio.cli.settings import Choices
-from cnn_studio.core.augmentation import AUGMENTATION_KINDS
-from cnn_studio.core.augmentation_advice import recommend_augmentation
-from cnn_studio.core.config import BackboneArchitecture, Experiment, ScratchArchitecture, experiment_to_toml
-from cnn_studio.core.dataset import Dataset, ImageFile
+from cnn_studio.core.advice.augmentation import recommend_augmentation
+from cnn_studio.core.data.dataset import Dataset, ImageFile
 from cnn_studio.core.errors import ExperimentError
-from cnn_studio.core.weights_download import MIRROR_VARIABLE
+from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS
+from cnn_studio.core.experiment.experiment import (
+    BackboneArchitecture,
+    Experiment,
+    ScratchArchitecture,
+    experiment_to_toml,
+)
+from cnn_studio.core.weights.download import MIRROR_VARIABLE
 
 
 @pytest.fixture(autouse=True)

@@ -11,13 +11,14 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage
 from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QFileDialog
 
-from cnn_studio.core import events, runs
-from cnn_studio.gui.class_names_dialog import ClassNamesDialog
-from cnn_studio.gui.job_thread import JobKind
+from cnn_studio.core.job import events
+from cnn_studio.core.runs import run as runs
+from cnn_studio.gui.dialogs.class_names import ClassNamesDialog
+from cnn_studio.gui.dialogs.picture import PictureDialog
+from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.main_window import MainWindow
-from cnn_studio.gui.notices import NoticeKind
-from cnn_studio.gui.picture_dialog import PictureDialog
-from cnn_studio.gui.session import Session
+from cnn_studio.gui.state.notices import NoticeKind
+from cnn_studio.gui.state.session import Session
 
 TRAINING_TIME = 120_000
 
@@ -114,7 +115,7 @@ def test_the_main_job(qtbot, window, session, blobs, trained, tmp_path, monkeypa
     side_car = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))
     assert side_car["class_names"] == ["blue", "green", "red"]
 
-    from cnn_studio.core.images import read_image
+    from cnn_studio.core.image.decoder import read_image
 
     facts = session.model.facts
     np.save(tmp_path / "images.npy", read_image(picture, facts.height, facts.width)[None])

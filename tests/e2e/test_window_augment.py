@@ -3,13 +3,13 @@
 import pytest
 from PySide6.QtCore import Qt
 
-from cnn_studio.core.augmentation import AugmentationSettings, parse_augmentation
-from cnn_studio.core.augmentation_advice import recommend_augmentation
-from cnn_studio.gui.compare_dialog import CompareDialog
-from cnn_studio.gui.job_thread import JobKind
+from cnn_studio.core.advice.augmentation import recommend_augmentation
+from cnn_studio.core.experiment.augmentation import AugmentationSettings, parse_augmentation
+from cnn_studio.gui.dialogs.compare import CompareDialog
+from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.main_window import MainWindow
-from cnn_studio.gui.notices import NoticeKind
-from cnn_studio.gui.session import Session
+from cnn_studio.gui.state.notices import NoticeKind
+from cnn_studio.gui.state.session import Session
 
 
 @pytest.fixture

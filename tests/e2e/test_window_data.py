@@ -11,21 +11,21 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
 
 from cnn_studio import tasks
-from cnn_studio.core import runs
-from cnn_studio.core.config import Fit, read_experiment
-from cnn_studio.core.dataset import Split
-from cnn_studio.core.findings import FindingKind
-from cnn_studio.core.results import LabelDoubt, LabelReview
-from cnn_studio.gui.job_thread import JobKind
+from cnn_studio.core.data.dataset import Split
+from cnn_studio.core.data.findings import FindingKind
+from cnn_studio.core.experiment.experiment import Fit, read_experiment
+from cnn_studio.core.job.results import LabelDoubt, LabelReview
+from cnn_studio.core.runs import run as runs
+from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.main_window import MainWindow
-from cnn_studio.gui.notices import NoticeKind
-from cnn_studio.gui.pages.data_picture_dialog import DataPictureDialog
-from cnn_studio.gui.pages.decisions_dialog import DecisionsDialog
-from cnn_studio.gui.pages.label_errors_dialog import LabelErrorsDialog
-from cnn_studio.gui.pages.left_out_dialog import LeftOutDialog
-from cnn_studio.gui.pages.split_dialog import SplitDialog
-from cnn_studio.gui.session import Session
-from cnn_studio.gui.shown_pictures import Which
+from cnn_studio.gui.pages.data.decisions_dialog import DecisionsDialog
+from cnn_studio.gui.pages.data.label_errors_dialog import LabelErrorsDialog
+from cnn_studio.gui.pages.data.left_out_dialog import LeftOutDialog
+from cnn_studio.gui.pages.data.picture_dialog import DataPictureDialog
+from cnn_studio.gui.pages.data.shown_pictures import Which
+from cnn_studio.gui.pages.data.split_dialog import SplitDialog
+from cnn_studio.gui.state.notices import NoticeKind
+from cnn_studio.gui.state.session import Session
 
 SCAN_TIME = 30_000
 

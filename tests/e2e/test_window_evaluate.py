@@ -9,15 +9,15 @@ from PIL import Image
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
 
-from cnn_studio.core import runs
-from cnn_studio.core.dataset import Split
-from cnn_studio.core.images import read_image
-from cnn_studio.gui.explained_picture import ExplanationPanel
-from cnn_studio.gui.job_thread import JobKind
+from cnn_studio.core.data.dataset import Split
+from cnn_studio.core.image.decoder import read_image
+from cnn_studio.core.runs import run as runs
+from cnn_studio.gui.dialogs.explained_picture import ExplanationPanel
+from cnn_studio.gui.dialogs.picture import PictureDialog
+from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.main_window import MainWindow
-from cnn_studio.gui.notices import NoticeKind
-from cnn_studio.gui.picture_dialog import PictureDialog
-from cnn_studio.gui.session import Session
+from cnn_studio.gui.state.notices import NoticeKind
+from cnn_studio.gui.state.session import Session
 
 TRAINING_TIME = 120_000
 MATRIX, GALLERIES, HOW_SURE = 1, 2, 3

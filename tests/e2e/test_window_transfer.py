@@ -3,12 +3,12 @@
 import pytest
 from PySide6.QtWidgets import QFileDialog
 
-from cnn_studio.core import events
-from cnn_studio.core.config import TransferMode
-from cnn_studio.gui.job_thread import JobKind
+from cnn_studio.core.experiment.experiment import TransferMode
+from cnn_studio.core.job import events
+from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.main_window import MainWindow
-from cnn_studio.gui.notices import NoticeKind
-from cnn_studio.gui.session import Session
+from cnn_studio.gui.state.notices import NoticeKind
+from cnn_studio.gui.state.session import Session
 
 VGG16 = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 

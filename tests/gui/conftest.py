@@ -14,7 +14,7 @@ from PySide6.QtCore import QCoreApplication, QObject, QThread, QThreadPool, QTim
 from PySide6.QtWidgets import QApplication
 
 from cnn_studio.core.errors import CnnStudioError
-from cnn_studio.gui.theme import apply_theme
+from cnn_studio.gui.look.theme import apply_theme
 from cnn_studio.gui.widgets.thumbnail_loader import ThumbnailLoader
 
 

@@ -4,8 +4,8 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QHelpEvent, QImage, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication, QToolTip
 
-from cnn_studio.gui import theme
-from cnn_studio.gui.style_sheet import DARK, LIGHT
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.look.style_sheet import DARK, LIGHT
 from cnn_studio.gui.widgets.confusion_matrix import LARGEST_CELL, ConfusionMatrix, cell_text
 from cnn_studio.gui.widgets.matrix_colours import cell_colours, takes_light_text
 from cnn_studio.gui.widgets.matrix_labels import chosen_places

@@ -42,7 +42,7 @@ def test_a_pasted_picture_becomes_a_file_with_the_same_pixels(qapp):
     mime.setImageData(picture)
     assert dropped.is_welcome(mime)
     (path,) = dropped.paths_from(mime)
-    from cnn_studio.core.images import read_image
+    from cnn_studio.core.image.decoder import read_image
 
     assert (read_image(path, 2, 3) == (0x20, 0x40, 0x60)).all()
 

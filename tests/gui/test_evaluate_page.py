@@ -9,20 +9,20 @@ from PIL import Image
 from PySide6.QtCore import Qt
 
 from cnn_studio import tasks
-from cnn_studio.core import runs
-from cnn_studio.core.calibration import Calibrated, CalibrationFigures
-from cnn_studio.core.confusion import confusion_counts
-from cnn_studio.core.dataset import Split
+from cnn_studio.core.data.dataset import Split
 from cnn_studio.core.errors import CnnStudioError, ModelFileError
-from cnn_studio.core.heat import Explanation, overlay
-from cnn_studio.core.measured import Measured
-from cnn_studio.core.results import ModelFacts
-from cnn_studio.core.scores import score_probabilities
-from cnn_studio.gui.explained_picture import ExplanationPanel, heat_image
-from cnn_studio.gui.opened_model import OpenedModel
-from cnn_studio.gui.pages.evaluate_page import EvaluatePage
-from cnn_studio.gui.picture_dialog import PictureDialog
-from cnn_studio.gui.session import Session
+from cnn_studio.core.evaluation.calibration import Calibrated, CalibrationFigures
+from cnn_studio.core.evaluation.confusion import confusion_counts
+from cnn_studio.core.evaluation.heat import Explanation, overlay
+from cnn_studio.core.evaluation.measured import Measured
+from cnn_studio.core.evaluation.scores import score_probabilities
+from cnn_studio.core.job.results import ModelFacts
+from cnn_studio.core.runs import run as runs
+from cnn_studio.gui.dialogs.explained_picture import ExplanationPanel, heat_image
+from cnn_studio.gui.dialogs.picture import PictureDialog
+from cnn_studio.gui.pages.evaluate.evaluate_page import EvaluatePage
+from cnn_studio.gui.state.opened_model import OpenedModel
+from cnn_studio.gui.state.session import Session
 
 NAMES = ("daisy", "rose", "<i>tulip</i>")
 REPORT, MATRIX, GALLERIES, HOW_SURE = range(4)
@@ -174,7 +174,7 @@ def test_a_view_is_filled_when_it_is_looked_at(page, session, measured):
 
 
 def test_every_view_is_painted_in_both_themes(qtbot, qapp, page, session, measured):
-    from cnn_studio.gui import theme
+    from cnn_studio.gui.look import theme
 
     open_model(session, measured)
     for scheme in ("dark", "light"):

@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from cnn_studio.core.errors import CnnStudioError
-from cnn_studio.core.events import Message
-from cnn_studio.core.jobs import JobCancelled
-from cnn_studio.gui.job_thread import Job, JobKind, JobThread
+from cnn_studio.core.job.events import Message
+from cnn_studio.core.job.jobs import JobCancelled
+from cnn_studio.gui.jobs.job_thread import Job, JobKind, JobThread
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import pytest
 
-from cnn_studio.core.config import Decisions
+from cnn_studio.core.experiment.experiment import Decisions
 from cnn_studio.core.paths import data_dir
-from cnn_studio.gui.kept_decisions import keep_decisions, kept_decisions
+from cnn_studio.gui.state.kept_decisions import keep_decisions, kept_decisions
 
 DECIDED = Decisions(left_out=("a/1.png", "ä/\udce9.png"), belongs_to={"a/2.png": "b"})
 

@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from cnn_studio.core.errors import CnnStudioError
-from cnn_studio.gui.latest_answer import LatestAnswer
+from cnn_studio.gui.jobs.latest_answer import LatestAnswer
 
 
 @pytest.fixture

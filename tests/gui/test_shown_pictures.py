@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from cnn_studio.core.config import Decisions
-from cnn_studio.core.dataset import Dataset, ImageFile, Split
-from cnn_studio.core.findings import Finding, FindingKind
-from cnn_studio.core.results import LabelDoubt
-from cnn_studio.gui.data_view import place_of, work_out
-from cnn_studio.gui.session import Session
-from cnn_studio.gui.shown_pictures import of_class, of_decisions, of_doubts, of_finding, of_split
+from cnn_studio.core.data.dataset import Dataset, ImageFile, Split
+from cnn_studio.core.data.findings import Finding, FindingKind
+from cnn_studio.core.experiment.experiment import Decisions
+from cnn_studio.core.job.results import LabelDoubt
+from cnn_studio.gui.pages.data.shown_pictures import of_class, of_decisions, of_doubts, of_finding, of_split
+from cnn_studio.gui.state.data_view import place_of, work_out
+from cnn_studio.gui.state.session import Session
 
 NAMES = ("cat", "dog", "owl")
 

@@ -8,7 +8,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication
 
-from cnn_studio.core.augmentation import AUGMENTATION_KINDS, Unit
+from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, Unit
 from cnn_studio.gui.widgets.preview_grid import PreviewGrid
 from cnn_studio.gui.widgets.strength_row import StrengthRow
 

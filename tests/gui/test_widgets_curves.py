@@ -9,8 +9,8 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QImage
 
 from cnn_studio.core.errors import StorageError
-from cnn_studio.gui import theme
-from cnn_studio.gui.style_sheet import DARK, LIGHT
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.look.style_sheet import DARK, LIGHT
 from cnn_studio.gui.widgets.curve_data import (
     CSV_COLUMNS,
     CurveData,

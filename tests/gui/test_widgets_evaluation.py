@@ -6,16 +6,16 @@ from PySide6.QtGui import QColor, QMouseEvent
 from PySide6.QtWidgets import QApplication
 from sklearn.calibration import calibration_curve
 
-from cnn_studio.core.calibration import reliability
-from cnn_studio.core.results import ClassScore, Evaluation
-from cnn_studio.gui import theme
-from cnn_studio.gui.lazy_list import LazyList
+from cnn_studio.core.evaluation.calibration import reliability
+from cnn_studio.core.job.results import ClassScore, Evaluation
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.look.wording import format_fraction, format_fraction_within, format_percent_range
 from cnn_studio.gui.widgets.coverage_plot import CoveragePlot
+from cnn_studio.gui.widgets.lazy_list import LazyList
 from cnn_studio.gui.widgets.ranked_bars import RankedBars
 from cnn_studio.gui.widgets.reliability_plot import ReliabilityPlot, bin_text
 from cnn_studio.gui.widgets.score_table import ScoreTable, classes_by
 from cnn_studio.gui.widgets.verdict_grid import Verdict, VerdictGrid
-from cnn_studio.gui.widgets.wording import format_fraction, format_fraction_within, format_percent_range
 
 SCORES = (
     ClassScore("tulip", 0.8, 0.5, 0.62, 10),

@@ -6,9 +6,9 @@ from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QLabel, QLineEdit, QListWidget, QPushButton, QVBoxLayout, QWidget
 
 from cnn_studio.core.paths import resource_dir
-from cnn_studio.gui import theme
-from cnn_studio.gui.style_sheet import DARK, LIGHT
-from cnn_studio.gui.theme import TextSize
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.look.style_sheet import DARK, LIGHT
+from cnn_studio.gui.look.theme import TextSize
 
 
 def luminance(colour: str) -> float:

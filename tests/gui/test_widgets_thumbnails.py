@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QPixmap
 
-from cnn_studio.gui.style_sheet import LIGHT
+from cnn_studio.gui.look.style_sheet import LIGHT
 from cnn_studio.gui.widgets import thumbnail_loader
 from cnn_studio.gui.widgets.thumbnail_grid import ThumbnailGrid
 from cnn_studio.gui.widgets.thumbnail_loader import ThumbnailLoader, image_from_array
@@ -250,7 +250,7 @@ def test_clear_forgets_the_pictures(qtbot, grid, decoder):
 
 def test_the_projects_own_decoder_is_the_default(qtbot, tmp_path):
     pil = pytest.importorskip("PIL.Image")
-    pytest.importorskip("cnn_studio.core.images")
+    pytest.importorskip("cnn_studio.core.image.decoder")
     path = tmp_path / "red.png"
     pil.new("RGB", (300, 150), (250, 0, 0)).save(path)
     loader = ThumbnailLoader(64)

@@ -1,8 +1,6 @@
 import pytest
 
-from cnn_studio.gui.widgets.list_text import blocks_text, integers_text, parse_blocks, parse_integers
-from cnn_studio.gui.widgets.progress_strip import TimeLeft
-from cnn_studio.gui.widgets.wording import (
+from cnn_studio.gui.look.wording import (
     format_count,
     format_duration,
     format_percent,
@@ -11,6 +9,8 @@ from cnn_studio.gui.widgets.wording import (
     format_things,
     format_time_left,
 )
+from cnn_studio.gui.widgets.list_text import blocks_text, integers_text, parse_blocks, parse_integers
+from cnn_studio.gui.widgets.progress_strip import TimeLeft
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from cnn_studio.core.config import Features, ImageSettings, ScratchArchitecture
-from cnn_studio.core.jobs import CancelToken, ignore_reports
-from cnn_studio.core.results import ModelFacts
+from cnn_studio.core.experiment.experiment import Features, ImageSettings, ScratchArchitecture
+from cnn_studio.core.job.jobs import CancelToken, ignore_reports
+from cnn_studio.core.job.results import ModelFacts
 
 SIZE = 16
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_studio.core.augmentation import AUGMENTATION_KINDS, AugmentationSettings, parse_augmentation
+from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, AugmentationSettings, parse_augmentation
 from cnn_studio.ml.augment import Augmentation, erased
 
 PER_IMAGE = [name for name in AUGMENTATION_KINDS if name not in {"mix_up", "cut_mix"}]

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnn_studio.core.measured import scaled
+from cnn_studio.core.evaluation.measured import scaled
 from cnn_studio.ml.calibrate import with_temperature
 from cnn_studio.ml.model_file import load_model, save_model
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from cnn_studio.core.events import Progress, Stage, StageStarted
-from cnn_studio.core.jobs import JobCancelled, ignore_reports
+from cnn_studio.core.job.events import Progress, Stage, StageStarted
+from cnn_studio.core.job.jobs import JobCancelled, ignore_reports
 from cnn_studio.ml.evaluate import measure_model
 from cnn_studio.ml.pipeline import evaluation_batches
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_studio.core.config import Colour, Fit, ImageSettings
 from cnn_studio.core.errors import ModelFileError, StorageError
-from cnn_studio.core.events import Progress, Stage, StageStarted
-from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.experiment.experiment import Colour, Fit, ImageSettings
+from cnn_studio.core.job.events import Progress, Stage, StageStarted
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
 from cnn_studio.ml import export
 from cnn_studio.ml.build import build_model
 from cnn_studio.ml.export import export_model, usage_snippet

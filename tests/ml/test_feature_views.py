@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from cnn_studio.core.augmentation import parse_augmentation
-from cnn_studio.core.dataset import ImageFile
-from cnn_studio.core.events import Progress
-from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.data.dataset import ImageFile
+from cnn_studio.core.experiment.augmentation import parse_augmentation
+from cnn_studio.core.job.events import Progress
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
 from cnn_studio.ml import features
 from cnn_studio.ml.augment import Augmentation
 from cnn_studio.ml.features import RowSource, Views, cache_features
@@ -126,7 +126,7 @@ def test_more_views_add_to_those_that_are_there(source, files, computed):
 def test_what_an_interruption_left_undone_comes_out_the_same(source, files, monkeypatch):
     expected = rows_of_views(cached(source, files, views()))
     features.remove_folder(cached(source, files, views()).folder)
-    monkeypatch.setattr("cnn_studio.core.threads._SECONDS_BETWEEN_REPORTS", 0)
+    monkeypatch.setattr("cnn_studio.core.job.threads._SECONDS_BETWEEN_REPORTS", 0)
     monkeypatch.setattr(features, "_BYTES_BETWEEN_FLUSHES", 1)
     token = CancelToken()
 

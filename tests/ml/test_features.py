@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from cnn_studio.core import store_rows
-from cnn_studio.core.dataset import ImageFile
+from cnn_studio.core.data.dataset import ImageFile
 from cnn_studio.core.errors import StorageError
-from cnn_studio.core.events import Message, Progress, Stage, StageStarted
-from cnn_studio.core.jobs import CancelToken, JobCancelled, ignore_reports
-from cnn_studio.core.store import clear_store, features_folder, store_size
+from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.store import rows as store_rows
+from cnn_studio.core.store.prepared import clear_store, features_folder, store_size
 from cnn_studio.ml import features, pipeline
 from cnn_studio.ml.features import RowSource, cache_features
 
@@ -66,7 +66,7 @@ def counted(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def every_batch_reports(monkeypatch):
-    monkeypatch.setattr("cnn_studio.core.threads._SECONDS_BETWEEN_REPORTS", 0)
+    monkeypatch.setattr("cnn_studio.core.job.threads._SECONDS_BETWEEN_REPORTS", 0)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from cnn_studio.core.config import Fit
 from cnn_studio.core.errors import ModelFileError, StorageError
-from cnn_studio.core.results import ModelFacts
+from cnn_studio.core.experiment.experiment import Fit
+from cnn_studio.core.job.results import ModelFacts
 from cnn_studio.ml.model_file import (
     class_count,
     load_model,

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_studio.core.config import Fit
-from cnn_studio.core.events import Progress, Stage, StageStarted
-from cnn_studio.core.images import read_image
-from cnn_studio.core.jobs import JobCancelled, ignore_reports
+from cnn_studio.core.experiment.experiment import Fit
+from cnn_studio.core.image.decoder import read_image
+from cnn_studio.core.job.events import Progress, Stage, StageStarted
+from cnn_studio.core.job.jobs import JobCancelled, ignore_reports
 from cnn_studio.ml import predict
 from cnn_studio.ml.predict import predict_files
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from cnn_studio.core.events import DeviceChosen, Message, Stage, StageStarted
+from cnn_studio.core.job.events import DeviceChosen, Message, Stage, StageStarted
 from cnn_studio.ml import runtime
 from cnn_studio.ml.acceleration import Acceleration
 

@@ -5,10 +5,10 @@ import keras
 import numpy as np
 import pytest
 
-from cnn_studio.core.config import TrainingSettings
 from cnn_studio.core.errors import TrainingError
-from cnn_studio.core.events import BatchEnded, EpochEnded, Message, Progress, Stage, StageStarted, TrainingStarted
-from cnn_studio.core.jobs import JobCancelled, ignore_reports
+from cnn_studio.core.experiment.experiment import TrainingSettings
+from cnn_studio.core.job.events import BatchEnded, EpochEnded, Message, Progress, Stage, StageStarted, TrainingStarted
+from cnn_studio.core.job.jobs import JobCancelled, ignore_reports
 from cnn_studio.ml import memory, train
 from cnn_studio.ml.pipeline import balanced_class_weights, evaluation_batches, training_batches
 from cnn_studio.ml.train import fit_model

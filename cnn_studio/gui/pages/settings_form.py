@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
 
 from cnn_studio.core.errors import ExperimentError
-from cnn_studio.gui.session import Session
+from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.fields import BlocksEdit, ChoiceBox, FieldRow, IntegerListEdit, PercentBox
 
 

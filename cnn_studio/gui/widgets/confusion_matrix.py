@@ -25,14 +25,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from cnn_studio.core.confusion import row_shares
-from cnn_studio.gui import theme
+from cnn_studio.core.evaluation.confusion import row_shares
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.look.wording import format_percent
 from cnn_studio.gui.widgets.matrix_colours import FAINTEST, FAINTEST_SPECK, cell_colours
 from cnn_studio.gui.widgets.matrix_labels import fits_upright, longest, paint_columns, paint_rows
 from cnn_studio.gui.widgets.matrix_picture import Cell, MatrixPicture
 from cnn_studio.gui.widgets.matrix_window import Window
 from cnn_studio.gui.widgets.tile_view import one_line
-from cnn_studio.gui.widgets.wording import format_percent
 
 LARGEST_CELL = 112
 """Side of a cell at most, in device-independent pixels: two classes need no more."""

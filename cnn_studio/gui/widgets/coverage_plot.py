@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QWidget
 
-from cnn_studio.core.calibration import coverage_curve
-from cnn_studio.gui import theme
+from cnn_studio.core.evaluation.calibration import coverage_curve
+from cnn_studio.gui.look import theme
 from cnn_studio.gui.widgets.pens import pen
 from cnn_studio.gui.widgets.plain_plot import PlainPlot
 

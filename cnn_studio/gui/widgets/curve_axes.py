@@ -10,7 +10,7 @@ from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtGui import QColor, QMouseEvent
 from PySide6.QtWidgets import QWidget
 
-from cnn_studio.gui import theme
+from cnn_studio.gui.look import theme
 from cnn_studio.gui.widgets.curve_data import CurveData, Floats, nice_range, thin
 from cnn_studio.gui.widgets.pens import mixed, pen
 

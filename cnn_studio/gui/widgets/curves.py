@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSl
 
 from cnn_studio.core.atomic_file import replacing, write_text
 from cnn_studio.core.errors import StorageError
-from cnn_studio.gui import theme
+from cnn_studio.gui.look import theme
 from cnn_studio.gui.widgets.curve_axes import CurveAxes
 from cnn_studio.gui.widgets.curve_data import CurveData, Reading, format_value
 

@@ -6,7 +6,7 @@ from PySide6.QtCore import QEvent, QObject, QRect, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from cnn_studio.gui import theme
+from cnn_studio.gui.look import theme
 
 _ICON_EDGE = 48
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from cnn_studio.gui import theme
+from cnn_studio.gui.look import theme
 
 _ICON_EDGE = 64
 _TEXT_WIDTH = 460

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from cnn_studio.gui import theme
+from cnn_studio.gui.look import theme
 from cnn_studio.gui.widgets.list_text import blocks_text, integers_text, parse_blocks, parse_integers
 
 

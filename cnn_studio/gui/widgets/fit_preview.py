@@ -10,8 +10,8 @@ from PySide6.QtCore import QRect, QSize, Slot
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from cnn_studio.core.config import Colour, ImageSettings
-from cnn_studio.gui import theme
+from cnn_studio.core.experiment.experiment import Colour, ImageSettings
+from cnn_studio.gui.look import theme
 from cnn_studio.gui.widgets.thumbnail_grid import paint_picture
 from cnn_studio.gui.widgets.thumbnail_loader import ThumbnailLoader
 
@@ -54,7 +54,7 @@ class FitPreview(QWidget):
         """On the loader's thread; what was decoded with settings that have changed meanwhile is thrown away there."""
         import numpy as np
 
-        from cnn_studio.core.images import read_image
+        from cnn_studio.core.image.decoder import read_image
 
         settings = self._settings
         pixels = read_image(path, settings.height, settings.width, settings.fit)

@@ -8,10 +8,10 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Slot
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTableView, QVBoxLayout, QWidget
 
-from cnn_studio.core.layer_plan import ImpossibleArchitectureError, LayerKind, PlannedLayer
-from cnn_studio.gui import theme
+from cnn_studio.core.experiment.layer_plan import ImpossibleArchitectureError, LayerKind, PlannedLayer
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.look.wording import format_count, format_things
 from cnn_studio.gui.widgets.tile_view import Index
-from cnn_studio.gui.widgets.wording import format_count, format_things
 
 _COLUMNS = ("Layer", "Kind", "Output shape", "Parameters")
 _ROOT = QModelIndex()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_studio.gui.style_sheet import Palette
+from cnn_studio.gui.look.style_sheet import Palette
 
 Colours = NDArray[np.uint8]
 Values = NDArray[np.floating] | NDArray[np.integer]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter
 
-from cnn_studio.gui import theme
+from cnn_studio.gui.look import theme
 from cnn_studio.gui.widgets.matrix_window import Window
 from cnn_studio.gui.widgets.tile_view import one_line
 

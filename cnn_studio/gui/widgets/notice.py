@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from cnn_studio.gui import theme
+from cnn_studio.gui.look import theme
 
 _MOST_KEPT = 20
 _KINDS = ("info", "warning", "error")

@@ -8,7 +8,7 @@ import pyqtgraph
 from PySide6.QtCore import QPoint, QSize, Qt, Slot
 from PySide6.QtWidgets import QWidget
 
-from cnn_studio.gui import theme
+from cnn_studio.gui.look import theme
 from cnn_studio.gui.widgets.pens import mixed, pen
 
 _TICKS = [(share / 100, f"{share} %") for share in range(0, 101, 20)]

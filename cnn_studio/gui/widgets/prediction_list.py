@@ -10,13 +10,13 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QRect, QSiz
 from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QKeySequence, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from cnn_studio.core.results import Prediction
-from cnn_studio.gui import theme
+from cnn_studio.core.job.results import Prediction
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.look.wording import format_percent
 from cnn_studio.gui.widgets.class_chart import paint_bar
 from cnn_studio.gui.widgets.thumbnail_grid import paint_picture
 from cnn_studio.gui.widgets.thumbnail_loader import Decode, ThumbnailLoader, decode_picture
 from cnn_studio.gui.widgets.tile_view import Index, TileView, draw_text, one_line, paint_tile
-from cnn_studio.gui.widgets.wording import format_percent
 
 _PREDICTION_ROLE = Qt.ItemDataRole.UserRole
 _ROOT = QModelIndex()

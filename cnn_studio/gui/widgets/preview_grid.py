@@ -8,7 +8,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from cnn_studio.gui import theme
+from cnn_studio.gui.look import theme
 from cnn_studio.gui.widgets.thumbnail_loader import image_from_array
 
 COLUMNS = 3

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from cnn_studio.gui import theme
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.look.wording import format_rate, format_time_left
 from cnn_studio.gui.widgets.elided_label import ElidedLabel
-from cnn_studio.gui.widgets.wording import format_rate, format_time_left
 
 _BAR_STEPS = 1000
 _STOP_TIP = "End early and keep what has been made so far, such as the best model"

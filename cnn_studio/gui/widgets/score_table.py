@@ -16,11 +16,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from cnn_studio.core.results import ClassScore, Evaluation
-from cnn_studio.gui import theme
+from cnn_studio.core.job.results import ClassScore, Evaluation
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.look.wording import format_count, format_fraction
 from cnn_studio.gui.widgets.class_chart import paint_bar
 from cnn_studio.gui.widgets.tile_view import Index, draw_text, one_line
-from cnn_studio.gui.widgets.wording import format_count, format_fraction
 
 COLUMNS = ("Class", "Precision", "Recall", "F1", "Images")
 _FRACTIONS = range(1, 4)

@@ -6,8 +6,8 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QSlider, QWidget
 
-from cnn_studio.core.augmentation import AugmentationKind, Unit, strength_text
-from cnn_studio.gui import theme
+from cnn_studio.core.experiment.augmentation import AugmentationKind, Unit, strength_text
+from cnn_studio.gui.look import theme
 
 _STEP = {Unit.DEGREES: 1.0, Unit.PERCENT: 0.01, Unit.PIXELS: 0.1, Unit.ALPHA: 0.05}
 _FINE_SHARE = 0.7  # of the slider's way belongs to the strengths up to "too strong", which are the usual ones

@@ -29,7 +29,7 @@ _UNREADABLE_BYTES = 256  # about what an entry without a picture takes, so that 
 
 def decode_picture(path: Path, edge: int) -> Any:
     """The project's one decoder, imported on the thread that needs it first: the window's first paint does not wait."""
-    from cnn_studio.core.images import read_picture
+    from cnn_studio.core.image.decoder import read_picture
 
     return read_picture(path, edge)
 

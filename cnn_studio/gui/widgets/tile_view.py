@@ -22,7 +22,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen, QRegion, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QStyle, QStyleOptionViewItem, QWidget
 
-from cnn_studio.gui import theme
+from cnn_studio.gui.look import theme
 
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()

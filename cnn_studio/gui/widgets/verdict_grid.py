@@ -10,12 +10,12 @@ from PySide6.QtCore import QObject, QPoint, QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from cnn_studio.gui import theme
-from cnn_studio.gui.lazy_list import LazyList
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.look.wording import format_percent
+from cnn_studio.gui.widgets.lazy_list import LazyList
 from cnn_studio.gui.widgets.thumbnail_grid import PATH_ROLE, ThumbnailGrid, paint_picture
 from cnn_studio.gui.widgets.thumbnail_loader import Decode, decode_picture
 from cnn_studio.gui.widgets.tile_view import Index, draw_text, one_line, paint_tile
-from cnn_studio.gui.widgets.wording import format_percent
 
 EDGE = 120
 

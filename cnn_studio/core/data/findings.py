@@ -1,0 +1,276 @@
+"""What is odd about a data set, in plain words, with the images it concerns and what to do.
+
+Nothing here opens a file: everything follows from what a scan found out about each image, so it can be asked again
+after every decision of the user. What cannot be read at all is not here but among the data set's issues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cnn_studio.core.data.dataset import Dataset, ImageFile, Split
+from cnn_studio.core.experiment.experiment import ImageSettings
+
+FEW_IMAGES = 20
+"""A class with fewer is called small: of 20 images, 15 % make three to validate on."""
+
+IMBALANCE = 5.0
+"""The largest class has this many times the images of the smallest before it is worth a word."""
+
+SMALL = 0.5
+"""A picture whose shorter side is below this share of the network's is mostly made up by enlarging."""
+
+EXTREME_ASPECT = 3.0
+"""Longer side to shorter side from which squashing a picture to a square makes its contents hard to recognise."""
+
+
+class FindingKind(StrEnum):
+    """What was noticed; the value is what the command line prints."""
+
+    SAME_PICTURE_TWO_CLASSES = "same_picture_two_classes"
+    DUPLICATE_ACROSS_SPLITS = "duplicate_across_splits"
+    FEW_IMAGES = "few_images"
+    IMBALANCE = "imbalance"
+    EXACT_DUPLICATE = "exact_duplicate"
+    NEAR_DUPLICATE = "near_duplicate"
+    MOSTLY_BLANK = "mostly_blank"
+    SMALL_IMAGES = "small_images"
+    EXTREME_ASPECT = "extreme_aspect"
+    MIXED_COLOUR = "mixed_colour"
+
+
+FINDING_TEXT = {
+    FindingKind.SAME_PICTURE_TWO_CLASSES: "same picture in two classes",
+    FindingKind.DUPLICATE_ACROSS_SPLITS: "same picture in two splits",
+    FindingKind.FEW_IMAGES: "few images",
+    FindingKind.IMBALANCE: "uneven classes",
+    FindingKind.EXACT_DUPLICATE: "identical files",
+    FindingKind.NEAR_DUPLICATE: "pictures that look alike",
+    FindingKind.MOSTLY_BLANK: "mostly blank",
+    FindingKind.SMALL_IMAGES: "small images",
+    FindingKind.EXTREME_ASPECT: "very long or tall",
+    FindingKind.MIXED_COLOUR: "grey among colour",
+}
+"""Each kind in a person's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something worth knowing before training.
+
+    Attributes:
+        kind: for grouping and filtering.
+        title: what was found, a sentence.
+        advice: why it matters and what to do, one or two sentences.
+        groups: indices into ``Dataset.files`` of the images it concerns. Images that belong together (versions of one
+            picture, the images of one small class) are in one group; where nothing belongs together there is one.
+        serious: whether training without looking at it is likely to mislead.
+    """
+
+    kind: FindingKind
+    title: str
+    advice: str
+    groups: tuple[tuple[int, ...], ...]
+    serious: bool = False
+
+    @property
+    def files(self) -> tuple[int, ...]:
+        """Indices of all images it concerns, group by group."""
+        return tuple(index for group in self.groups for index in group)
+
+
+def examine(dataset: Dataset, image: ImageSettings | None = None) -> tuple[Finding, ...]:
+    """Everything that is odd about a data set, the most serious first.
+
+    Args:
+        dataset: as scanned, or with the user's decisions applied.
+        image: the network's image size, for pictures that are much smaller; None leaves that question out.
+    """
+    found = [
+        *_duplicates(dataset),
+        *_class_sizes(dataset),
+        *_blank(dataset),
+        *(small_images(dataset, image) if image else ()),
+        *_aspect(dataset),
+        *_mixed_colour(dataset),
+    ]
+    return tuple(sorted(found, key=lambda finding: not finding.serious))
+
+
+def small_images(dataset: Dataset, image: ImageSettings) -> tuple[Finding, ...]:
+    """The finding about pictures much smaller than the network's images, if there are any."""
+    smallest = SMALL * min(image.height, image.width)
+    small = _indices(dataset, lambda file: min(file.height, file.width) < smallest)
+    if not small:
+        return ()
+    return (
+        Finding(
+            FindingKind.SMALL_IMAGES,
+            f"{_pictures(small, 'is', 'are')} less than half as large as what the network is given, "
+            f"{image.width} × {image.height} pixels.",
+            "Enlarging adds no detail. Choose a smaller image size, or leave them out.",
+            (small,),
+            serious=len(small) > len(dataset.files) / 2,
+        ),
+    )
+
+
+def _duplicates(dataset: Dataset) -> Iterable[Finding]:
+    files = dataset.files
+    two_classes: list[tuple[int, ...]] = []
+    identical: list[tuple[int, ...]] = []
+    similar: list[tuple[int, ...]] = []
+    across: list[tuple[int, ...]] = []
+    for group in similar_groups(dataset):
+        if len({files[index].label for index in group}) > 1:
+            two_classes.append(group)
+        elif len({files[index].identical for index in group}) == 1 and files[group[0]].identical:
+            identical.append(group)
+        else:
+            similar.append(group)
+        if len({files[index].given_split or Split.TRAIN for index in group}) > 1:
+            across.append(group)
+    if two_classes:
+        yield Finding(
+            FindingKind.SAME_PICTURE_TWO_CLASSES,
+            f"{_pictures(two_classes, 'lies', 'lie')} in more than one class.",
+            "Unless they only look alike, one of the class names is wrong: leave the wrong copy out, or say which "
+            "class it belongs to.",
+            tuple(two_classes),
+            serious=True,
+        )
+    if across:
+        yield Finding(
+            FindingKind.DUPLICATE_ACROSS_SPLITS,
+            f"{_pictures(across, 'is', 'are')} in more than one of the folders for training, validation and test.",
+            "The network is then tested on pictures it has been trained on, and looks better than it is: leave the "
+            "copies for training out.",
+            tuple(across),
+            serious=True,
+        )
+    if identical:
+        yield Finding(
+            FindingKind.EXACT_DUPLICATE,
+            f"{_pictures(identical, 'is', 'are')} in the folder more than once, "
+            f"as {sum(map(len, identical)):,} identical files.",
+            "A copy teaches nothing new and counts its picture twice: leave all but one of each out.",
+            tuple(identical),
+        )
+    if similar:
+        yield Finding(
+            FindingKind.NEAR_DUPLICATE,
+            f"{_pictures(similar, 'is', 'are')} there in several versions, "
+            f"{sum(map(len, similar)):,} files that look alike (near-duplicates).",
+            "Resized, cropped, mirrored or edited copies, or shots of one moment. Kept in one split they do no harm; "
+            "leave out those that you do not want.",
+            tuple(similar),
+        )
+
+
+def similar_groups(dataset: Dataset) -> list[tuple[int, ...]]:
+    """Indices of the images that look alike, group by group; a group has at least two."""
+    groups: dict[int, list[int]] = {}
+    for index, file in enumerate(dataset.files):
+        if file.similar:
+            groups.setdefault(file.similar, []).append(index)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def _class_sizes(dataset: Dataset) -> Iterable[Finding]:
+    counts = dataset.counts()
+    few = [label for label, count in enumerate(counts.values()) if count < FEW_IMAGES]
+    if few:
+        named = [f"{dataset.class_names[label]} ({counts[dataset.class_names[label]]:,})" for label in few]
+        yield Finding(
+            FindingKind.FEW_IMAGES,
+            f"{'This class has' if len(few) == 1 else 'These classes have'} fewer than {FEW_IMAGES} images: "
+            f"{', '.join(named[:8])}{f' and {len(named) - 8} more' if len(named) > 8 else ''}.",
+            "So few show little of what the class looks like, and its accuracy cannot be told. Add images; a "
+            "pre-trained network needs the fewest.",
+            tuple(_of_class(dataset, label) for label in few),
+            serious=True,
+        )
+    filled = {name: count for name, count in counts.items() if count}
+    if len(filled) > 1:
+        smallest, largest = min(filled, key=filled.__getitem__), max(filled, key=filled.__getitem__)
+        if filled[largest] > IMBALANCE * filled[smallest]:
+            label = dataset.class_names.index(smallest)
+            yield Finding(
+                FindingKind.IMBALANCE,
+                f"{largest} has {filled[largest] / filled[smallest]:.0f} times as many images as {smallest} "
+                f"({filled[largest]:,} and {filled[smallest]:,}).",
+                "A network then tends to answer with the large class. Add images of the small ones, or switch on "
+                "balanced class weights; judge it by the scores of each class.",
+                (_of_class(dataset, label),),
+            )
+
+
+def _blank(dataset: Dataset) -> Iterable[Finding]:
+    if blank := _indices(dataset, lambda file: file.blank):
+        yield Finding(
+            FindingKind.MOSTLY_BLANK,
+            f"{_pictures(blank, 'is', 'are')} mostly blank.",
+            "There is hardly anything on it to learn from: look at them, and leave out what was a mistake."
+            if len(blank) > 1
+            else "There is hardly anything on it to learn from: leave it out if it was a mistake.",
+            (blank,),
+        )
+
+
+def _aspect(dataset: Dataset) -> Iterable[Finding]:
+    if odd := _indices(
+        dataset, lambda file: max(file.height, file.width) > EXTREME_ASPECT * min(file.height, file.width) > 0
+    ):
+        yield Finding(
+            FindingKind.EXTREME_ASPECT,
+            f"{_pictures(odd, 'is', 'are')} more than {EXTREME_ASPECT:.0f} times as long in one direction as in the "
+            "other.",
+            "Squashed to the network's size they change beyond recognition: fit pictures by padding or by cropping "
+            "to their middle, or leave these out.",
+            (odd,),
+        )
+
+
+def _mixed_colour(dataset: Dataset) -> Iterable[Finding]:
+    grey = _indices(dataset, lambda file: file.grey)
+    colour = len(dataset.files) - len(grey)
+    if not grey or not colour:
+        return
+    shares = _grey_shares(dataset)
+    uneven = max(shares.values()) - min(shares.values()) > 0.5
+    odd = grey if len(grey) <= colour else _indices(dataset, lambda file: not file.grey)
+    what, others = ("without colour", "coloured") if len(grey) <= colour else ("coloured", "grey")
+    yield Finding(
+        FindingKind.MIXED_COLOUR,
+        f"{_pictures(odd, 'is', 'are')} {what}; the other {len(dataset.files) - len(odd):,} are {others}.",
+        "Grey is found in some classes far more than in others, so a network may learn that instead of what is on the "
+        "pictures: train in grey."
+        if uneven
+        else "Usually harmless. Train in grey if colour says nothing about the class.",
+        (odd,),
+        serious=uneven,
+    )
+
+
+def _grey_shares(dataset: Dataset) -> dict[int, float]:
+    """Of each class with images, the share without colour, 0–1."""
+    total: dict[int, int] = {}
+    grey: dict[int, int] = {}
+    for file in dataset.files:
+        total[file.label] = total.get(file.label, 0) + 1
+        grey[file.label] = grey.get(file.label, 0) + file.grey
+    return {label: grey[label] / count for label, count in total.items()}
+
+
+def _indices(dataset: Dataset, wanted: Callable[[ImageFile], bool]) -> tuple[int, ...]:
+    return tuple(index for index, file in enumerate(dataset.files) if wanted(file))
+
+
+def _of_class(dataset: Dataset, label: int) -> tuple[int, ...]:
+    return _indices(dataset, lambda file: file.label == label)
+
+
+def _pictures(found: list[tuple[int, ...]] | tuple[int, ...], one: str, many: str) -> str:
+    return f"1 picture {one}" if len(found) == 1 else f"{len(found):,} pictures {many}"

@@ -1,0 +1,84 @@
+"""Files that must stay in one split: pictures that look alike, and those that a rule about names puts together."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cnn_studio.core.text import printable
+
+if TYPE_CHECKING:
+    from cnn_studio.core.data.dataset import ImageFile
+    from cnn_studio.core.experiment.experiment import SplitSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Files that are never divided; mostly a single one.
+
+    Attributes:
+        files: their positions in the data set, ascending.
+        sizes: (label, number of files) of each class among them.
+    """
+
+    files: tuple[int, ...]
+    sizes: tuple[tuple[int, int], ...]
+
+
+def units_in_order(files: Sequence[ImageFile], members: Sequence[int], settings: SplitSettings) -> tuple[Unit, ...]:
+    """The units that some files make, in the order in which a seed draws them.
+
+    A unit's place is decided by the lowest hash of seed and path among its files: the same on every machine and in
+    whatever order the folder is listed, and a file that is added moves no other.
+
+    Args:
+        files: of the data set.
+        members: positions of those that are to be shared out.
+        settings: the seed, and what is kept together.
+    """
+    ranks = {index: _rank(settings.seed, files[index].path) for index in members}
+    ranked = []
+    for unit in _units(files, members, settings):
+        rank = min(map(ranks.__getitem__, unit)) if len(unit) > 1 else ranks[unit[0]]
+        sizes = tuple(Counter(files[index].label for index in unit).items()) if len(unit) > 1 else None
+        ranked.append((rank, Unit(unit, sizes or ((files[unit[0]].label, 1),))))
+    return tuple(unit for _, unit in sorted(ranked, key=lambda pair: pair[0]))
+
+
+def _units(files: Sequence[ImageFile], members: Sequence[int], settings: SplitSettings) -> list[tuple[int, ...]]:
+    pattern = re.compile(settings.group_pattern) if settings.group_pattern else None
+    leader: dict[int, int] = {}
+
+    def leader_of(index: int) -> int:
+        while (above := leader.get(index, index)) != index:
+            leader[index] = leader.get(above, above)  # halves the way for the next who asks
+            index = above
+        return index
+
+    first_with: dict[Hashable, int] = {}
+    for index in members:
+        for key in _keys(files[index], pattern, together=settings.keep_similar_together):
+            first = leader_of(first_with.setdefault(key, index))
+            leader[leader_of(index)] = first
+    if not first_with:
+        return [(index,) for index in members]
+    units: dict[int, list[int]] = {}
+    for index in members:
+        units.setdefault(leader_of(index), []).append(index)
+    return [tuple(unit) for unit in units.values()]
+
+
+def _keys(file: ImageFile, pattern: re.Pattern[str] | None, *, together: bool) -> Iterator[Hashable]:
+    """What a file has in common with those it must stay with."""
+    if together and file.similar:
+        yield file.similar
+    if pattern and (match := pattern.search(printable(file.path))):
+        yield match.groups() or match.group()
+
+
+def _rank(seed: int, path: str) -> bytes:
+    return hashlib.blake2b(f"{seed}/{path}".encode("utf-8", "surrogateescape"), digest_size=8).digest()

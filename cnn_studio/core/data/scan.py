@@ -1,0 +1,202 @@
+"""From a folder to a data set: every class and usable image in it, and the reason for every file left out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from cnn_studio.core.data.dataset import Dataset, ImageFile, Split
+from cnn_studio.core.data.listing import FoundFile, Listing, list_folder, natural_key
+from cnn_studio.core.data.near_duplicates import LOOKALIKES_VERSION, find_lookalikes
+from cnn_studio.core.data.scan_cache import ScanCache
+from cnn_studio.core.errors import DatasetError
+from cnn_studio.core.image.decoder import ImageError, ImageFacts, check_image, holds_image_data
+from cnn_studio.core.image.fingerprints import are_blank
+from cnn_studio.core.image.issues import Issue, IssueKind
+from cnn_studio.core.job.events import FolderListed, Stage, StageStarted
+from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.threads import ProgressMeter, map_in_threads
+from cnn_studio.core.text import printable
+
+_Outcome = ImageFacts | ImageError
+
+
+def scan_folder(root: Path, report: Report, cancel: CancelToken) -> Dataset:
+    """Read a folder with one sub-folder of images per class.
+
+    Folders inside a class folder belong to that class; links are followed. ``train/ val/ test/`` (also ``training``,
+    ``valid``, ``validation``, ``testing``, in any case) are taken as splits when nothing else lies beside them. A
+    folder that holds nothing but one folder of class folders stands for that one. Hidden and system files are passed
+    over without a word; every other file that cannot be used is in the data set's issues. Each image is decoded to
+    its end once, and compared with all others; what was found is remembered on disk until the file changes.
+
+    Args:
+        root: the folder.
+        report: gets a ``FolderListed`` as soon as the files' first bytes have been seen, unless everything is known
+            already; a ``StageStarted`` for each stage and ``Progress`` about ten times a second.
+        cancel: looked at before every file.
+
+    Raises:
+        DatasetError: there is no such folder, it may not be read, or no class folder in it holds a usable image.
+        JobCancelled: the user discarded the job.
+    """
+    report(StageStarted(Stage.SCAN))
+    listing = list_folder(root, report, cancel)
+    cache = ScanCache(listing.root)
+    try:
+        recalled = [cache.recall(file.path, file.size, file.modified_ns) for file in listing.files]
+        if None in recalled:
+            _report_listing(listing, recalled, report, cancel)
+        outcomes = _checked(listing, recalled, cache, report, cancel)
+        dataset = _dataset(listing, outcomes)
+        dataset = _with_groups(dataset, _contents(listing, outcomes), cache, report, cancel)
+    except BaseException:
+        cache.save(complete=False)
+        raise
+    cache.save(complete=True)
+    return dataset
+
+
+def _report_listing(listing: Listing, recalled: Sequence[_Outcome | None], report: Report, cancel: CancelToken) -> None:
+    """Tell what the folder seems to hold: of files not known yet, those that begin like an image."""
+
+    def sniff(index: int) -> _Outcome | None:
+        if recalled[index] is None and holds_image_data(listing.root / listing.files[index].path):
+            return ImageFacts(0, 0, grey=False, format="")
+        return recalled[index]
+
+    seen = list(map_in_threads(sniff, range(len(recalled)), cancel, batch=256))
+    with suppress(DatasetError):  # nothing that looks like an image; the check says what it is
+        listed = _dataset(listing, seen)
+        listed.count()  # here, so that the window need not
+        report(FolderListed(listed))
+
+
+def _checked(
+    listing: Listing, recalled: Sequence[_Outcome | None], cache: ScanCache, report: Report, cancel: CancelToken
+) -> list[_Outcome]:
+    """What each file is, in order; from memory where it has not changed."""
+    files = listing.files
+    outcomes = list(recalled)
+    unknown = [index for index, outcome in enumerate(outcomes) if outcome is None]
+    report(StageStarted(Stage.SCAN, len(files)))
+    meter = ProgressMeter(Stage.SCAN, len(files), report, already=len(files) - len(unknown))
+
+    def check(index: int) -> _Outcome:
+        try:
+            return check_image(listing.root / files[index].path)
+        except ImageError as error:
+            return error.alone()
+
+    for index, outcome in zip(unknown, map_in_threads(check, unknown, cancel), strict=True):
+        file = files[index]
+        cache.remember(file.path, file.size, file.modified_ns, outcome)
+        # The cache has the fingerprint now; twice would be too much for 100,000 images.
+        outcomes[index] = replace(outcome, fingerprint=b"") if isinstance(outcome, ImageFacts) else outcome
+        meter.add()
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _contents(listing: Listing, outcomes: Sequence[_Outcome]) -> dict[str, str]:
+    """The digest of every usable file, by its path."""
+    return {
+        file.path: outcome.content
+        for file, outcome in zip(listing.files, outcomes, strict=True)
+        if isinstance(outcome, ImageFacts)
+    }
+
+
+def _with_groups(
+    dataset: Dataset, contents: Mapping[str, str], cache: ScanCache, report: Report, cancel: CancelToken
+) -> Dataset:
+    """The data set with what comparing its images with each other tells."""
+    paths = [file.path for file in dataset.files]
+    fingerprints = cache.fingerprints(paths)
+    key = f"{LOOKALIKES_VERSION} {hashlib.blake2b(fingerprints.data, digest_size=16).hexdigest()}"
+    similar = cache.recall_groups(key)
+    if similar is None or len(similar) != len(paths):
+        similar = find_lookalikes(fingerprints, report, cancel).tolist()
+        cache.remember_groups(key, similar)
+    identical = _numbered([contents[path] for path in paths])
+    blank = are_blank(fingerprints).tolist()
+    files = tuple(
+        file if not (same or alike or empty) else replace(file, identical=same, similar=alike, blank=empty)
+        for file, same, alike, empty in zip(dataset.files, identical, similar, blank, strict=True)
+    )
+    return replace(dataset, files=files)
+
+
+def _numbered(contents: Sequence[str]) -> list[int]:
+    """For each content the number of its group, from 1 on; 0 for one that occurs once."""
+    counts = Counter(contents)
+    number = {content: place for place, content in enumerate((c for c, n in counts.items() if n > 1), start=1)}
+    return [number.get(content, 0) for content in contents]
+
+
+def _dataset(listing: Listing, outcomes: Sequence[_Outcome | None]) -> Dataset:
+    """The data set that the files make; one whose outcome is None is passed over.
+
+    Raises:
+        DatasetError: no image can be used.
+    """
+    issues = list(listing.issues)
+    usable: list[tuple[FoundFile, ImageFacts]] = []
+    for file, outcome in zip(listing.files, outcomes, strict=True):
+        if isinstance(outcome, ImageFacts):
+            usable.append((file, outcome))
+        elif outcome is not None:
+            issues.append(Issue(file.path, outcome.kind, outcome.message))
+    # A network can only learn the classes it is shown in training.
+    taught = {file.class_folder for file, _ in usable if file.split in {None, Split.TRAIN}}
+    issues += _empty_classes(listing, taught)
+    folders = sorted(taught, key=natural_key)
+    labels = {folder: label for label, folder in enumerate(folders)}
+    files: list[ImageFile] = []
+    for file, facts in usable:
+        if file.class_folder not in labels:
+            detail = f"No training image of {printable(file.class_folder)} can be used, so this one is left out too."
+            issues.append(Issue(file.path, IssueKind.UNKNOWN_CLASS, detail))
+            continue
+        label = labels[file.class_folder]
+        files.append(
+            ImageFile(file.path, label, facts.height, facts.width, facts.grey, file.size, file.modified_ns, file.split)
+        )
+    if not files:
+        raise _nothing_usable(listing, issues)
+    files.sort(key=lambda file: (file.label, file.path))
+    issues.sort(key=lambda issue: (natural_key(issue.path), issue.kind))
+    return Dataset(
+        root=listing.root,
+        class_names=tuple(printable(folder) for folder in folders),
+        files=tuple(files),
+        issues=tuple(issues),
+        given_splits=frozenset(file.given_split for file in files if file.given_split is not None),
+    )
+
+
+def _empty_classes(listing: Listing, taught: set[str]) -> list[Issue]:
+    explained = {issue.path for issue in listing.issues}
+    met = {file.class_folder for file in listing.files if file.split in {None, Split.TRAIN}}
+    issues = []
+    for folder, path in listing.class_folders.items():
+        if folder in taught or path in explained:
+            continue
+        reason = "None of its files is a usable image." if folder in met else "There is no file in it."
+        issues.append(Issue(path, IssueKind.EMPTY_CLASS, f"{reason} It is not counted as a class."))
+    return issues
+
+
+def _nothing_usable(listing: Listing, issues: Sequence[Issue]) -> DatasetError:
+    broken = [issue for issue in issues if issue.kind not in {IssueKind.EMPTY_CLASS, IssueKind.NOT_AN_IMAGE}]
+    example = (
+        f" The first of {len(broken)} files left out: {printable(broken[0].path)}: {broken[0].detail}" if broken else ""
+    )
+    return DatasetError(
+        f"There is no usable image in {listing.root.name or listing.root}.{example}",
+        hint="Put the images of each class into a sub-folder of its own and open the folder that holds them all.",
+        path=listing.root,
+    )

@@ -1,0 +1,218 @@
+"""A run is a folder: what was asked for, what it was trained on, how it went, and the model.
+
+============================  ================================================================
+``experiment.toml``           every setting; ``--experiment`` takes it
+``manifest.csv``              path, class and split of every image used
+``history.csv``               one line per epoch
+``best.weights.h5``           the best weights so far, while it trains and after a crash
+``model.keras``               the best model, once training has ended
+``model.uncalibrated.keras``  the same as it was before it was calibrated
+``evaluation-….npz``          what the model said of each image it was measured on
+``run.json``                  what it is, how it ended, its figures; written first and last
+============================  ================================================================
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from cnn_studio.core.atomic_file import write_text
+from cnn_studio.core.data.dataset import Dataset, Split, SplitAssignment
+from cnn_studio.core.data.split_file import split_csv
+from cnn_studio.core.errors import CnnStudioError, StorageError
+from cnn_studio.core.experiment.experiment import Experiment, experiment_to_toml, read_experiment
+
+
+class RunStatus(StrEnum):
+    """How far a run came. One that says RUNNING and is not the one running now was interrupted."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run's folder and what its ``run.json`` says.
+
+    Attributes:
+        folder: where it is.
+        status: how far it came.
+        data_name: name of the data set's folder.
+        data_root: where the images were.
+        class_names: in label order.
+        created: ISO 8601 time, UTC.
+        architecture: the preset it started from.
+        metrics: figures of the best model, accuracies 0–1; empty until it has finished.
+        detail: how it ended, or why it failed.
+    """
+
+    folder: Path
+    status: RunStatus
+    data_name: str
+    data_root: str
+    class_names: tuple[str, ...]
+    created: str
+    architecture: str
+    metrics: dict[str, float]
+    detail: str = ""
+
+    @property
+    def checkpoint(self) -> Path:
+        """The best weights so far."""
+        return self.folder / "best.weights.h5"
+
+    @property
+    def model(self) -> Path:
+        """The best model, once training has ended."""
+        return self.folder / "model.keras"
+
+    @property
+    def history(self) -> Path:
+        """Figures per epoch."""
+        return self.folder / "history.csv"
+
+    def experiment(self) -> Experiment:
+        """The settings it was started with.
+
+        Raises:
+            ExperimentError: the file is gone or damaged.
+        """
+        return read_experiment(self.folder / "experiment.toml")
+
+
+def create_run(folder: Path, dataset: Dataset, assignment: SplitAssignment, experiment: Experiment) -> Run:
+    """Begin a run in a new folder.
+
+    Raises:
+        StorageError: the folder exists and is not empty, or cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StorageError(
+            f"{folder} exists already and is not empty.",
+            hint="Choose a new folder for the run; an earlier run is never overwritten.",
+            path=folder,
+        )
+    run = Run(
+        folder=folder,
+        status=RunStatus.RUNNING,
+        data_name=dataset.name,
+        data_root=str(dataset.root),
+        class_names=dataset.class_names,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        architecture=experiment.architecture.name,
+        metrics={},
+    )
+    write_text(folder / "experiment.toml", experiment_to_toml(experiment))
+    write_text(folder / "manifest.csv", split_csv(dataset, assignment))
+    _write(run)
+    return run
+
+
+def end_run(run: Run, status: RunStatus, metrics: dict[str, float], detail: str) -> Run:
+    """Write down how the run ended."""
+    ended = replace(run, status=status, metrics=metrics, detail=detail)
+    _write(ended)
+    return ended
+
+
+def discard_run(run: Run) -> None:
+    """Remove the run's folder and everything in it."""
+    shutil.rmtree(run.folder, ignore_errors=True)
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run's folder.
+
+    Raises:
+        CnnStudioError: it is not a run's folder, or its run.json is damaged.
+    """
+    try:
+        values = json.loads((folder / "run.json").read_text(encoding="utf-8", errors="surrogateescape"))
+        return Run(
+            folder=folder,
+            status=RunStatus(values["status"]),
+            data_name=values["data_name"],
+            data_root=values["data_root"],
+            class_names=tuple(values["class_names"]),
+            created=values["created"],
+            architecture=values["architecture"],
+            metrics=values["metrics"],
+            detail=values["detail"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CnnStudioError(
+            f"{folder} is not the folder of a run.",
+            hint="Name a folder that `cnn-studio train … --out FOLDER` or the window has made.",
+            path=folder,
+        ) from error
+
+
+def list_runs(parent: Path) -> list[Run]:
+    """Every run in ``parent``, the latest first; folders that are not runs are passed over."""
+    runs = []
+    for summary in parent.glob("*/run.json"):
+        try:
+            runs.append(read_run(summary.parent))
+        except CnnStudioError:
+            continue
+    return sorted(runs, key=lambda run: run.created, reverse=True)
+
+
+def new_run_folder(parent: Path, *words: str) -> Path:
+    """A folder name that is not taken and says when and what: ``2026-11-22 21.05.17 flowers small_cnn``."""
+    stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H.%M.%S")
+    name = " ".join([stamp, *(word[:60] for word in words)])
+    folder = parent / name
+    number = 2
+    while folder.exists():
+        folder = parent / f"{name} {number}"
+        number += 1
+    return folder
+
+
+def read_manifest(run: Run) -> list[tuple[str, str, Split]]:
+    """The images a run used: path relative to its data's root, class name, split.
+
+    Raises:
+        CnnStudioError: the file is gone or damaged.
+    """
+    try:
+        with (run.folder / "manifest.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return [(row["path"], row["class"], Split(row["split"])) for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError) as error:
+        raise CnnStudioError(f"The list of images in {run.folder} cannot be read.", path=run.folder) from error
+
+
+def run_of_model(model: Path) -> Run | None:
+    """The run whose model a file is, or None when it is not a run's."""
+    try:
+        run = read_run(model.parent)
+    except CnnStudioError:
+        return None
+    return run if run.model.name == model.name else None
+
+
+def measurable_splits(model: Path) -> dict[Split, int]:
+    """How many images of each split a run's model was not trained on; empty for a file that is not a run's."""
+    run = run_of_model(model)
+    if run is None:
+        return {}
+    try:
+        counts = Counter(split for _, _, split in read_manifest(run))
+    except CnnStudioError:
+        return {}
+    return {split: counts[split] for split in (Split.VALIDATION, Split.TEST) if counts[split]}
+
+
+def _write(run: Run) -> None:
+    values = asdict(run)
+    del values["folder"]
+    write_text(run.folder / "run.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,59 @@
+"""Asks for the class names of a model file that carries none."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
+
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.state.session import Session
+
+
+class ClassNamesDialog(QDialog):
+    """One name a line, in the order of the model's outputs; the data set's own are offered when they fit."""
+
+    def __init__(self, session: Session, parent: QWidget) -> None:
+        super().__init__(parent)
+        assert session.model is not None
+        self._session = session
+        self.count = session.model.class_count
+        self.setWindowTitle("Names of the classes")
+        explanation = QLabel(
+            f"{session.model.path.name} says how many classes it tells apart ({self.count}), but not their names. "
+            "Write one name a line, in the order the model was trained with (Keras sorts folders by name)."
+        )
+        explanation.setWordWrap(True)
+        self.names = QPlainTextEdit()
+        self.names.setAccessibleName("Class names, one a line")
+        known = session.dataset.class_names if session.dataset else ()
+        if len(known) == self.count:
+            self.names.setPlainText("\n".join(sorted(known)))
+        self.names.textChanged.connect(self._check)
+        self.state = QLabel()
+        theme.set_text_size(self.state, theme.TextSize.SMALL)
+        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
+        self.buttons.button(QDialogButtonBox.StandardButton.Ok).setText("Use these names")
+        self.buttons.button(QDialogButtonBox.StandardButton.Cancel).setText("Number them")
+        self.buttons.accepted.connect(self._accept)
+        self.buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.setSpacing(theme.SPACE)
+        for widget in (explanation, self.names, self.state, self.buttons):
+            layout.addWidget(widget)
+        self.resize(460, 420)
+        self._check()
+
+    def _lines(self) -> list[str]:
+        return [line.strip() for line in self.names.toPlainText().splitlines() if line.strip()]
+
+    @Slot()
+    def _check(self) -> None:
+        lines = self._lines()
+        repeated = len(set(lines)) < len(lines)
+        self.buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(len(lines) == self.count and not repeated)
+        self.state.setText("A name stands there twice." if repeated else f"{len(lines)} of {self.count} names.")
+
+    @Slot()
+    def _accept(self) -> None:
+        self._session.name_classes(self._lines())
+        self.accept()

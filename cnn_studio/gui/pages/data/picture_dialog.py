@@ -1,0 +1,98 @@
+"""One picture of the data set, large, with all that is known of it; what is decided about it is decided here too."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QLabel, QWidget
+
+from cnn_studio.core.data.dataset import ImageFile
+from cnn_studio.core.data.findings import FINDING_TEXT
+from cnn_studio.core.text import printable
+from cnn_studio.gui.dialogs.picture import PictureDialog
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.pages.data.decision_bar import DecisionBar
+from cnn_studio.gui.pages.data.shown_pictures import ShownPictures
+from cnn_studio.gui.state.data_view import DataView, place_of
+from cnn_studio.gui.state.session import Session
+
+SPLIT_TEXT = {"train": "training", "validation": "validation", "test": "test"}
+
+
+class DataPictureDialog(PictureDialog):
+    """Shows the pictures of the grid one at a time, beginning with a row."""
+
+    def __init__(self, session: Session, pictures: ShownPictures, row: int, parent: QWidget) -> None:
+        self._session = session
+        self._data = session.data
+        self._shown = pictures
+        self.bar: DecisionBar | None = None
+        super().__init__(pictures, row, parent)
+        self.known = QLabel()
+        theme.set_muted(self.known)
+        self.known.setWordWrap(True)
+        self.words.addWidget(self.known)
+        self.bar = DecisionBar(session, self, self)
+        self.buttons.insertWidget(0, self.bar)
+        self._data.decided.connect(self._show_decided)
+        self._data.view_changed.connect(self._show_decided)
+        self._show_decided()
+
+    def file(self) -> ImageFile:
+        """The image shown, as it was scanned."""
+        return self._shown.file(self.place())
+
+    def name(self) -> str:
+        """The file's path relative to the folder."""
+        return printable(self.file().path)
+
+    def go(self, steps: int) -> None:
+        """Show the picture so many places on; stays at the ends."""
+        super().go(steps)
+        if self.bar is not None:
+            self._show_decided()
+
+    @Slot()
+    def _show_decided(self) -> None:
+        assert self.bar is not None
+        file = self.file()
+        decision = self._data.decision_on(file.path)
+        given = self._data.folder_class(file)
+        title = f"{given}, belongs to {decision.belongs_to}" if decision.belongs_to else given
+        self.caption.setText(f"{title}, left out" if decision.left_out else title)
+        self.canvas.set_faint(decision.left_out)
+        self.known.setText(self._known_of(file))
+        suggested = ""
+        if self._data.review is not None:
+            doubts = self._data.review.doubts
+            suggested = next((doubt.suggested for doubt in doubts if doubt.path == file.path), "")
+        self.bar.set_chosen(1, file, lambda: [file], suggested)
+
+    def _known_of(self, file: ImageFile) -> str:
+        """Colour, split, findings and what a network thinks, as far as known."""
+        parts = ["grey" if file.grey else "colour"]
+        view = self._data.view
+        if view is not None:
+            decision = self._data.decision_on(file.path)
+            names = view.scanned.class_names
+            label = names.index(decision.belongs_to) if decision.belongs_to in names else file.label
+            if (split := view.split_of(file.path, label)) is not None:
+                parts.append(f"{SPLIT_TEXT[split]} image")
+            place = place_of(view.used, file.path, label)
+            parts += findings_on(view, place) if place is not None else []
+        if note := self._shown.note(self.place()):
+            parts.append(note)
+        return " · ".join(parts)
+
+
+def findings_on(view: DataView, place: int) -> list[str]:
+    """Short names of the findings that concern the image at a place of ``view.used.files``."""
+    named = []
+    for finding in view.findings:
+        for group in finding.groups:
+            spot = bisect_left(group, place)  # a group's indices ascend
+            if spot < len(group) and group[spot] == place:
+                named.append(FINDING_TEXT[finding.kind])
+                break
+    return named

@@ -1,0 +1,162 @@
+"""What is rarely changed about the split: what stays together, the seed, a split from a file or into one."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QDialogButtonBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.text import printable
+from cnn_studio.gui.jobs.latest_answer import LatestAnswer
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.look.wording import format_things
+from cnn_studio.gui.pages.settings_form import SettingsForm
+from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.widgets.fields import FieldRow, IntegerBox
+from cnn_studio.gui.widgets.growing_dialog import GrowingDialog
+
+RULE_HELP = (
+    "A regular expression that is looked for in each file's path. Files in which it finds the same stay in one split: "
+    r"patient(\d+) keeps all pictures of one patient together."
+)
+
+
+class SplitDialog(GrowingDialog):
+    """Every change works at once; there is nothing to confirm."""
+
+    def __init__(self, session: Session, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._data = session.data
+        self.setWindowTitle("Split options")
+        self.form = SettingsForm(session, self)
+        self.similar = QCheckBox("Keep pictures that look alike together")
+        self.rule = QLineEdit()
+        self.rule.setPlaceholderText("none")
+        self.rule.setClearButtonEnabled(True)
+        seed = IntegerBox(0, 2**31 - 1)
+        add = self.form.add
+        rows = [
+            add(
+                "split.keep_similar_together",
+                FieldRow(
+                    "",
+                    self.similar,
+                    "Copies of one picture in training and in test would make the network look better than it is.",
+                ),
+            ),
+            add("split.group_pattern", FieldRow("Keep together by &file name", self.rule, RULE_HELP)),
+        ]
+        self.groups = QLabel()
+        self.groups.setWordWrap(True)
+        theme.set_text_size(self.groups, theme.TextSize.SMALL)
+        seed_row = FieldRow("See&d", seed, "The same number always gives the same split; another one shuffles anew.")
+        files = self._build_files()
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.setSpacing(theme.SPACE_2)
+        layout.addWidget(rows[0])
+        together = QVBoxLayout()
+        together.setSpacing(theme.SPACE_HALF)
+        together.addWidget(rows[1])
+        together.addWidget(self.groups)
+        layout.addLayout(together)
+        layout.addWidget(add("split.seed", seed_row))
+        layout.addWidget(self.file_text)
+        layout.addLayout(files)
+        layout.addStretch(1)
+        layout.addWidget(buttons)
+        self.resize(560, 0)
+        self._counting = LatestAnswer(self)
+        self._counting.answered.connect(self.groups.setText)
+        self.rule.textEdited.connect(self.refresh)
+        session.experiment_changed.connect(self.refresh)
+        session.dataset_changed.connect(self.refresh)
+        self._data.view_changed.connect(self.refresh)
+        self.form.refresh()
+        self.refresh()
+
+    def _build_files(self) -> QHBoxLayout:
+        self.file_text = QLabel()
+        self.file_text.setWordWrap(True)
+        self.save_button = QPushButton("Save split…")
+        self.save_button.setToolTip("A CSV table of path, class and split, to use again or elsewhere.")
+        self.save_button.clicked.connect(self._save)
+        self.use_button = QPushButton("Use a split file…")
+        self.use_button.setToolTip("A CSV table with the columns path and split, as saved here or by a run.")
+        self.use_button.clicked.connect(self._use)
+        self.forget_button = QPushButton("Use the settings again")
+        self.forget_button.clicked.connect(self._data.split_file.forget)
+        files = QHBoxLayout()
+        files.setSpacing(theme.SPACE)
+        for button in (self.save_button, self.use_button, self.forget_button):
+            button.setAutoDefault(False)
+            files.addWidget(button)
+        files.addStretch(1)
+        return files
+
+    @Slot()
+    def refresh(self) -> None:
+        """Show what the rule groups and where the split comes from."""
+        pattern, used = self._session.experiment.split.group_pattern, self._data.used
+        self.groups.setVisible(bool(pattern) and self.rule.text() == pattern)  # not what was right before
+        if pattern and used is not None:
+            self._counting.ask(partial(rule_text, used, pattern))
+        source = self._data.split_file.path
+        given = bool(self._session.dataset and self._session.dataset.given_splits)
+        self.file_text.setText(
+            f"The images are shared out as {source} says, not by the settings above."
+            if source
+            else "The folder comes divided; that division is used as it is."
+            if given
+            else "The split follows from these settings. It can be kept in a file."
+        )
+        self.forget_button.setVisible(source is not None)
+        for widget in (self.similar, self.rule, self.form.row("split.seed").field):
+            widget.setEnabled(source is None)
+            widget.setToolTip("" if source is None else f"The split comes from {source.name}.")
+
+    @Slot()
+    def _save(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Save the split", "split.csv", "CSV (*.csv)")
+        if name and (view := self._data.view) is not None:
+            self._data.split_file.save(view, Path(name))
+
+    @Slot()
+    def _use(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Use a split file", "", "CSV (*.csv);;All files (*)")
+        if name:
+            self._data.split_file.use(Path(name))
+
+
+def rule_text(dataset: Dataset, pattern: str) -> str:
+    """What a file-name rule does to the images, a sentence; it reads every file's path."""
+    found = re.compile(pattern)
+    sizes: Counter[Sequence[str]] = Counter()
+    for file in dataset.files:
+        if match := found.search(file.path):
+            sizes[match.groups("") or (match.group(),)] += 1
+    if not sizes:
+        return f"The rule finds nothing in any file's path, for example not in {printable(dataset.files[0].path)}."
+    named, most = sizes.most_common(1)[0]
+    missed = len(dataset.files) - sizes.total()
+    text = f"{format_things(len(sizes), 'group')}; the largest, “{printable(' '.join(named))}”, has "
+    text += f"{format_things(most, 'image')}."
+    return text + (f" In {format_things(missed, 'path')} the rule finds nothing." if missed else "")

@@ -1,0 +1,132 @@
+"""The report: scores of each class, and what they say in words."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from cnn_studio.core.evaluation.confusion import most_confused
+from cnn_studio.core.evaluation.measured import Measured
+from cnn_studio.core.job.results import Evaluation
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.look.wording import format_fraction, format_percent, format_percent_range, format_things
+from cnn_studio.gui.widgets.score_table import ScoreTable, classes_by
+from cnn_studio.gui.widgets.tile_view import one_line
+
+
+class ReportTab(QWidget):
+    """The table, and beside it the main points in sentences."""
+
+    class_wanted = Signal(int)
+    """A class whose images are to be seen."""
+
+    cell_wanted = Signal(int, int)
+    """A cell of the confusion matrix that is to be seen."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.table = ScoreTable()
+        self.table.setToolTip("A double-click shows the images of a class.")
+        self.table.class_activated.connect(self.class_wanted)
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.words.setTextFormat(Qt.TextFormat.RichText)
+        self.words.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.words.linkActivated.connect(self._on_link)
+        card = QFrame()
+        theme.set_card(card)
+        inner = QVBoxLayout(card)
+        inner.setContentsMargins(theme.SPACE_2, theme.SPACE_2, theme.SPACE_2, theme.SPACE_2)
+        inner.addWidget(self.words, 1)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(theme.SPACE_2)
+        layout.addWidget(self.table, 3)
+        layout.addWidget(card, 2)
+        self._measured: Measured | None = None
+        theme.theme().theme_changed.connect(self._show_words)
+
+    def show_measured(self, measured: Measured) -> None:
+        """Show what was measured."""
+        self._measured = measured
+        self.table.scores.set_evaluation(measured.evaluation)
+        self._show_words()
+
+    @Slot()
+    def _show_words(self) -> None:
+        if self._measured is not None:
+            self.words.setText("".join(f"<p>{part}</p>" for part in _words(self._measured)))
+
+    @Slot(str)
+    def _on_link(self, target: str) -> None:
+        kind, *labels = target.split()
+        if kind == "class":
+            self.class_wanted.emit(int(labels[0]))
+        else:
+            self.cell_wanted.emit(int(labels[0]), int(labels[1]))
+
+
+def _words(measured: Measured) -> list[str]:
+    """The main points, as HTML sentences."""
+    found = measured.evaluation
+    if not math.isfinite(found.loss):
+        return [
+            "The model's answers are no numbers (NaN), so the figures mean nothing. Its training has gone astray: "
+            "train again with a smaller learning rate."
+        ]
+    right = round(found.accuracy * found.images)
+    parts = [
+        f"<b>{right:,} of {format_things(found.images, 'image')}</b> are classified rightly. On other images of the "
+        f"same kind, expect between {format_percent_range(found.accuracy_low, found.accuracy_high, ' and ')} "
+        "(95 % interval)."
+    ]
+    if found.top_k:
+        k, among = found.top_k[0]
+        parts.append(f"The true class is among the {k} most likely for {format_percent(among)} of them (top-{k}).")
+    names = measured.class_names
+    scored = classes_by(found, "f1")
+    if len(scored) > 2:
+        label_of = {name: label for label, name in enumerate(names)}
+        best, worst = scored[-1], scored[0]
+        parts.append(
+            f"Easiest: {_link(f'class {label_of[best.name]}', best.name)} (F1 {format_fraction(best.f1)}). "
+            f"Hardest: {_link(f'class {label_of[worst.name]}', worst.name)} (F1 {format_fraction(worst.f1)})."
+        )
+    if pairs := most_confused(found.confusion, 3):
+        said = "<br>".join(
+            _link(f"cell {pair.true} {pair.predicted}", one_line(pair.sentence(names))) for pair in pairs
+        )
+        parts.append(f"Most often confused:<br>{said}")
+    else:
+        parts.append("Not one image is classified wrongly.")
+    if not measured.root.is_dir():
+        gone = escape(one_line(str(measured.root)))
+        parts.append(f"The images are no longer in {gone}, so they cannot be shown. The figures are kept.")
+    if absent := [score.name for score in found.classes if not score.support]:
+        parts.append(_absent_text(absent))
+    if few := _few_images(found):
+        parts.append(few)
+    return parts
+
+
+def _absent_text(absent: list[str]) -> str:
+    named = ", ".join(escape(one_line(name)) for name in absent[:5])
+    more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+    return f"There are no images of {named}{more} here, so nothing can be said of them."
+
+
+def _few_images(found: Evaluation) -> str:
+    width = found.accuracy_high - found.accuracy_low
+    if width < 0.1:
+        return ""
+    return (
+        f"With only {format_things(found.images, 'image')} the accuracy is known to within "
+        f"{100 * width:.0f} percentage points: more images would narrow it down."
+    )
+
+
+def _link(target: str, text: str) -> str:
+    return f'<a style="color: {theme.colours().accent}" href="{target}">{escape(one_line(text))}</a>'

@@ -1,0 +1,117 @@
+"""Settings of a pre-trained backbone: what is trained, its head, and where its weights are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QCheckBox, QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from cnn_studio.core.experiment.backbones import EVERYTHING, find_backbone
+from cnn_studio.core.experiment.experiment import BackboneArchitecture, Features, TransferMode
+from cnn_studio.core.weights.weights import megabytes, weights_folder
+from cnn_studio.gui.jobs.job_thread import JobKind
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.pages.settings_form import SettingsForm
+from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.widgets.fields import ChoiceBox, FieldRow, IntegerListEdit, PercentBox
+
+MODES = [
+    ("Keep the pre-trained part fixed (frozen)", TransferMode.FROZEN),
+    ("Train its last blocks too (fine-tuned)", TransferMode.FINE_TUNED),
+]
+
+
+class BackboneFields(QWidget):
+    """The part of the model page that a pre-trained backbone needs."""
+
+    def __init__(self, session: Session, form: SettingsForm) -> None:
+        super().__init__()
+        self._session = session
+        self.transfer = ChoiceBox(MODES)
+        self.depth_choice = ChoiceBox()
+        self._depth_row = FieldRow(
+            "Train from", self.depth_choice, "This block and all after it; the head is trained first."
+        )
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(theme.SPACE)
+        layout.addWidget(form.add("architecture.transfer", FieldRow("Transfer", self.transfer)))
+        layout.addWidget(form.add("architecture.unfreeze_from", self._depth_row))
+        layout.addWidget(self._build_weights())
+        self.head_button = QCheckBox("Change the head")
+        self.head = self._build_head(form)
+        self.head.setVisible(False)
+        self.head_button.toggled.connect(self.head.setVisible)
+        layout.addWidget(self.head_button)
+        layout.addWidget(self.head)
+        session.weights_changed.connect(self.refresh)
+        session.job_started.connect(self.refresh)
+        session.job_ended.connect(self.refresh)
+
+    def _build_weights(self) -> QWidget:
+        box = QFrame()
+        theme.set_card(box)
+        self.weights_text = QLabel()
+        self.weights_text.setWordWrap(True)
+        self.get_button = QPushButton()
+        self.get_button.clicked.connect(self._get)
+        self.file_button = QPushButton("Use a file I have…")
+        self.file_button.setToolTip("A .h5 file of weights without classifier (notop), as Keras publishes them.")
+        self.file_button.clicked.connect(self._choose_file)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.get_button)
+        buttons.addWidget(self.file_button)
+        column = QVBoxLayout(box)
+        column.addWidget(self.weights_text)
+        column.addLayout(buttons)
+        return box
+
+    def _build_head(self, form: SettingsForm) -> QWidget:
+        features = ChoiceBox([("Global average pooling", Features.GLOBAL_AVERAGE), ("Flatten", Features.FLATTEN)])
+        box = QWidget()
+        column = QVBoxLayout(box)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.SPACE)
+        for name, row in (
+            ("features", FieldRow("From feature maps to a vector", features)),
+            ("dropout", FieldRow("Dropout of the features", PercentBox())),
+            ("dense", FieldRow("Dense layers", IntegerListEdit(), "Units of each, with commas: 1024, 256.")),
+            ("dense_dropout", FieldRow("Dropout between dense layers", PercentBox())),
+        ):
+            column.addWidget(form.add(f"architecture.{name}", row))
+        return box
+
+    @Slot()
+    def refresh(self) -> None:
+        """Show what suits the present backbone."""
+        architecture = self._session.experiment.architecture
+        if not isinstance(architecture, BackboneArchitecture):
+            return
+        backbone = find_backbone(architecture.name)
+        depths = [(name if name != EVERYTHING else "Everything", name) for name in backbone.depths]
+        self.depth_choice.set_choices(depths)
+        self.depth_choice.set_value(architecture.unfreeze_from)
+        self._depth_row.setVisible(architecture.transfer is TransferMode.FINE_TUNED)
+        missing = self._session.backbone_without_weights() is not None
+        busy = self._session.is_busy_with(JobKind.WEIGHTS)
+        size = megabytes(backbone)
+        self.weights_text.setText(
+            f"{backbone.title} needs weights trained on ImageNet: {size}, kept in {weights_folder()}."
+            if missing
+            else f"The weights of {backbone.title} are on this machine."
+        )
+        self.get_button.setText(f"Download {size}")
+        for button in (self.get_button, self.file_button):
+            button.setVisible(missing)
+            button.setEnabled(not busy)
+
+    @Slot()
+    def _get(self) -> None:
+        self._session.get_weights(self._session.experiment.architecture.name)
+
+    @Slot()
+    def _choose_file(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Use a file of weights", "", "Weights (*.h5);;All files (*)")
+        if name:
+            self._session.import_weights(self._session.experiment.architecture.name, Path(name))

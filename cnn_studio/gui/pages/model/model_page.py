@@ -1,0 +1,283 @@
+"""Model: choose an architecture, change it, and see its layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QScrollArea,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from cnn_studio.core.advice.presets import EXPERIMENT_PRESETS, RECOMMENDED
+from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS
+from cnn_studio.core.experiment.experiment import (
+    Activation,
+    Colour,
+    Features,
+    Fit,
+    Padding,
+    Pooling,
+    ScratchArchitecture,
+)
+from cnn_studio.core.experiment.layer_plan import ImpossibleArchitectureError, plan_layers
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.pages.model.backbone_fields import BackboneFields
+from cnn_studio.gui.pages.navigation import Navigation
+from cnn_studio.gui.pages.settings_form import SettingsForm
+from cnn_studio.gui.state.notices import NoticeKind
+from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.widgets.fields import BlocksEdit, ChoiceBox, FieldRow, IntegerBox, IntegerListEdit, PercentBox
+from cnn_studio.gui.widgets.fit_preview import FitPreview
+from cnn_studio.gui.widgets.layer_table import LayerTable
+
+CLASSES_WITHOUT_DATA = 10
+FITS = [
+    ("Squash (changes proportions)", Fit.SQUASH),
+    ("Crop to the middle", Fit.CROP),
+    ("Pad with black (letterbox)", Fit.PAD),
+]
+
+
+class ModelPage(QWidget):
+    """Settings of the architecture on the left, its layers on the right, which follow."""
+
+    def __init__(self, session: Session, navigation: Navigation) -> None:
+        super().__init__()
+        self._session = session
+        self.form = SettingsForm(session, self)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2 * theme.SPACE)
+        layout.addWidget(self._build_settings())
+        layout.addWidget(self._build_layers(navigation), 1)
+        session.experiment_changed.connect(self.refresh)
+        session.dataset_changed.connect(self.refresh)
+        session.data.view_changed.connect(self._show_preview)
+        self.form.refresh()
+        self.refresh()
+
+    def _build_settings(self) -> QWidget:
+        title = QLabel("Model")
+        theme.set_text_size(title, theme.TextSize.TITLE)
+        self.preset = QComboBox()
+        for name, preset in ARCHITECTURE_PRESETS.items():
+            self.preset.addItem(preset.title, name)
+        self.preset.insertSeparator(self.preset.count())
+        for name, preset in BACKBONE_PRESETS.items():
+            self.preset.addItem(f"{preset.title}, pre-trained", name)
+        self.start_from = QToolButton()
+        self.start_from.setText("Start from a preset")
+        self.start_from.setToolTip(
+            "Whole experiments: those of courses and tutorials, and the one that suits your data."
+        )
+        self.start_from.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._preset_menu = QMenu(self.start_from)
+        self._preset_menu.aboutToShow.connect(self._fill_preset_menu)
+        self.start_from.setMenu(self._preset_menu)
+        self.preset.activated.connect(lambda _: self._session.choose_architecture(self.preset.currentData()))
+        self.summary = QLabel()
+        self.summary.setWordWrap(True)
+        theme.set_muted(self.summary)
+
+        size = IntegerBox(8, 1024, step=8)
+        size.setSuffix(" pixels")
+        add = self.form.add
+        rows = [
+            FieldRow("Architecture", self.preset),
+            self.summary,
+            add(
+                "image.height",
+                FieldRow("Image size", size, "Every image is brought to this height and width."),
+                also=("image.width",),
+            ),
+            add("image.colour", FieldRow("Colour", ChoiceBox([("Colour (RGB)", Colour.RGB), ("Grey", Colour.GREY)]))),
+            add("image.fit", FieldRow("How pictures are made to fit", ChoiceBox(FITS))),
+            self._build_preview(),
+        ]
+        self.backbone = BackboneFields(self._session, self.form)
+        self.advanced_button = QCheckBox("Change the architecture")
+        self.advanced = self._build_advanced()
+        self.advanced.setVisible(False)
+        self.advanced_button.toggled.connect(self._show_kind)
+        self.open_button = QPushButton("Open settings…")
+        self.open_button.setToolTip("Take every setting from a .toml file, saved here or by a run.")
+        self.open_button.clicked.connect(self._choose_experiment)
+        self.save_button = QPushButton("Save settings…")
+        self.save_button.setToolTip("Save every setting to a .toml file, for `cnn-studio train --experiment`.")
+        self.save_button.clicked.connect(self._choose_target)
+        files = QHBoxLayout()
+        files.addWidget(self.open_button)
+        files.addWidget(self.save_button)
+
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(0, 0, theme.SPACE, 0)
+        column.setSpacing(theme.SPACE)
+        head = QHBoxLayout()
+        head.addWidget(title, 1)
+        head.addWidget(self.start_from)
+        column.addLayout(head)
+        for row in rows:
+            column.addWidget(row)
+        column.addWidget(self.backbone)
+        column.addWidget(self.advanced_button)
+        column.addWidget(self.advanced)
+        column.addStretch(1)
+        column.addLayout(files)
+        return _scrolling(inner)
+
+    def _build_preview(self) -> QWidget:
+        self.preview = FitPreview()
+        about = QLabel("Your widest, your tallest and a middling picture, as the network sees them.")
+        about.setWordWrap(True)
+        theme.set_text_size(about, theme.TextSize.SMALL)
+        theme.set_muted(about)
+        self.preview_box = QWidget()
+        column = QVBoxLayout(self.preview_box)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.SPACE_HALF)
+        column.addWidget(self.preview)
+        column.addWidget(about)
+        return self.preview_box
+
+    @Slot()
+    def _show_preview(self) -> None:
+        view = self._session.data.view
+        self.preview_box.setVisible(view is not None)
+        if view is not None:
+            paths = [view.used.path_of(file) for file in view.samples]
+            self.preview.show_pictures(paths, self._session.experiment.image)
+
+    def _build_advanced(self) -> QWidget:
+        kernel = ChoiceBox([("3 × 3", 3), ("5 × 5", 5)])
+        stride = IntegerBox(1, 4)
+        pooling = [("Maximum", Pooling.MAX), ("Average", Pooling.AVERAGE), ("None", Pooling.NONE)]
+        features = [("Flatten", Features.FLATTEN), ("Global average pooling", Features.GLOBAL_AVERAGE)]
+        fields: list[tuple[str, FieldRow]] = [
+            (
+                "blocks",
+                FieldRow(
+                    "Blocks", BlocksEdit(), "Filters of each convolution; a comma begins a new block: 32-32, 64-64."
+                ),
+            ),
+            ("kernel", FieldRow("Kernel", kernel)),
+            (
+                "padding",
+                FieldRow("Padding", ChoiceBox([("Same (keeps the size)", Padding.SAME), ("Valid", Padding.VALID)])),
+            ),
+            ("stride", FieldRow("Stride", stride, "Of the last convolution of each block.")),
+            ("pooling", FieldRow("Pooling after each block", ChoiceBox(pooling))),
+            ("activation", FieldRow("Activation", ChoiceBox([("ReLU", Activation.RELU), ("tanh", Activation.TANH)]))),
+            ("batch_normalization", FieldRow("", QCheckBox("Batch normalisation"))),
+            ("dropout", FieldRow("Dropout after the blocks", PercentBox())),
+            ("features", FieldRow("From feature maps to a vector", ChoiceBox(features))),
+            ("dense", FieldRow("Dense layers", IntegerListEdit(), "Units of each, with commas: 128, 64.")),
+            ("dense_dropout", FieldRow("Dropout after dense layers", PercentBox())),
+        ]
+        box = QWidget()
+        layout = QVBoxLayout(box)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(theme.SPACE)
+        for name, row in fields:
+            layout.addWidget(self.form.add(f"architecture.{name}", row))
+        return box
+
+    def _build_layers(self, navigation: Navigation) -> QWidget:
+        self.layers = LayerTable()
+        self.next_button = QPushButton("Go on to training")
+        theme.accent_button(self.next_button)
+        self.next_button.clicked.connect(lambda: navigation.show_page("train"))
+        self.note = QLabel()
+        self.note.setWordWrap(True)
+        theme.set_muted(self.note)
+        foot = QHBoxLayout()
+        foot.addWidget(self.note, 1)
+        foot.addWidget(self.next_button)
+        right = QWidget()
+        column = QVBoxLayout(right)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.SPACE)
+        column.addWidget(self.layers, 1)
+        column.addLayout(foot)
+        return right
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look again: a file of weights may have come by another way."""
+        super().showEvent(event)
+        self.refresh()
+
+    @Slot()
+    def refresh(self) -> None:
+        """Show the experiment's architecture and its layers."""
+        experiment, dataset = self._session.experiment, self._session.dataset
+        name = experiment.architecture.name
+        preset = ARCHITECTURE_PRESETS.get(name) or BACKBONE_PRESETS.get(name)
+        self._show_kind()
+        self._show_preview()
+        self.backbone.refresh()
+        self.preset.setCurrentIndex(self.preset.findData(experiment.architecture.name))
+        changed = preset is not None and preset.architecture != experiment.architecture
+        self.summary.setText((preset.summary if preset else "") + (" Changed by you." if changed else ""))
+        classes = len(dataset.class_names) if dataset else CLASSES_WITHOUT_DATA
+        self.note.setText("" if dataset else f"With {classes} classes, until a folder of images is opened.")
+        try:
+            self.layers.set_layers(plan_layers(experiment.architecture, experiment.image, max(2, classes)))
+        except ImpossibleArchitectureError as error:
+            self.layers.set_broken(error)
+
+    @Slot()
+    def _show_kind(self) -> None:
+        """Show the settings of the present kind of architecture."""
+        scratch = isinstance(self._session.experiment.architecture, ScratchArchitecture)
+        self.backbone.setVisible(not scratch)
+        self.advanced_button.setVisible(scratch)
+        self.advanced.setVisible(scratch and self.advanced_button.isChecked())
+
+    @Slot()
+    def _fill_preset_menu(self) -> None:
+        self._preset_menu.clear()
+        recommended = self._preset_menu.addAction("Recommended for this data")
+        recommended.setEnabled(self._session.dataset is not None)
+        recommended.triggered.connect(lambda: self._choose_preset(RECOMMENDED))
+        self._preset_menu.addSeparator()
+        for preset in EXPERIMENT_PRESETS.values():
+            action = self._preset_menu.addAction(preset.title)
+            action.triggered.connect(lambda _=False, name=preset.name: self._choose_preset(name))
+
+    def _choose_preset(self, name: str) -> None:
+        self._session.tell(NoticeKind.INFO, self._session.choose_preset(name))
+
+    @Slot()
+    def _choose_experiment(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Open settings", "", "Settings (*.toml)")
+        if name:
+            self._session.open_experiment(Path(name))
+
+    @Slot()
+    def _choose_target(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Save settings", "experiment.toml", "Settings (*.toml)")
+        if name:
+            self._session.save_experiment(Path(name))
+
+
+def _scrolling(inner: QWidget) -> QScrollArea:
+    """A column of settings that scrolls when the window is low."""
+    area = QScrollArea()
+    area.setWidget(inner)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setFixedWidth(inner.fontMetrics().averageCharWidth() * 46)
+    return area

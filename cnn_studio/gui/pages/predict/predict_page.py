@@ -1,0 +1,219 @@
+"""Predict: drop images anywhere on the window and see what the model says of them; export the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QStackedLayout, QVBoxLayout, QWidget
+
+from cnn_studio.core.atomic_file import write_text
+from cnn_studio.core.job.results import ModelFacts, predictions_csv
+from cnn_studio.gui.dialogs.export import ExportDialog
+from cnn_studio.gui.dialogs.save_file import save_file
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.look.wording import format_percent, format_things
+from cnn_studio.gui.pages.navigation import Navigation
+from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.widgets.empty_state import EmptyState
+from cnn_studio.gui.widgets.prediction_list import PredictionList, prediction_text
+
+IMAGE_FILTER = "Images (*.jpg *.jpeg *.png *.webp *.bmp *.gif *.tif *.tiff *.avif *.heic);;All files (*)"
+
+
+class PredictPage(QWidget):
+    """The opened model, and the images it was shown with its answers."""
+
+    def __init__(self, session: Session, navigation: Navigation) -> None:
+        super().__init__()
+        self._session = session
+        self._navigation = navigation
+        self._no_model = EmptyState(
+            "predict",
+            "No model yet",
+            "Train one on your images, or open a .keras file: one of yours, or one made with Keras elsewhere.",
+            [("data", "Go to Data"), ("open", "Open model…")],
+        )
+        self._no_model.triggered.connect(self._on_no_model)
+        self._either = QStackedLayout(self)
+        self._either.addWidget(self._no_model)
+        self._either.addWidget(self._build())
+        session.model_changed.connect(self._show_model)
+        session.predictions_added.connect(self.results.add_predictions)
+        session.predictions_added.connect(self._show_results)
+        session.job_started.connect(self._show_model)
+        session.job_ended.connect(self._show_model)
+        session.exported.connect(self._on_exported)
+        if session.predictions:
+            self.results.add_predictions(session.predictions)
+        self._show_model()
+        self._show_results()
+
+    def _build(self) -> QWidget:
+        self.title = QLabel()
+        theme.set_text_size(self.title, theme.TextSize.TITLE)
+        self.title.setTextFormat(Qt.TextFormat.PlainText)
+        self.facts = QLabel()
+        self.facts.setWordWrap(True)
+        self.open_button = QPushButton("Open model…")
+        self.open_button.clicked.connect(self.choose_model)
+        self.export_button = QPushButton("Export…")
+        self.export_button.setToolTip("Save the model as a .keras file that Keras opens anywhere.")
+        self.export_button.clicked.connect(self.choose_export)
+        names = QVBoxLayout()
+        names.setSpacing(0)
+        names.addWidget(self.title)
+        names.addWidget(self.facts)
+        head = QHBoxLayout()
+        head.setSpacing(theme.SPACE)
+        head.addLayout(names, 1)
+        head.addWidget(self.open_button)
+        head.addWidget(self.export_button)
+
+        self.results = PredictionList()
+        self.results.image_activated.connect(self._show_picture)
+        self.invitation = EmptyState(
+            "drop",
+            "Drop images here",
+            "One, many or a whole folder, on any page of this window. Or paste a picture with Ctrl+V.",
+        )
+        body = QWidget()
+        self._body = QStackedLayout(body)
+        self._body.addWidget(self.invitation)
+        self._body.addWidget(self.results)
+
+        self.choose_button = QPushButton("Choose images…")
+        theme.accent_button(self.choose_button)
+        self.choose_button.clicked.connect(self.choose_images)
+        self.count = QLabel()
+        self.csv_button = QPushButton("Save table…")
+        self.csv_button.setToolTip("Save every answer as a CSV file that spreadsheets open.")
+        self.csv_button.clicked.connect(self.choose_csv)
+        self.clear_button = QPushButton("Clear")
+        self.clear_button.clicked.connect(self.clear)
+        foot = QHBoxLayout()
+        foot.setSpacing(theme.SPACE)
+        foot.addWidget(self.count, 1)
+        foot.addWidget(self.clear_button)
+        foot.addWidget(self.csv_button)
+        foot.addWidget(self.choose_button)
+
+        page = QWidget()
+        layout = QVBoxLayout(page)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(theme.SPACE)
+        layout.addLayout(head)
+        layout.addWidget(body, 1)
+        layout.addLayout(foot)
+        return page
+
+    # -- showing ------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _show_model(self) -> None:
+        model = self._session.model
+        pending = self._session.model_is_coming
+        self._either.setCurrentIndex(1 if model or pending or self._session.predictions else 0)
+        self.export_button.setEnabled(model is not None)
+        self.choose_button.setEnabled(model is not None or pending)
+        if model is None:
+            self.title.setText("A model is on its way" if pending else "No model is open")
+            self.facts.setText(
+                "Images dropped now are classified as soon as it is ready." if pending else "Open or train one."
+            )
+            return
+        facts = model.facts
+        self.title.setText(f"Model of {model.title}")
+        self.title.setToolTip(str(model.path))
+        parts = [format_things(model.class_count, "class", "classes"), f"{facts.width} × {facts.height} pixels"]
+        if facts.architecture:
+            parts.insert(0, facts.architecture)
+        if facts.metrics and "val_accuracy" in facts.metrics:
+            low, high = facts.metrics["val_accuracy_low"], facts.metrics["val_accuracy_high"]
+            accuracy = format_percent(facts.metrics["val_accuracy"])
+            parts.append(f"validation accuracy {accuracy} ({100 * low:.0f}–{100 * high:.0f} %)")
+        if facts.threshold:
+            parts.append(f"says “not sure” below {100 * facts.threshold:.1f} %")
+        if not facts.made_here:
+            parts.append("made elsewhere: it is given RGB values 0–255")
+        self.facts.setText(" · ".join(parts))
+
+    @Slot()
+    def _show_results(self) -> None:
+        found = self._session.predictions
+        self._body.setCurrentIndex(1 if found else 0)
+        failed = sum(1 for prediction in found if prediction.error)
+        unsure = sum(1 for prediction in found if prediction.unsure)
+        parts = [format_things(len(found), "image")]
+        if unsure:
+            parts.append(f"{unsure:,} of them not sure")
+        if failed:
+            parts.append(f"{failed:,} of them unreadable")
+        self.count.setText(", ".join(parts) if found else "")
+        self.csv_button.setEnabled(bool(found))
+        self.clear_button.setEnabled(bool(found))
+
+    @Slot(object)
+    def _show_picture(self, path: Path) -> None:
+        from cnn_studio.gui.dialogs.explained_picture import AnsweredPicture, open_explained
+
+        pictures = [
+            AnsweredPicture(found.path, prediction_text(found), found.ranked) for found in self._session.predictions
+        ]
+        open_explained(pictures, path, self._session.evaluation, self)
+
+    # -- doing --------------------------------------------------------------------------------------------------
+
+    @Slot(str)
+    def _on_no_model(self, key: str) -> None:
+        if key == "data":
+            self._navigation.show_page("data")
+        else:
+            self.choose_model()
+
+    @Slot()
+    def choose_images(self) -> None:
+        """Ask for image files and classify them."""
+        names, _ = QFileDialog.getOpenFileNames(self, "Choose images", "", IMAGE_FILTER)
+        if names:
+            self._session.predict([Path(name) for name in names])
+
+    @Slot()
+    def choose_model(self) -> None:
+        """Ask for a model file and open it."""
+        name, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Keras models (*.keras);;All files (*)")
+        if name:
+            self._session.open_model(Path(name))
+
+    @Slot()
+    def choose_export(self) -> None:
+        """Ask where to export the model to; the dialog asks before an existing file is replaced."""
+        model = self._session.model
+        if model is None:
+            return
+        name, _ = QFileDialog.getSaveFileName(self, "Export the model", f"{model.title}.keras", "Keras model (*.keras)")
+        if name:
+            target = Path(name)
+            # The dialog has asked about the very file it names; about another suffix or the side-car it knows nothing.
+            asked = target.suffix == ".keras" and target.exists()
+            target = target if target.suffix == ".keras" else target.with_name(target.name + ".keras")
+            self._session.export(target, replace_existing=asked)
+
+    @Slot(object, object)
+    def _on_exported(self, target: Path, facts: ModelFacts) -> None:
+        dialog = ExportDialog(target, facts, self)
+        dialog.open()
+
+    @Slot()
+    def choose_csv(self) -> None:
+        """Ask where to save the answers."""
+        text = predictions_csv(self._session.predictions)
+        title = "Save the answers"
+        save_file(self, self._session, title, "predictions.csv", "CSV (*.csv)", lambda target: write_text(target, text))
+
+    @Slot()
+    def clear(self) -> None:
+        """Forget the answers shown."""
+        self._session.predictions.clear()
+        self.results.clear()
+        self._show_results()

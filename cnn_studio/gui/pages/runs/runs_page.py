@@ -1,0 +1,278 @@
+"""Runs: every training that was kept, to open, export, take the settings of, or delete."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QUrl, Slot
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QMessageBox,
+    QPushButton,
+    QStackedLayout,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from cnn_studio.core.runs import run as runs
+from cnn_studio.core.runs.run import Run, RunStatus
+from cnn_studio.core.store.prepared import store_size
+from cnn_studio.gui.jobs.job_thread import JobKind
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.look.wording import format_percent, format_size
+from cnn_studio.gui.pages.navigation import Navigation
+from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.widgets.empty_state import EmptyState
+
+COLUMNS = ("When", "Data set", "Architecture", "Validation accuracy", "Test accuracy", "How it ended")
+ENDED = {
+    "completed": "all epochs done",
+    "early_stopping": "ended early: no further gain",
+    "stopped": "stopped by you",
+}
+Index = QModelIndex | QPersistentModelIndex
+_USE_A_MODEL = (JobKind.EXPORT, JobKind.PREDICT, JobKind.EVALUATE, JobKind.CALIBRATE, JobKind.EXPLAIN, JobKind.REPORT)
+
+
+class RunsModel(QAbstractTableModel):
+    """The runs as a table, one a row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs: list[Run] = []
+        self.running: Path | None = None
+
+    def set_runs(self, found: list[Run], running: Path | None) -> None:
+        """Show these runs; ``running`` is the folder of the one that is being trained."""
+        self.beginResetModel()
+        self.runs, self.running = found, running
+        self.endResetModel()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 -- Qt's signature
+        """Number of runs."""
+        return 0 if parent.isValid() else len(self.runs)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 -- Qt's signature
+        """Number of columns."""
+        return 0 if parent.isValid() else len(COLUMNS)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """The columns' titles."""
+        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return COLUMNS[section]
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """A cell's text."""
+        run = self.runs[index.row()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self._text(run, index.column())
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return f"{run.folder}\nImages: {run.data_root}"
+        return None
+
+    def _text(self, run: Run, column: int) -> str:
+        match column:
+            case 0:
+                return datetime.fromisoformat(run.created).astimezone().strftime("%Y-%m-%d %H:%M")
+            case 1:
+                return run.data_name
+            case 2:
+                return run.architecture
+            case 3:
+                return _accuracy(run.metrics, "val")
+            case 4:
+                return _accuracy(run.metrics, "test")
+        return self._ending(run)
+
+    def _ending(self, run: Run) -> str:
+        if run.folder == self.running:
+            return "being trained"
+        if run.status is RunStatus.FINISHED:
+            return ENDED.get(run.detail, run.detail)
+        if run.model.exists():
+            return "interrupted; best model recovered"
+        if run.status is RunStatus.FAILED:
+            return f"failed: {run.detail}"
+        return "interrupted; can be recovered" if run.checkpoint.exists() else "interrupted before the first epoch"
+
+
+def _accuracy(metrics: dict[str, float], split: str) -> str:
+    if f"{split}_accuracy" not in metrics:
+        return "–"
+    low, high = metrics[f"{split}_accuracy_low"], metrics[f"{split}_accuracy_high"]
+    return f"{format_percent(metrics[f'{split}_accuracy'])} ({100 * low:.0f}–{100 * high:.0f} %)"
+
+
+class RunsPage(QWidget):
+    """The table of runs and what can be done with the chosen one."""
+
+    def __init__(self, session: Session, navigation: Navigation) -> None:
+        super().__init__()
+        self._session = session
+        self._navigation = navigation
+        self._build_table()
+        filled = QWidget()
+        layout = QVBoxLayout(filled)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(self._build_head())
+        layout.addWidget(self.table, 1)
+        layout.addLayout(self._build_buttons())
+        self._empty = EmptyState(
+            "runs",
+            "No runs yet",
+            "Every training is kept here with its settings, its curves and its model.",
+            [("train", "Go to Train")],
+        )
+        self._empty.triggered.connect(navigation.show_page)
+        self._either = QStackedLayout(self)
+        self._either.addWidget(self._empty)
+        self._either.addWidget(filled)
+        session.runs_changed.connect(self.refresh)
+        session.job_started.connect(self.refresh)
+        session.job_ended.connect(self.refresh)
+        self.refresh()
+
+    def _build_table(self) -> None:
+        self.model = RunsModel()
+        self.table = QTableView()
+        self.table.setModel(self.model)
+        self.table.setAccessibleName("Runs")
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setShowGrid(False)
+        self.table.verticalHeader().hide()
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.table.horizontalHeader().setStretchLastSection(True)
+        self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
+        self.table.doubleClicked.connect(self._open)
+        self.table.selectionModel().selectionChanged.connect(self._on_selection)
+
+    def _build_buttons(self) -> QHBoxLayout:
+        self.open_button = QPushButton("Open its model")
+        theme.accent_button(self.open_button)
+        self.open_button.clicked.connect(self._open)
+        self.evaluate_button = QPushButton("Evaluate")
+        self.evaluate_button.clicked.connect(self._evaluate)
+        self.settings_button = QPushButton("Take its settings")
+        self.settings_button.setToolTip("Put this run's settings on the Model and Train pages, to train it again.")
+        self.settings_button.clicked.connect(self._take_settings)
+        self.folder_button = QPushButton("Show folder")
+        self.folder_button.clicked.connect(self._show_folder)
+        self.delete_button = QPushButton("Delete…")
+        self.delete_button.clicked.connect(self._ask_delete)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.delete_button)
+        buttons.addStretch(1)
+        buttons.addWidget(self.folder_button)
+        buttons.addWidget(self.settings_button)
+        buttons.addWidget(self.evaluate_button)
+        buttons.addWidget(self.open_button)
+        return buttons
+
+    def _build_head(self) -> QHBoxLayout:
+        title = QLabel("Runs")
+        theme.set_text_size(title, theme.TextSize.TITLE)
+        self.cache_text = QLabel()
+        theme.set_muted(self.cache_text)
+        self.cache_button = QPushButton("Clear cache")
+        self.cache_button.setToolTip(
+            "Prepared images and features of pre-trained networks are kept so that the next training starts at once. "
+            "They are made again when needed; runs and models stay."
+        )
+        self.cache_button.clicked.connect(self._session.clear_cache)
+        head = QHBoxLayout()
+        head.addWidget(title, 1)
+        head.addWidget(self.cache_text)
+        head.addWidget(self.cache_button)
+        return head
+
+    @Slot()
+    def refresh(self) -> None:
+        """Read the runs from disk again."""
+        chosen = self.chosen()
+        size = store_size()
+        self.cache_text.setText(f"Cache: {format_size(size)}")
+        self.cache_button.setEnabled(size > 0 and self._session.current is None)
+        self.model.set_runs(runs.list_runs(self._session.runs_dir), self._session.training_folder())
+        self._either.setCurrentIndex(1 if self.model.runs else 0)
+        folders = [run.folder for run in self.model.runs]
+        if folders:
+            self.table.selectRow(folders.index(chosen.folder) if chosen and chosen.folder in folders else 0)
+        self._on_selection()
+
+    def chosen(self) -> Run | None:
+        """The run selected in the table."""
+        rows = self.table.selectionModel().selectedRows()
+        return self.model.runs[rows[0].row()] if rows and rows[0].row() < len(self.model.runs) else None
+
+    @Slot()
+    def _on_selection(self) -> None:
+        run = self.chosen()
+        running = run is not None and run.folder == self._session.training_folder()
+        has_model = run is not None and not running and (run.model.exists() or run.checkpoint.exists())
+        self.open_button.setEnabled(has_model)
+        self.open_button.setToolTip(
+            "Classify images with this run's model." if has_model else "This run has no model to open."
+        )
+        self.evaluate_button.setEnabled(has_model)
+        self.evaluate_button.setToolTip(
+            "See how good this run's model is, and where it errs." if has_model else self.open_button.toolTip()
+        )
+        self.settings_button.setEnabled(run is not None)
+        self.folder_button.setEnabled(run is not None)
+        self.delete_button.setEnabled(run is not None and not running)
+
+    @Slot()
+    def _open(self) -> None:
+        self._open_and_show("predict")
+
+    @Slot()
+    def _evaluate(self) -> None:
+        self._open_and_show("evaluate")
+
+    def _open_and_show(self, page: str) -> None:
+        if (run := self.chosen()) and self.open_button.isEnabled():
+            self._session.open_run(run)
+            self._navigation.show_page(page)
+
+    @Slot()
+    def _take_settings(self) -> None:
+        if run := self.chosen():
+            self._session.open_experiment(run.folder / "experiment.toml")
+            self._navigation.show_page("model")
+
+    @Slot()
+    def _show_folder(self) -> None:
+        if run := self.chosen():
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(run.folder)))
+
+    @Slot()
+    def _ask_delete(self) -> None:
+        if (run := self.chosen()) is None:
+            return
+        box = QMessageBox(
+            QMessageBox.Icon.Warning,
+            "Delete run",
+            f"Delete the run “{run.folder.name}” with its model? This cannot be undone. Your images are not touched.",
+            parent=self,
+        )
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        delete = box.addButton("Delete", QMessageBox.ButtonRole.DestructiveRole)
+        box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
+        delete.clicked.connect(lambda: self._delete(run))
+        box.open()
+
+    def _delete(self, run: Run) -> None:
+        if any(self._session.is_busy_with(kind) for kind in _USE_A_MODEL):
+            return
+        runs.discard_run(run)
+        self._session.forget_model_in(run.folder)
+        self.refresh()

@@ -1,0 +1,342 @@
+"""Train: settings, live curves, and how good it became."""
+
+from __future__ import annotations
+
+from html import escape
+
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS
+from cnn_studio.core.experiment.augmentation import describe
+from cnn_studio.core.experiment.experiment import (
+    USUAL_LEARNING_RATE,
+    BackboneArchitecture,
+    ClassWeights,
+    Colour,
+    Optimizer,
+    Precision,
+    Schedule,
+)
+from cnn_studio.core.job import events
+from cnn_studio.core.job.results import Evaluation, TrainedModel
+from cnn_studio.gui.dialogs.save_file import save_file
+from cnn_studio.gui.jobs.job_thread import Job, JobKind
+from cnn_studio.gui.look import theme
+from cnn_studio.gui.look.wording import format_duration, format_percent
+from cnn_studio.gui.pages.navigation import Navigation
+from cnn_studio.gui.pages.settings_form import SettingsForm
+from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.widgets.curves import CurvePanel
+from cnn_studio.gui.widgets.fields import ChoiceBox, FieldRow, IntegerBox, LearningRateBox
+
+OPTIMIZERS = [("Adam", Optimizer.ADAM), ("SGD with momentum", Optimizer.SGD), ("RMSprop", Optimizer.RMSPROP)]
+SCHEDULES = [
+    ("Stays the same", Schedule.CONSTANT),
+    ("Falls along a cosine", Schedule.COSINE),
+    ("Falls when progress ends (plateau)", Schedule.PLATEAU),
+]
+PRECISIONS = [
+    ("What this device does best", Precision.AUTO),
+    ("32 bits (float32)", Precision.FULL),
+    ("16 bits, weights 32 (mixed)", Precision.MIXED),
+]
+ENDED = {
+    "completed": "All epochs are done.",
+    "early_stopping": "Ended early: the validation loss fell no further.",
+    "stopped": "Stopped by you.",
+}
+
+
+class TrainPage(QWidget):
+    """Settings on the left, curves on the right."""
+
+    def __init__(self, session: Session, navigation: Navigation) -> None:
+        super().__init__()
+        self._session = session
+        self._navigation = navigation
+        self.form = SettingsForm(session, self)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2 * theme.SPACE)
+        layout.addWidget(self._build_settings())
+        layout.addWidget(self._build_right(), 1)
+        session.job_started.connect(self._on_started)
+        session.job_reported.connect(self._on_reported)
+        session.job_ended.connect(self._on_ended)
+        session.trained.connect(self._on_trained)
+        session.experiment_changed.connect(self._show_state)
+        session.dataset_changed.connect(self._show_state)
+        session.weights_changed.connect(self._show_state)
+        session.data.view_changed.connect(self._show_state)
+        self.form.refresh()
+        self._show_state()
+
+    def _build_settings(self) -> QWidget:
+        title = QLabel("Train")
+        theme.set_text_size(title, theme.TextSize.TITLE)
+        add = self.form.add
+        self.optimizer = ChoiceBox(OPTIMIZERS)
+        self.optimizer.chosen.connect(self._on_optimizer_chosen)
+        patience = IntegerBox(1, 1000)
+        patience.setSuffix(" epochs")
+        weights = ChoiceBox(
+            [("Every image the same", ClassWeights.NONE), ("Rare classes count for more", ClassWeights.BALANCED)]
+        )
+        basic = [
+            add(
+                "training.epochs",
+                FieldRow("Epochs", IntegerBox(1, 10_000), "Passes over the training images, at most."),
+            ),
+            add("training.early_stopping", FieldRow("", QCheckBox("End early when it gets no better"))),
+        ]
+        advanced = [
+            add(
+                "training.patience",
+                FieldRow("Patience", patience, "Epochs to wait for a lower validation loss before ending."),
+            ),
+            add("training.optimizer", FieldRow("Optimizer", self.optimizer)),
+            add("training.learning_rate", FieldRow("Learning rate", LearningRateBox())),
+            add("training.batch_size", FieldRow("Batch size", IntegerBox(1, 4096, step=8), "Images per step.")),
+            add("training.class_weights", FieldRow("Class weights", weights)),
+            add(
+                "training.precision",
+                FieldRow(
+                    "Precision", ChoiceBox(PRECISIONS), "The model that is kept computes with 32 bits in any case."
+                ),
+            ),
+            add(
+                "training.seed",
+                FieldRow("Seed", IntegerBox(0, 2**31 - 1), "The same number repeats the same training."),
+            ),
+        ]
+        self.fine_tuning = self._build_fine_tuning()
+        self.advanced_button = QCheckBox("Advanced settings")
+        self.advanced = QWidget()
+        column = QVBoxLayout(self.advanced)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.SPACE)
+        for row in advanced:
+            column.addWidget(row)
+        self.advanced.setVisible(False)
+        self.advanced_button.toggled.connect(self.advanced.setVisible)
+
+        self.settings = QWidget()
+        rows = QVBoxLayout(self.settings)
+        rows.setContentsMargins(0, 0, theme.SPACE, 0)
+        rows.setSpacing(theme.SPACE)
+        for row in basic:
+            rows.addWidget(row)
+        rows.addWidget(self.fine_tuning)
+        rows.addWidget(self.advanced_button)
+        rows.addWidget(self.advanced)
+        rows.addStretch(1)
+        area = QScrollArea()
+        area.setWidget(self.settings)
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+
+        self.state = QLabel()
+        self.state.setWordWrap(True)
+        self.train_button = QPushButton("Train")
+        theme.accent_button(self.train_button)
+        self.train_button.clicked.connect(self._on_train_clicked)
+        left = QWidget()
+        left.setFixedWidth(self.fontMetrics().averageCharWidth() * 40)
+        column = QVBoxLayout(left)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.SPACE)
+        column.addWidget(title)
+        column.addWidget(area, 1)
+        column.addWidget(self.state)
+        column.addWidget(self.train_button)
+        return left
+
+    def _build_fine_tuning(self) -> QWidget:
+        """The second stage of a fine-tuned backbone."""
+        add = self.form.add
+        box = QWidget()
+        column = QVBoxLayout(box)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.SPACE)
+        caption = QLabel("Then fine-tuning")
+        theme.set_text_size(caption, theme.TextSize.BODY, bold=True)
+        column.addWidget(caption)
+        warm_up = IntegerBox(0, 1000)
+        warm_up.setSuffix(" epochs")
+        for name, row in (
+            ("epochs", FieldRow("Epochs", IntegerBox(1, 10_000), "Of the second stage, after those of the head.")),
+            ("learning_rate", FieldRow("Learning rate", LearningRateBox(), "Small, or what it knows is lost.")),
+            ("optimizer", FieldRow("Optimizer", ChoiceBox(OPTIMIZERS))),
+            ("schedule", FieldRow("Learning rate over time", ChoiceBox(SCHEDULES))),
+            ("warm_up_epochs", FieldRow("Warm-up", warm_up)),
+        ):
+            column.addWidget(add(f"architecture.fine_tuning.{name}", row))
+        return box
+
+    def _build_right(self) -> QWidget:
+        self.curves = CurvePanel()
+        self.curves.set_can_save(False)
+        self._has_curves = False
+        self.curves.save_picture_requested.connect(self._save_picture)
+        self.curves.save_values_requested.connect(self._save_values)
+        self.result = QFrame()
+        theme.set_card(self.result)
+        self.result_title = QLabel()
+        theme.set_text_size(self.result_title, theme.TextSize.TITLE)
+        self.result_text = QLabel()
+        self.result_text.setWordWrap(True)
+        self.predict_button = QPushButton("Try it on images")
+        self.predict_button.clicked.connect(lambda: self._navigation.show_page("predict"))
+        self.evaluate_button = QPushButton("See where it errs")
+        self.evaluate_button.clicked.connect(lambda: self._navigation.show_page("evaluate"))
+        words = QVBoxLayout()
+        words.addWidget(self.result_title)
+        words.addWidget(self.result_text)
+        inner = QHBoxLayout(self.result)
+        inner.addLayout(words, 1)
+        inner.addWidget(self.evaluate_button)
+        inner.addWidget(self.predict_button)
+        self.result.setVisible(False)
+        right = QWidget()
+        column = QVBoxLayout(right)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.SPACE)
+        column.addWidget(self.curves, 1)
+        column.addWidget(self.result)
+        return right
+
+    # -- showing ------------------------------------------------------------------------------------------------
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look again: a file of weights may have come by another way."""
+        super().showEvent(event)
+        self._show_state()
+
+    @Slot()
+    def _show_state(self) -> None:
+        session = self._session
+        training = session.is_busy_with(JobKind.TRAIN)
+        no_data = session.dataset is None
+        architecture = session.experiment.architecture
+        fine_tuned = isinstance(architecture, BackboneArchitecture) and architecture.trained_depth is not None
+        self.fine_tuning.setVisible(fine_tuned)
+        scanning = session.is_busy_with(JobKind.SCAN)
+        reason = session.why_not_train()
+        self.settings.setEnabled(not training)
+        self.settings.setToolTip("Settings can be changed again when this training has ended." if training else "")
+        self.train_button.setText("Open a folder of images" if no_data and not scanning else "Train")
+        self.train_button.setEnabled(not training and not scanning and (no_data or reason is None))
+        self.train_button.setToolTip("Training is under way: Stop and Cancel are at the bottom." if training else "")
+        if not training and not self._has_curves:
+            self.curves.plot.clear(session.experiment.training.epochs, 1)
+        if training:
+            text = ""
+        elif no_data:
+            text = "The folder is being checked." if scanning else "There are no images to train on yet."
+        elif reason:
+            text = f'<span style="color: {theme.colours().error}">{escape(str(reason))}</span>'
+        else:
+            text = escape(self._plan())
+        self.state.setText(text)
+
+    def _plan(self) -> str:
+        """What pressing Train will do."""
+        dataset, experiment = self._session.dataset, self._session.experiment
+        assert dataset is not None
+        name = experiment.architecture.name
+        preset = ARCHITECTURE_PRESETS.get(name) or BACKBONE_PRESETS.get(name)
+        name = preset.title if preset else name
+        colour = "in colour" if experiment.image.colour is Colour.RGB else "in grey"
+        size = f"{experiment.image.width} × {experiment.image.height} pixels {colour}"
+        changes = f" Augmented: {describe(experiment.augmentation)}." if experiment.augmentation.is_on else ""
+        return f"{name} on {dataset.name}, {size}.{changes}"
+
+    @Slot(object)
+    def _on_started(self, job: Job) -> None:
+        if job.kind is JobKind.TRAIN:
+            self.result.setVisible(False)
+        self._show_state()
+
+    @Slot(object, object)
+    def _on_reported(self, job: Job, event: events.Event) -> None:
+        if job.kind is not JobKind.TRAIN:
+            return
+        plot = self.curves.plot
+        match event:
+            case events.TrainingStarted(epochs, steps):
+                plot.clear(epochs, steps)
+                self.curves.set_can_save(True)
+                self._has_curves = True
+            case events.TrainingStageStarted():
+                if event.first_epoch > 1:
+                    plot.mark_stage(event.first_epoch - 1, event.text)
+            case events.BatchEnded():
+                plot.add_batch(event.epoch, event.step, event.loss, event.accuracy)
+            case events.EpochEnded():
+                plot.add_epoch(event.epoch, event.loss, event.accuracy, event.val_loss, event.val_accuracy)
+                if event.best:
+                    plot.set_best_epoch(event.epoch)
+
+    @Slot(object)
+    def _on_ended(self, job: Job) -> None:
+        if job.kind is JobKind.TRAIN:
+            self.curves.plot.flush()
+        self._show_state()
+
+    @Slot(object)
+    def _on_trained(self, trained: TrainedModel) -> None:
+        self.result_title.setText(f"Validation accuracy {accuracy_text(trained.validation)}")
+        parts = [f"In brackets the 95 % interval, from {trained.validation.images:,} images."]
+        if trained.test:
+            parts.append(f"Test accuracy {accuracy_text(trained.test)} on {trained.test.images:,} images kept apart.")
+        parts.append(ENDED[trained.ended])
+        if trained.best_epoch:
+            parts.append(f"The model of epoch {trained.best_epoch} was kept: it had the lowest validation loss.")
+        else:
+            parts.append("No epoch was complete, so the model is as it was at that moment.")
+        parts.append(f"It took {format_duration(trained.seconds)} on {trained.device}.")
+        self.result_text.setText(" ".join(parts))
+        self.result.setVisible(True)
+
+    # -- doing --------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_train_clicked(self) -> None:
+        if self._session.dataset is None:
+            self._navigation.show_page("data")
+        else:
+            self._session.train()
+
+    @Slot(object)
+    def _on_optimizer_chosen(self, chosen: Optimizer) -> None:
+        """Another optimizer wants another learning rate: take its usual one, unless the user has set his own."""
+        rate = self._session.experiment.training.learning_rate
+        if rate in USUAL_LEARNING_RATE.values():
+            self._session.change({"training.learning_rate": USUAL_LEARNING_RATE[chosen]})
+
+    @Slot()
+    def _save_picture(self) -> None:
+        title, kind = "Save the curves as a picture", "PNG picture (*.png)"
+        save_file(self, self._session, title, "curves.png", kind, self.curves.plot.save_png)
+
+    @Slot()
+    def _save_values(self) -> None:
+        title, kind = "Save the curves as a table", "CSV table (*.csv)"
+        save_file(self, self._session, title, "curves.csv", kind, self.curves.plot.save_csv)
+
+
+def accuracy_text(evaluation: Evaluation) -> str:
+    """Accuracy with its 95 % interval: "91 % (89–93 %)"."""
+    low, high = 100 * evaluation.accuracy_low, 100 * evaluation.accuracy_high
+    return f"{format_percent(evaluation.accuracy)} ({low:.0f}–{high:.0f} %)"
