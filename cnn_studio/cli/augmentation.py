@@ -13,9 +13,9 @@ from cnn_studio.cli.console import Face
 from cnn_studio.cli.settings import Choices
 from cnn_studio.cli.training import refuse_used
 from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS, RECOMMENDED
-from cnn_studio.core.experiment import experiment as config
 from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, Fill, Unit, augmentation_text
-from cnn_studio.core.job.results import AugmentationTrial
+from cnn_studio.core.experiment.settings import BackboneArchitecture
+from cnn_studio.core.runs.comparison import AugmentationTrial
 from cnn_studio.core.weights.weights import find_weights
 
 _UNIT_TEXT = {
@@ -95,7 +95,7 @@ def compare(
         changes={name: value for name, value in changes.items() if value is not None},
     )
     expected = choices.check()
-    if isinstance(expected.architecture, config.BackboneArchitecture):
+    if isinstance(expected.architecture, BackboneArchitecture):
         find_weights(expected.architecture.name)
     refuse_used(out)
     with face.working():

@@ -22,8 +22,8 @@ from cnn_studio.cli.training import refuse_used, train
 from cnn_studio.cli.weights import app as weights_app
 from cnn_studio.core import paths
 from cnn_studio.core.atomic_file import write_text
+from cnn_studio.core.evaluation.predictions import Prediction, predictions_csv
 from cnn_studio.core.job.jobs import ignore_reports
-from cnn_studio.core.job.results import Prediction, predictions_csv
 from cnn_studio.core.runs import run as runs
 
 OpenWindow = Callable[[Path | None, Path | None], int]

@@ -12,8 +12,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from cnn_studio.core.data.events import FilesLeftOut, FolderListed
+from cnn_studio.core.evaluation.predictions import ImagesPredicted
 from cnn_studio.core.job import events
 from cnn_studio.core.job.jobs import CancelToken
+from cnn_studio.core.runs.comparison import TrialStarted
 
 
 class Face:
@@ -47,7 +50,7 @@ class Face:
     def report(self, event: events.Event) -> None:
         """A job's ``Report``."""
         if self.as_json:
-            if not isinstance(event, events.ImagesPredicted | events.FolderListed):
+            if not isinstance(event, ImagesPredicted | FolderListed):
                 self.print_json(events.event_as_dict(event))
             return
         self._show(event)
@@ -72,7 +75,7 @@ class Face:
                     f"validation loss {event.val_loss:.4f}  validation accuracy {event.val_accuracy:.3f}"
                     f"{'  best so far' if event.best else ''}"
                 )
-            case events.TrialStarted(number, total, title):
+            case TrialStarted(number, total, title):
                 self._console.print(f"Training {number} of {total}: {title}", markup=False)
             case events.Message(text):
                 self._console.print(text, markup=False)
@@ -80,7 +83,7 @@ class Face:
                 if detail != self._device:  # every job of a command says so
                     self._device = detail
                     self._console.print(f"Device: {detail}", markup=False)
-            case events.FilesLeftOut(issues):
+            case FilesLeftOut(issues):
                 for issue in issues:
                     self._console.print(f"left out: {issue.path}: {issue.detail}", markup=False)
 

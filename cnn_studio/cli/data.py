@@ -12,15 +12,17 @@ import typer
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
 from cnn_studio.cli.settings import Choices
+from cnn_studio.core.advice.suggestions import suggest_image_settings
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data import dataset
 from cnn_studio.core.data.decisions import apply_decisions
 from cnn_studio.core.data.findings import Finding, examine
+from cnn_studio.core.data.split import count_splits, split_dataset, why_not_trainable
 from cnn_studio.core.data.split_file import split_csv
+from cnn_studio.core.evaluation.label_review import LabelReview, label_review_csv
 from cnn_studio.core.experiment import experiment as config
 from cnn_studio.core.image.issues import issues_csv
 from cnn_studio.core.job.jobs import ignore_reports
-from cnn_studio.core.job.results import LabelReview, label_review_csv
 from cnn_studio.core.text import printable
 
 _SHOWN = 5
@@ -50,14 +52,14 @@ def scan(
     with face.working():
         found = tasks.scan(folder, ignore_reports if as_json else face.report, face.token)
     found, notes = apply_decisions(found, settings.decisions)
-    image = settings.image if experiment else dataset.suggest_image_settings(found, "small_cnn")
+    image = settings.image if experiment else suggest_image_settings(found, "small_cnn")
     findings = examine(found, image)
-    totals = {split.value: sum(n) for split, n in dataset.count_splits(found, settings.split).items()}
-    problem = dataset.why_not_trainable(found, settings.split)
+    totals = {split.value: sum(n) for split, n in count_splits(found, settings.split).items()}
+    problem = why_not_trainable(found, settings.split)
     if csv:
         write_text(csv, issues_csv(found.issues))
     if save_split:
-        write_text(save_split, split_csv(found, dataset.split_dataset(found, settings.split)))
+        write_text(save_split, split_csv(found, split_dataset(found, settings.split)))
     if as_json:
         face.print_json(
             {

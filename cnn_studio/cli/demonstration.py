@@ -9,7 +9,7 @@ from cnn_studio.cli.console import Face
 from cnn_studio.cli.wording import accuracy_sentence
 from cnn_studio.core import paths
 from cnn_studio.core.atomic_file import write_text
-from cnn_studio.core.job.results import predictions_csv
+from cnn_studio.core.evaluation.predictions import predictions_csv
 
 
 def run_demonstration(out: Path, face: Face) -> None:

@@ -13,9 +13,9 @@ from cnn_studio.cli.console import Face
 from cnn_studio.cli.models import AsJson, ClassNames, ModelPath, model_file, names_in
 from cnn_studio.cli.wording import accuracy_sentence
 from cnn_studio.core.atomic_file import write_text
-from cnn_studio.core.data.dataset import Split
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import DatasetError, ExperimentError
-from cnn_studio.core.job.results import ClassScore, Evaluation
+from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
 from cnn_studio.core.runs import run as runs
 
 if TYPE_CHECKING:

@@ -8,18 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from cnn_studio.core.advice.augmentation import choose_augmentation, why_not_augmentable
-from cnn_studio.core.advice.presets import (
-    EXPERIMENT_PRESETS,
-    RECOMMENDED,
-    Recommendation,
-    experiment_preset,
-    recommend_experiment,
-)
+from cnn_studio.core.advice.presets import EXPERIMENT_PRESETS, RECOMMENDED, experiment_preset
+from cnn_studio.core.advice.suggestions import Recommendation, recommend_experiment, suggest_experiment
 from cnn_studio.core.data import dataset
 from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.experiment import experiment as config
 from cnn_studio.core.experiment.architectures import architecture_preset
 from cnn_studio.core.experiment.layer_plan import plan_layers
+from cnn_studio.core.experiment.settings import BackboneArchitecture, TransferMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +60,7 @@ class Choices:
                 f"{given[0]} and {second} both say what to train.", hint=f"Leave out {given[0]} or {second}."
             )
         if self.preset == RECOMMENDED:
-            start = config.Experiment(architecture=config.BackboneArchitecture())
+            start = config.Experiment(architecture=BackboneArchitecture())
         else:
             start = self._fixed_start() or config.Experiment()
         checked = self._applied_to(start, None)
@@ -92,7 +88,7 @@ class Choices:
         if self.preset == RECOMMENDED:
             recommended = recommend_experiment(found, on_gpu=on_gpu())
             return self._applied_to(recommended.experiment, found), recommended
-        start = self._fixed_start() or dataset.suggest_experiment(found, self.architecture or "small_cnn")
+        start = self._fixed_start() or suggest_experiment(found, self.architecture or "small_cnn")
         return self._applied_to(start, found), None
 
     def _fixed_start(self) -> config.Experiment | None:
@@ -109,20 +105,20 @@ class Choices:
             changes = {"architecture": preset.model_dump(), **changes}
         changed = config.with_values(start, changes)
         transfer = {
-            "architecture.transfer": self.transfer or (config.TransferMode.FINE_TUNED if self.unfreeze else None),
+            "architecture.transfer": self.transfer or (TransferMode.FINE_TUNED if self.unfreeze else None),
             "architecture.unfreeze_from": self.unfreeze,
             "architecture.fine_tuning.epochs": self.fine_tuning_epochs,
             "architecture.fine_tuning.learning_rate": self.fine_tuning_rate,
         }
         transfer = {name: value for name, value in transfer.items() if value is not None}
-        if transfer and not isinstance(changed.architecture, config.BackboneArchitecture):
+        if transfer and not isinstance(changed.architecture, BackboneArchitecture):
             raise ExperimentError(
                 f"{changed.architecture.name} is trained from scratch, so there is nothing to keep or to fine-tune.",
                 hint="Add a pre-trained network, such as --architecture resnet50.",
                 field="architecture",
             )
         changed = config.with_values(changed, transfer)
-        if self.unfreeze and self.transfer == config.TransferMode.FROZEN:
+        if self.unfreeze and self.transfer == TransferMode.FROZEN:
             raise ExperimentError(
                 "--transfer frozen keeps the whole backbone, and --unfreeze names a block to train.",
                 hint="Leave out one of them.",

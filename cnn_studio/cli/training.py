@@ -13,15 +13,16 @@ from cnn_studio.cli.console import Face
 from cnn_studio.cli.settings import Choices
 from cnn_studio.cli.wording import accuracy_sentence, cross_validation_sentences
 from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS, choose_augmentation
-from cnn_studio.core.data.dataset import Split
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.split_file import read_split, with_split
 from cnn_studio.core.errors import ExperimentError, StorageError
-from cnn_studio.core.experiment import experiment as config
+from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS
 from cnn_studio.core.experiment.augmentation import describe
 from cnn_studio.core.experiment.backbones import BACKBONES
+from cnn_studio.core.experiment.settings import USUAL_LEARNING_RATE, BackboneArchitecture, Optimizer
 from cnn_studio.core.job.events import Message
-from cnn_studio.core.job.results import CrossValidation, Evaluation, TrainedModel
+from cnn_studio.core.runs.trained import CrossValidation, TrainedModel
 from cnn_studio.core.weights.weights import find_weights
 
 
@@ -114,8 +115,8 @@ def train(
     }
     if patience is not None:
         changes |= {"training.early_stopping": patience > 0} | ({"training.patience": patience} if patience else {})
-    if optimizer in set(config.Optimizer) and learning_rate is None and not (experiment or preset):
-        changes["training.learning_rate"] = config.USUAL_LEARNING_RATE[config.Optimizer(optimizer)]
+    if optimizer in set(Optimizer) and learning_rate is None and not (experiment or preset):
+        changes["training.learning_rate"] = USUAL_LEARNING_RATE[Optimizer(optimizer)]
     choices = Choices(
         experiment=experiment,
         preset=preset,
@@ -129,7 +130,7 @@ def train(
     )
     # What is wrong with the options, or missing here, is told before a folder of 100,000 images is read.
     expected = choices.check()
-    if isinstance(expected.architecture, config.BackboneArchitecture):
+    if isinstance(expected.architecture, BackboneArchitecture):
         find_weights(expected.architecture.name)
     refuse_used(out)
     table = _table_of_split(split_file, folds)

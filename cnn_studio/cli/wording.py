@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cnn_studio.core.job.results import CrossValidation, Evaluation
+from cnn_studio.core.evaluation.figures import Evaluation
+from cnn_studio.core.runs.trained import CrossValidation
 
 
 def accuracy_sentence(evaluation: Evaluation) -> str:

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, Slot
 
 from cnn_studio import tasks
 from cnn_studio.core import paths
-from cnn_studio.core.job.results import TrainedModel
+from cnn_studio.core.runs.trained import TrainedModel
 from cnn_studio.gui.jobs.job_thread import Job, JobKind
 from cnn_studio.gui.main_window import MainWindow
 from cnn_studio.gui.state.notices import NoticeKind

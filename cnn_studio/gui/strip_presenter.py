@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Slot
 
 from cnn_studio.core.job import events
+from cnn_studio.core.runs.comparison import TrialStarted
 from cnn_studio.gui.jobs.job_thread import Job, JobKind
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.progress_strip import ProgressStrip
@@ -38,7 +39,7 @@ class StripPresenter(QObject):
     def _on_reported(self, job: Job, event: events.Event) -> None:  # noqa: ARG002 -- the signal's shape
         strip = self._strip
         match event:
-            case events.TrialStarted(number, total, title):
+            case TrialStarted(number, total, title):
                 self._trial = f"{number} of {total}: {title} · "
             case events.StageStarted(stage, total):
                 self._set_stage(events.STAGE_TEXT[stage])

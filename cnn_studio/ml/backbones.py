@@ -15,8 +15,8 @@ import keras
 
 from cnn_studio.core.errors import WeightsError
 from cnn_studio.core.experiment.backbones import Backbone, Preprocessing, find_backbone
-from cnn_studio.core.experiment.experiment import BackboneArchitecture, Colour, ImageSettings
 from cnn_studio.core.experiment.layer_plan import head_layers, plan_layers
+from cnn_studio.core.experiment.settings import BackboneArchitecture, Colour, ImageSettings
 from cnn_studio.ml.layer_makers import make_layer
 from cnn_studio.ml.memory import check_parameters
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from cnn_studio.core.experiment.experiment import BackboneArchitecture, ImageSettings, ScratchArchitecture
 from cnn_studio.core.experiment.layer_plan import LayerKind, plan_layers
+from cnn_studio.core.experiment.settings import BackboneArchitecture, ImageSettings, ScratchArchitecture
 from cnn_studio.ml.layer_makers import make_layer
 from cnn_studio.ml.memory import check_parameters
 

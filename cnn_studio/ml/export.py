@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from cnn_studio.core.atomic_file import replacing
 from cnn_studio.core.errors import ModelFileError, StorageError
-from cnn_studio.core.experiment.experiment import Fit
+from cnn_studio.core.evaluation.model_facts import ModelFacts
+from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
 from cnn_studio.core.job.jobs import CancelToken, Report
-from cnn_studio.core.job.results import ModelFacts
 from cnn_studio.ml.model_file import check_ending, load_model, write_archive
 
 LARGEST_DIFFERENCE = 1e-5

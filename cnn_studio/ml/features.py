@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnn_studio.core.atomic_file import storage_error
-from cnn_studio.core.data.dataset import ImageFile
+from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.experiment.augmentation import AugmentationSettings, augmentation_text
 from cnn_studio.core.job.events import Message, Stage, StageStarted
 from cnn_studio.core.job.jobs import CancelToken, Report

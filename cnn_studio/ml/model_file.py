@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from cnn_studio.core.atomic_file import replacing
 from cnn_studio.core.errors import ModelFileError, StorageError
-from cnn_studio.core.experiment.experiment import Fit
-from cnn_studio.core.job.results import ModelFacts
+from cnn_studio.core.evaluation.model_facts import ModelFacts
+from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.ml.model_inspection import FACTS_MEMBER, InspectedFile, image_input_shape, inspect_model_file
 
 if TYPE_CHECKING:

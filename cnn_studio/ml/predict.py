@@ -14,10 +14,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from cnn_studio.core.evaluation.model_facts import ModelFacts
+from cnn_studio.core.evaluation.predictions import Prediction
 from cnn_studio.core.image.decoder import ImageError, read_image
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
 from cnn_studio.core.job.jobs import CancelToken, Report
-from cnn_studio.core.job.results import ModelFacts, Prediction
 
 _Decoded = NDArray[np.uint8] | str  # an image, or why it could not be read
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_studio.core.data.dataset import Dataset, Split, SplitAssignment
-from cnn_studio.core.experiment.experiment import ClassWeights, TrainingSettings
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.image_file import Split
+from cnn_studio.core.data.split import SplitAssignment
+from cnn_studio.core.experiment.settings import ClassWeights, TrainingSettings
 from cnn_studio.ml.features import RowSource
 from cnn_studio.ml.pipeline import Batches, balanced_class_weights, evaluation_batches, training_batches
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import keras
 
-from cnn_studio.core.data.dataset import ImageFile
+from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION, AugmentationSettings
-from cnn_studio.core.experiment.experiment import BackboneArchitecture, Schedule, TrainingSettings, TransferMode
+from cnn_studio.core.experiment.settings import BackboneArchitecture, Schedule, TrainingSettings, TransferMode
 from cnn_studio.core.job.events import Progress, Stage, StageStarted, TrainingStageStarted, TrainingStarted
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled, Report
 from cnn_studio.ml.backbones import set_trainable_from

@@ -17,7 +17,7 @@ import keras
 
 from cnn_studio.core.errors import TrainingError
 from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION, AugmentationSettings
-from cnn_studio.core.experiment.experiment import Optimizer, TrainingSettings
+from cnn_studio.core.experiment.settings import Optimizer, TrainingSettings
 from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted, TrainingStarted
 from cnn_studio.core.job.jobs import CancelToken, Report
 from cnn_studio.ml import runtime

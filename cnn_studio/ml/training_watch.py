@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from cnn_studio.core.experiment.experiment import TrainingSettings
+from cnn_studio.core.experiment.settings import TrainingSettings
 from cnn_studio.core.job.events import BatchEnded, EpochEnded, Progress, Stage
 from cnn_studio.core.job.jobs import CancelToken, Report
 from cnn_studio.ml.best_weights import BestWeights

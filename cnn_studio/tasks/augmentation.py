@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION, AugmentationSettings
-from cnn_studio.core.experiment.experiment import BackboneArchitecture, Experiment, Fit
+from cnn_studio.core.experiment.experiment import Experiment
+from cnn_studio.core.experiment.settings import BackboneArchitecture, Fit
 from cnn_studio.core.job.jobs import CancelToken, Report
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnn_studio.core.data.dataset import Split
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import CnnStudioError, ModelFileError
+from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted
 from cnn_studio.core.job.jobs import CancelToken, Report
-from cnn_studio.core.job.results import ModelFacts
 from cnn_studio.core.runs import run as runs
 from cnn_studio.tasks.evaluation import EvaluateRequest, evaluate, saved_evaluation
 

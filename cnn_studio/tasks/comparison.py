@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnn_studio.core.data.dataset import Dataset, Split
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION, AugmentationSettings, describe
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.intervals import paired_difference
-from cnn_studio.core.job.events import TrialEnded, TrialStarted
 from cnn_studio.core.job.jobs import CancelToken, Report
-from cnn_studio.core.job.results import AugmentationComparison, AugmentationTrial
+from cnn_studio.core.runs.comparison import AugmentationComparison, AugmentationTrial, TrialEnded, TrialStarted
 from cnn_studio.tasks.evaluation import saved_evaluation
 from cnn_studio.tasks.training import TrainRequest, train
 

@@ -17,7 +17,7 @@ from cnn_studio.core.errors import StorageError
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.job.events import Event, Message
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled, Report
-from cnn_studio.core.job.results import CrossValidation, TrainedModel
+from cnn_studio.core.runs.trained import CrossValidation, TrainedModel
 from cnn_studio.tasks.training import TrainRequest, train
 
 

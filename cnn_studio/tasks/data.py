@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.split import count_ahead
 from cnn_studio.core.job.jobs import CancelToken, Report
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def scan(folder: Path, report: Report, cancel: CancelToken) -> Dataset:
     from cnn_studio.core.data.scan import scan_folder
 
     found = scan_folder(folder, report, cancel)
-    found.count()
+    count_ahead(found)
     return found
 
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnn_studio.core.data.dataset import Dataset, ImageFile, Split
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.events import FilesLeftOut
+from cnn_studio.core.data.image_file import ImageFile, Split
 from cnn_studio.core.errors import CnnStudioError, DatasetError, StorageError
+from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.image.issues import Issue, IssueKind
-from cnn_studio.core.job.events import FilesLeftOut, Message
+from cnn_studio.core.job.events import Message
 from cnn_studio.core.job.jobs import CancelToken, Report
-from cnn_studio.core.job.results import ModelFacts
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.run import Run
 from cnn_studio.tasks.loaded import load, named

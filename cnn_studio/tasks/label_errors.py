@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnn_studio.core.data.dataset import Dataset, Split
+from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.decisions import apply_decisions
+from cnn_studio.core.data.events import FilesLeftOut
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import DatasetError, ModelFileError
+from cnn_studio.core.evaluation.label_review import LabelDoubt, LabelReview
 from cnn_studio.core.experiment.experiment import Experiment
-from cnn_studio.core.job.events import FilesLeftOut
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled, Report
-from cnn_studio.core.job.results import LabelDoubt, LabelReview
 from cnn_studio.core.runs import run as runs
 from cnn_studio.tasks.cross_validation import train_folds
 

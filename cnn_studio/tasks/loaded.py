@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cnn_studio.core.errors import ModelFileError
+from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.job.jobs import Report
-from cnn_studio.core.job.results import ModelFacts
 
 
 @lru_cache(maxsize=1)

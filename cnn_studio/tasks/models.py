@@ -11,11 +11,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnn_studio.core.data.dataset import Split
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import CnnStudioError, DatasetError
-from cnn_studio.core.job.events import ImagesPredicted
+from cnn_studio.core.evaluation.model_facts import ModelFacts
+from cnn_studio.core.evaluation.predictions import ImagesPredicted, Prediction
 from cnn_studio.core.job.jobs import CancelToken, Report
-from cnn_studio.core.job.results import ModelFacts, Prediction
 from cnn_studio.core.runs import run as runs
 from cnn_studio.tasks.loaded import load, named
 

@@ -10,18 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnn_studio.core.advice.augmentation import why_not_augmentable
+from cnn_studio.core.advice.suggestions import suggest_experiment
 from cnn_studio.core.atomic_file import csv_text, write_text
 from cnn_studio.core.data import dataset as datasets
-from cnn_studio.core.data.dataset import Dataset, Split, SplitAssignment
+from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.decisions import apply_decisions
+from cnn_studio.core.data.events import FilesLeftOut
+from cnn_studio.core.data.image_file import Split
+from cnn_studio.core.data.split import SplitAssignment, split_dataset, why_not_trainable
 from cnn_studio.core.errors import CnnStudioError, ModelFileError, StorageError
+from cnn_studio.core.evaluation.figures import Evaluation
+from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION
-from cnn_studio.core.experiment.experiment import BackboneArchitecture, Experiment, with_values
-from cnn_studio.core.job.events import EpochEnded, Event, FilesLeftOut, Message, TrainingStageStarted
+from cnn_studio.core.experiment.experiment import Experiment, with_values
+from cnn_studio.core.experiment.settings import BackboneArchitecture
+from cnn_studio.core.job.events import EpochEnded, Event, Message, TrainingStageStarted
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled, Report
-from cnn_studio.core.job.results import Evaluation, ModelFacts, TrainedModel
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.run import Run, RunStatus
+from cnn_studio.core.runs.trained import TrainedModel
 from cnn_studio.core.weights.weights import find_weights
 
 if TYPE_CHECKING:
@@ -66,7 +73,7 @@ def train(request: TrainRequest, report: Report, cancel: CancelToken) -> Trained
     scanned, notes = apply_decisions(request.dataset, experiment.decisions)
     for note in notes:
         report(Message(note))
-    if reason := datasets.why_not_trainable(scanned, experiment.split):
+    if reason := why_not_trainable(scanned, experiment.split):
         raise reason
     if problem := why_not_augmentable(experiment):
         raise problem
@@ -75,7 +82,7 @@ def train(request: TrainRequest, report: Report, cancel: CancelToken) -> Trained
     started = time.monotonic()
     _refuse_what_does_not_fit(layers, experiment, report)
     dataset, prepared = _prepare(scanned, experiment, report, cancel)
-    assignment = datasets.split_dataset(dataset, experiment.split)
+    assignment = split_dataset(dataset, experiment.split)
     run = runs.create_run(request.run, dataset, assignment, experiment)
     try:
         return _train_in(
@@ -140,7 +147,7 @@ def _prepare(
         report(FilesLeftOut(prepared.issues))
         dataset = datasets.without_files(dataset, prepared.issues)
         prepared = replace(prepared, rows=prepared.rows[prepared.rows >= 0])
-        if reason := datasets.why_not_trainable(dataset, experiment.split):
+        if reason := why_not_trainable(dataset, experiment.split):
             raise reason
     return dataset, prepared
 
@@ -360,5 +367,5 @@ def recover(folder: Path, report: Report, cancel: CancelToken) -> ModelFacts:  #
 
 def demo_experiment(dataset: Dataset) -> Experiment:
     """Settings with which a scratch CNN learns the sample data set in about a minute on two CPU cores."""
-    suggested = datasets.suggest_experiment(dataset)
+    suggested = suggest_experiment(dataset)
     return with_values(suggested, {"image.height": 64, "image.width": 64, "training.epochs": 12})

@@ -32,7 +32,8 @@ def main():
 
 def sheet(picture, partner, side):
     from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, AugmentationSettings, Unit, strength_text
-    from cnn_studio.core.experiment.experiment import Experiment, ImageSettings
+    from cnn_studio.core.experiment.experiment import Experiment
+    from cnn_studio.core.experiment.settings import ImageSettings
     from cnn_studio.core.job.jobs import CancelToken, ignore_reports
     from cnn_studio.tasks import PreviewRequest, preview_augmentation
 

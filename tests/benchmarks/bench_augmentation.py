@@ -94,14 +94,14 @@ def by_keras():
 
 
 def small_cnn(size):
-    from cnn_studio.core.experiment.experiment import ImageSettings, ScratchArchitecture
+    from cnn_studio.core.experiment.settings import ImageSettings, ScratchArchitecture
     from cnn_studio.ml.build import build_model
 
     return build_model(ScratchArchitecture(), ImageSettings(height=size, width=size), 5)
 
 
 def compiled(network):
-    from cnn_studio.core.experiment.experiment import TrainingSettings
+    from cnn_studio.core.experiment.settings import TrainingSettings
     from cnn_studio.ml.train import compile_model
 
     compile_model(network, TrainingSettings())

@@ -46,7 +46,8 @@ def row_of(name, settings, options, home):
     import numpy as np
 
     from cnn_studio import tasks
-    from cnn_studio.core.data.dataset import Split, suggest_experiment
+    from cnn_studio.core.advice.suggestions import suggest_experiment
+    from cnn_studio.core.data.image_file import Split
     from cnn_studio.core.evaluation.calibration import calibration_figures
     from cnn_studio.core.experiment.experiment import with_values
     from cnn_studio.core.job.jobs import CancelToken, ignore_reports

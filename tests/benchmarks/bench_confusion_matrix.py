@@ -40,8 +40,8 @@ def drive(measured, repeats):
     from PySide6.QtTest import QTest
 
     from cnn_studio import tasks
-    from cnn_studio.core.data.dataset import Split
-    from cnn_studio.core.job.results import ModelFacts
+    from cnn_studio.core.data.image_file import Split
+    from cnn_studio.core.evaluation.model_facts import ModelFacts
     from cnn_studio.core.runs import run as runs
     from cnn_studio.gui.app import make_application
     from cnn_studio.gui.look import theme

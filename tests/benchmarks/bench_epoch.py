@@ -114,7 +114,7 @@ def in_store(dataset, options):
 
 def compiled(classes, options, seed=0):
     from cnn_studio.core.experiment.architectures import architecture_preset
-    from cnn_studio.core.experiment.experiment import ImageSettings
+    from cnn_studio.core.experiment.settings import ImageSettings
     from cnn_studio.ml.build import build_model
 
     image = ImageSettings(height=options.size, width=options.size)
@@ -129,8 +129,9 @@ def accuracies(dataset, divided, options):
     import numpy as np
     from scipy.stats import binomtest
 
-    from cnn_studio.core.data.dataset import Split, split_dataset
-    from cnn_studio.core.experiment.experiment import SplitSettings
+    from cnn_studio.core.data.image_file import Split
+    from cnn_studio.core.data.split import split_dataset
+    from cnn_studio.core.experiment.settings import SplitSettings
     from cnn_studio.ml.pipeline import evaluation_batches, training_batches
 
     prepared, labels = in_store(dataset, options)

@@ -49,7 +49,7 @@ def time_both(options):
     import tensorflow as tf
 
     from cnn_studio.core.experiment.architectures import architecture_preset
-    from cnn_studio.core.experiment.experiment import BackboneArchitecture, ImageSettings
+    from cnn_studio.core.experiment.settings import BackboneArchitecture, ImageSettings
     from cnn_studio.ml.build import build_model
     from cnn_studio.ml.explain import GradCam
 
@@ -102,7 +102,7 @@ def plain_passes(model):
 
 def write_sheet(options, home):
     from cnn_studio import tasks
-    from cnn_studio.core.data.dataset import suggest_experiment
+    from cnn_studio.core.advice.suggestions import suggest_experiment
     from cnn_studio.core.experiment.experiment import with_values
     from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 

@@ -44,8 +44,8 @@ def main():
 def measure(options, home):
     import numpy as np
 
-    from cnn_studio.core.data.dataset import ImageFile
-    from cnn_studio.core.experiment.experiment import BackboneArchitecture, ImageSettings
+    from cnn_studio.core.data.image_file import ImageFile
+    from cnn_studio.core.experiment.settings import BackboneArchitecture, ImageSettings
     from cnn_studio.core.job.jobs import CancelToken, ignore_reports
     from cnn_studio.ml import runtime
 

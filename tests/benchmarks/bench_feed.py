@@ -30,7 +30,7 @@ def main():
 
     from cnn_studio.core.data.scan import scan_folder
     from cnn_studio.core.experiment.architectures import architecture_preset
-    from cnn_studio.core.experiment.experiment import ImageSettings
+    from cnn_studio.core.experiment.settings import ImageSettings
     from cnn_studio.core.job.jobs import CancelToken, ignore_reports
     from cnn_studio.core.store.prepared import prepare_images
     from cnn_studio.ml.runtime import start

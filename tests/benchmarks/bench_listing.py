@@ -43,8 +43,8 @@ def opened(folder):
     """Print seconds until listed, seconds until done, and the most memory that was resident, in MB."""
     import resource
 
+    from cnn_studio.core.data.events import FolderListed
     from cnn_studio.core.data.scan import scan_folder
-    from cnn_studio.core.job.events import FolderListed
     from cnn_studio.core.job.jobs import CancelToken
 
     began = time.perf_counter()

@@ -60,14 +60,10 @@ def measure(folder, options, home):
 def train(folder, variant, seed, options, run):
     from cnn_studio import tasks
     from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS
-    from cnn_studio.core.data.dataset import Split, split_dataset
-    from cnn_studio.core.experiment.experiment import (
-        Experiment,
-        ImageSettings,
-        ScratchArchitecture,
-        SplitSettings,
-        TrainingSettings,
-    )
+    from cnn_studio.core.data.image_file import Split
+    from cnn_studio.core.data.split import split_dataset
+    from cnn_studio.core.experiment.experiment import Experiment
+    from cnn_studio.core.experiment.settings import ImageSettings, ScratchArchitecture, SplitSettings, TrainingSettings
     from cnn_studio.core.job.events import EpochEnded
     from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 

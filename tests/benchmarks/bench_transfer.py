@@ -238,7 +238,8 @@ def plain(part, options):
     import keras
     import numpy as np
 
-    from cnn_studio.core.data.dataset import Split, split_dataset
+    from cnn_studio.core.data.image_file import Split
+    from cnn_studio.core.data.split import split_dataset
     from cnn_studio.core.evaluation.scores import score_probabilities
     from cnn_studio.core.job.jobs import CancelToken, ignore_reports
     from cnn_studio.core.store.prepared import prepare_images

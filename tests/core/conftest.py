@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_studio.core.data.dataset import Dataset, ImageFile, Split
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.image_file import ImageFile, Split
 from cnn_studio.core.evaluation.measured import Measured
 from cnn_studio.core.evaluation.scores import score_probabilities
 from cnn_studio.core.experiment.backbones import BACKBONES, Backbone

@@ -14,7 +14,8 @@ from cnn_studio.core.advice.augmentation import (
     recommend_augmentation,
     why_not_augmentable,
 )
-from cnn_studio.core.data.dataset import Dataset, ImageFile
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.experiment.augmentation import (
     AUGMENTATION_KINDS,
@@ -26,7 +27,8 @@ from cnn_studio.core.experiment.augmentation import (
     parse_augmentation,
     strength_text,
 )
-from cnn_studio.core.experiment.experiment import BackboneArchitecture, Colour, Experiment, ImageSettings, with_values
+from cnn_studio.core.experiment.experiment import Experiment, with_values
+from cnn_studio.core.experiment.settings import BackboneArchitecture, Colour, ImageSettings
 
 NOT_KINDS = {"fill", "views"}
 

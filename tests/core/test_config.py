@@ -12,12 +12,18 @@ from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS, architecture_preset
 from cnn_studio.core.experiment.augmentation import AugmentationSettings, Fill
 from cnn_studio.core.experiment.experiment import (
+    Experiment,
+    build_experiment,
+    experiment_to_toml,
+    read_experiment,
+    with_values,
+)
+from cnn_studio.core.experiment.settings import (
     Activation,
     BackboneArchitecture,
     ClassWeights,
     Colour,
     Decisions,
-    Experiment,
     Features,
     FineTuningSettings,
     Fit,
@@ -31,10 +37,6 @@ from cnn_studio.core.experiment.experiment import (
     SplitSettings,
     TrainingSettings,
     TransferMode,
-    build_experiment,
-    experiment_to_toml,
-    read_experiment,
-    with_values,
 )
 
 EVERYTHING_CHANGED = Experiment(

@@ -7,17 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from cnn_studio.core.data.dataset import (
-    Split,
-    count_splits,
-    split_dataset,
-    suggest_experiment,
-    suggest_image_settings,
-    why_not_trainable,
-    without_files,
-)
+from cnn_studio.core.advice.suggestions import suggest_experiment, suggest_image_settings
+from cnn_studio.core.data.dataset import without_files
+from cnn_studio.core.data.image_file import Split
+from cnn_studio.core.data.split import count_splits, split_dataset, why_not_trainable
 from cnn_studio.core.errors import ExperimentError
-from cnn_studio.core.experiment.experiment import Colour, SplitSettings
+from cnn_studio.core.experiment.settings import Colour, SplitSettings
 from cnn_studio.core.image.issues import Issue, IssueKind
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cnn_studio.core.data.dataset import count_splits, split_dataset, why_not_trainable
 from cnn_studio.core.data.decisions import apply_decisions
-from cnn_studio.core.experiment.experiment import Decisions, SplitSettings
+from cnn_studio.core.data.split import count_splits, split_dataset, why_not_trainable
+from cnn_studio.core.experiment.settings import Decisions, SplitSettings
 from cnn_studio.core.image.issues import Issue, IssueKind
 
 

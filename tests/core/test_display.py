@@ -28,7 +28,7 @@ def problem_in_child(python_path=(), **variables):
     environment |= variables
     environment["PYTHONPATH"] = os.pathsep.join([*map(str, python_path), str(Path(cnn_studio.__file__).parents[1])])
     code = (
-        "import dataclasses, json; from cnn_studio.core.display import find_display_problem as find\n"
+        "import dataclasses, json; from cnn_studio.core.system.display import find_display_problem as find\n"
         "problem = find(); print(json.dumps(dataclasses.asdict(problem) if problem else None))"
     )
     child = subprocess.run(

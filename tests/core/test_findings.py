@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from cnn_studio.core.data.dataset import Dataset, Split
+from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.findings import FINDING_TEXT, Finding, FindingKind, examine, similar_groups, small_images
-from cnn_studio.core.experiment.experiment import ImageSettings
+from cnn_studio.core.data.image_file import Split
+from cnn_studio.core.experiment.settings import ImageSettings
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cnn_studio.core.data.dataset import Dataset, ImageFile, Split, count_splits, split_dataset, why_not_trainable
+from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.folds import fold_datasets
+from cnn_studio.core.data.image_file import ImageFile, Split
+from cnn_studio.core.data.split import count_splits, split_dataset, why_not_trainable
 from cnn_studio.core.errors import DatasetError
-from cnn_studio.core.experiment.experiment import SplitSettings
+from cnn_studio.core.experiment.settings import SplitSettings
 
 
 def grouped(tmp_path, counts, groups, seed=0, mixed=0.0) -> Dataset:

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from cnn_studio.core.evaluation.heat import heat_colours, over_picture, overlay, resized
-from cnn_studio.core.experiment.experiment import Fit
+from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.image.decoder import read_image
 
 

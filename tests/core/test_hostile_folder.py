@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_studio.core.data.dataset import split_dataset
 from cnn_studio.core.data.findings import examine
 from cnn_studio.core.data.scan import scan_folder
-from cnn_studio.core.experiment.experiment import Fit, ImageSettings, SplitSettings
+from cnn_studio.core.data.split import split_dataset
+from cnn_studio.core.experiment.settings import Fit, ImageSettings, SplitSettings
 from cnn_studio.core.image.decoder import read_image
 from cnn_studio.core.image.issues import IssueKind
 from cnn_studio.core.job.jobs import CancelToken, ignore_reports

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps
 
-from cnn_studio.core.experiment.experiment import Fit
+from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.image import decoder as images
 from cnn_studio.core.image.decoder import (
     ImageError,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS, architecture_preset
-from cnn_studio.core.experiment.experiment import (
+from cnn_studio.core.experiment.layer_plan import ImpossibleArchitectureError, LayerKind, plan_layers
+from cnn_studio.core.experiment.settings import (
     BackboneArchitecture,
     Colour,
     Features,
@@ -15,7 +16,6 @@ from cnn_studio.core.experiment.experiment import (
     ScratchArchitecture,
     TransferMode,
 )
-from cnn_studio.core.experiment.layer_plan import ImpossibleArchitectureError, LayerKind, plan_layers
 
 
 def image(side: int, colour: Colour = Colour.RGB) -> ImageSettings:

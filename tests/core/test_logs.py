@@ -19,7 +19,7 @@ def home(tmp_path, monkeypatch):
 def run_child(code: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path(logs.__file__).parents[2])}
     environment.pop("PYTHONFAULTHANDLER", None)
-    program = f"from cnn_studio.core import logs\nlogs.set_up_logging()\n{code}"
+    program = f"from cnn_studio.core.system import logs\nlogs.set_up_logging()\n{code}"
     return subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False, timeout=60
     )

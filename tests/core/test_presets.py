@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from cnn_studio.core.advice.presets import EXPERIMENT_PRESETS, RECOMMENDED, experiment_preset, recommend_experiment
+from cnn_studio.core.advice.presets import EXPERIMENT_PRESETS, RECOMMENDED, experiment_preset
+from cnn_studio.core.advice.suggestions import recommend_experiment
 from cnn_studio.core.errors import ExperimentError
-from cnn_studio.core.experiment.experiment import BackboneArchitecture, Colour, TransferMode, build_experiment
+from cnn_studio.core.experiment.experiment import build_experiment
 from cnn_studio.core.experiment.layer_plan import LayerKind, plan_layers
+from cnn_studio.core.experiment.settings import BackboneArchitecture, Colour, TransferMode
 
 
 def plan(name, classes):

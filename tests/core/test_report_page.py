@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cnn_studio.core.evaluation.html_page import RunRecord, report_page
-from cnn_studio.core.job.results import ModelFacts
+from cnn_studio.core.evaluation.model_facts import ModelFacts
 
 HISTORY = tuple(
     {"epoch": str(n), "loss": f"{2 / n}", "val_loss": f"{2.2 / n}", "accuracy": "0.5", "val_accuracy": "nan"}

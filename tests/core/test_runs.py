@@ -2,7 +2,9 @@ import json
 
 import pytest
 
-from cnn_studio.core.data.dataset import Dataset, ImageFile, Split, split_dataset
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.image_file import ImageFile, Split
+from cnn_studio.core.data.split import split_dataset
 from cnn_studio.core.errors import CnnStudioError, StorageError
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.runs import run as runs

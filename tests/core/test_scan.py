@@ -17,14 +17,15 @@ from PIL import Image
 
 from cnn_studio.core.data import listing as folders
 from cnn_studio.core.data import scan
-from cnn_studio.core.data.dataset import Split
+from cnn_studio.core.data.events import FolderListed
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.listing import natural_key
 from cnn_studio.core.data.scan import scan_folder
 from cnn_studio.core.errors import DatasetError
 from cnn_studio.core.image.decoder import ImageError, read_image
 from cnn_studio.core.image.fingerprints import FINGERPRINT_BYTES
 from cnn_studio.core.image.issues import IssueKind
-from cnn_studio.core.job.events import FolderListed, Progress, Stage, StageStarted
+from cnn_studio.core.job.events import Progress, Stage, StageStarted
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
 from cnn_studio.core.paths import cache_dir, sample_dataset_dir
 

@@ -10,10 +10,11 @@ from dataclasses import replace
 import pytest
 
 from cnn_studio.core.atomic_file import write_text
-from cnn_studio.core.data.dataset import Split, count_splits, split_dataset
+from cnn_studio.core.data.image_file import Split
+from cnn_studio.core.data.split import count_splits, split_dataset
 from cnn_studio.core.data.split_file import read_split, split_csv, with_split
 from cnn_studio.core.errors import DatasetError
-from cnn_studio.core.experiment.experiment import SplitSettings
+from cnn_studio.core.experiment.settings import SplitSettings
 
 
 def test_a_saved_split_is_used_again_whatever_the_settings_say(made_up_dataset, tmp_path):

@@ -17,7 +17,7 @@ from filelock import FileLock
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.scan import scan_folder
 from cnn_studio.core.errors import DatasetError, StorageError
-from cnn_studio.core.experiment.experiment import Fit
+from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.image.decoder import ImageError, read_image
 from cnn_studio.core.image.issues import IssueKind
 from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted

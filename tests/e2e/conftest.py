@@ -47,7 +47,7 @@ def write_hard_blobs():
 def made(tmp_path_factory, write_hard_blobs):
     """A run on them with mistakes in it, trained once: (what training returned, its pictures' folder)."""
     from cnn_studio import tasks
-    from cnn_studio.core.data.dataset import suggest_experiment
+    from cnn_studio.core.advice.suggestions import suggest_experiment
     from cnn_studio.core.experiment.experiment import with_values
     from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 

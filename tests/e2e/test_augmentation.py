@@ -10,17 +10,13 @@ import pytest
 from cnn_studio import tasks
 from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, AugmentationSettings, parse_augmentation
-from cnn_studio.core.experiment.experiment import (
-    BackboneArchitecture,
-    Experiment,
-    ImageSettings,
-    TrainingSettings,
-    build_experiment,
-)
+from cnn_studio.core.experiment.experiment import Experiment, build_experiment
+from cnn_studio.core.experiment.settings import BackboneArchitecture, ImageSettings, TrainingSettings
 from cnn_studio.core.image.decoder import read_image
-from cnn_studio.core.job.events import BatchEnded, TrialEnded, TrialStarted
+from cnn_studio.core.job.events import BatchEnded
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
 from cnn_studio.core.runs import run as runs
+from cnn_studio.core.runs.comparison import TrialEnded, TrialStarted
 
 
 def experiment(augment="", **values):

@@ -12,10 +12,12 @@ import pytest
 from PIL import Image
 
 from cnn_studio import tasks
-from cnn_studio.core.data.dataset import Split, suggest_experiment
+from cnn_studio.core.advice.suggestions import suggest_experiment
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.split_file import with_split
 from cnn_studio.core.errors import DatasetError, ExperimentError, ModelFileError, StorageError
-from cnn_studio.core.experiment.experiment import Decisions, Fit, experiment_to_toml, with_values
+from cnn_studio.core.experiment.experiment import experiment_to_toml, with_values
+from cnn_studio.core.experiment.settings import Decisions, Fit
 from cnn_studio.core.job import events
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
 from cnn_studio.core.runs import run as runs

@@ -13,7 +13,8 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, log_loss
 
 from cnn_studio import tasks
-from cnn_studio.core.data.dataset import Split
+from cnn_studio.core.data.events import FilesLeftOut
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import CnnStudioError, DatasetError, ModelFileError, StorageError
 from cnn_studio.core.evaluation.measured_file import measured_path, write_measured
 from cnn_studio.core.job import events
@@ -106,7 +107,7 @@ def test_images_that_were_moved_are_told(made, run, tmp_path):
     (moved / gone).unlink()
     reported = []
     assert evaluate(run.model, split=Split.TEST, report=reported.append).evaluation.images == 23
-    left_out = next(event for event in reported if isinstance(event, events.FilesLeftOut))
+    left_out = next(event for event in reported if isinstance(event, FilesLeftOut))
     assert [issue.path for issue in left_out.issues] == [gone]
     shutil.rmtree(moved)
     with pytest.raises(DatasetError, match="no longer in"):

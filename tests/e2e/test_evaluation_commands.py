@@ -9,7 +9,7 @@ from PIL import Image
 
 from cnn_studio import tasks
 from cnn_studio.__main__ import main
-from cnn_studio.core.data.dataset import Split
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.ml.model_file import read_facts
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from cnn_studio import tasks
-from cnn_studio.core.experiment.experiment import Experiment, ImageSettings, Precision, TrainingSettings
+from cnn_studio.core.experiment.experiment import Experiment
+from cnn_studio.core.experiment.settings import ImageSettings, Precision, TrainingSettings
 from cnn_studio.core.image.decoder import read_image
 from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 from cnn_studio.core.runs import run as runs

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from cnn_studio import tasks
-from cnn_studio.core.data.dataset import suggest_experiment
+from cnn_studio.core.advice.suggestions import suggest_experiment
+from cnn_studio.core.data.events import FilesLeftOut
 from cnn_studio.core.errors import CnnStudioError, DatasetError, StorageError, TrainingError
 from cnn_studio.core.experiment.experiment import with_values
 from cnn_studio.core.experiment.layer_plan import ImpossibleArchitectureError
@@ -54,7 +55,7 @@ def test_files_that_vanish_between_scan_and_preparation_are_left_out(blobs, tmp_
     gone.unlink()
     reported = []
     trained = tasks.train(request, reported.append, CancelToken())
-    left_out = next(event for event in reported if isinstance(event, events.FilesLeftOut))
+    left_out = next(event for event in reported if isinstance(event, FilesLeftOut))
     assert [issue.path for issue in left_out.issues] == [f"red/{gone.name}"]
     assert len(runs.read_manifest(runs.read_run(trained.run))) == 35
 

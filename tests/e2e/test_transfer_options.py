@@ -10,15 +10,12 @@ import pytest
 from cnn_studio.cli import run
 from cnn_studio.cli.settings import Choices
 from cnn_studio.core.advice.augmentation import recommend_augmentation
-from cnn_studio.core.data.dataset import Dataset, ImageFile
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS
-from cnn_studio.core.experiment.experiment import (
-    BackboneArchitecture,
-    Experiment,
-    ScratchArchitecture,
-    experiment_to_toml,
-)
+from cnn_studio.core.experiment.experiment import Experiment, experiment_to_toml
+from cnn_studio.core.experiment.settings import BackboneArchitecture, ScratchArchitecture
 from cnn_studio.core.weights.download import MIRROR_VARIABLE
 
 

@@ -11,10 +11,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
 
 from cnn_studio import tasks
-from cnn_studio.core.data.dataset import Split
 from cnn_studio.core.data.findings import FindingKind
-from cnn_studio.core.experiment.experiment import Fit, read_experiment
-from cnn_studio.core.job.results import LabelDoubt, LabelReview
+from cnn_studio.core.data.image_file import Split
+from cnn_studio.core.evaluation.label_review import LabelDoubt, LabelReview
+from cnn_studio.core.experiment.experiment import read_experiment
+from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.runs import run as runs
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.main_window import MainWindow

@@ -9,7 +9,7 @@ from PIL import Image
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
 
-from cnn_studio.core.data.dataset import Split
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.image.decoder import read_image
 from cnn_studio.core.runs import run as runs
 from cnn_studio.gui.dialogs.explained_picture import ExplanationPanel

@@ -3,7 +3,7 @@
 import pytest
 from PySide6.QtWidgets import QFileDialog
 
-from cnn_studio.core.experiment.experiment import TransferMode
+from cnn_studio.core.experiment.settings import TransferMode
 from cnn_studio.core.job import events
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.main_window import MainWindow

@@ -9,14 +9,14 @@ from PIL import Image
 from PySide6.QtCore import Qt
 
 from cnn_studio import tasks
-from cnn_studio.core.data.dataset import Split
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import CnnStudioError, ModelFileError
 from cnn_studio.core.evaluation.calibration import Calibrated, CalibrationFigures
 from cnn_studio.core.evaluation.confusion import confusion_counts
 from cnn_studio.core.evaluation.heat import Explanation, overlay
 from cnn_studio.core.evaluation.measured import Measured
+from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.evaluation.scores import score_probabilities
-from cnn_studio.core.job.results import ModelFacts
 from cnn_studio.core.runs import run as runs
 from cnn_studio.gui.dialogs.explained_picture import ExplanationPanel, heat_image
 from cnn_studio.gui.dialogs.picture import PictureDialog

@@ -1,6 +1,6 @@
 import pytest
 
-from cnn_studio.core.experiment.experiment import Decisions
+from cnn_studio.core.experiment.settings import Decisions
 from cnn_studio.core.paths import data_dir
 from cnn_studio.gui.state.kept_decisions import keep_decisions, kept_decisions
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from cnn_studio.core.data.dataset import Dataset, ImageFile, Split
+from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.findings import Finding, FindingKind
-from cnn_studio.core.experiment.experiment import Decisions
-from cnn_studio.core.job.results import LabelDoubt
+from cnn_studio.core.data.image_file import ImageFile, Split
+from cnn_studio.core.evaluation.label_review import LabelDoubt
+from cnn_studio.core.experiment.settings import Decisions
 from cnn_studio.gui.pages.data.shown_pictures import of_class, of_decisions, of_doubts, of_finding, of_split
 from cnn_studio.gui.state.data_view import place_of, work_out
 from cnn_studio.gui.state.session import Session

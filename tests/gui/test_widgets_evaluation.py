@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QApplication
 from sklearn.calibration import calibration_curve
 
 from cnn_studio.core.evaluation.calibration import reliability
-from cnn_studio.core.job.results import ClassScore, Evaluation
+from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_fraction, format_fraction_within, format_percent_range
 from cnn_studio.gui.widgets.coverage_plot import CoveragePlot

@@ -4,10 +4,10 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication
 
+from cnn_studio.core.evaluation.predictions import Prediction
 from cnn_studio.core.experiment.architectures import architecture_preset
-from cnn_studio.core.experiment.experiment import ImageSettings, ScratchArchitecture
 from cnn_studio.core.experiment.layer_plan import ImpossibleArchitectureError, plan_layers
-from cnn_studio.core.job.results import Prediction
+from cnn_studio.core.experiment.settings import ImageSettings, ScratchArchitecture
 from cnn_studio.gui.look.style_sheet import LIGHT
 from cnn_studio.gui.widgets.class_chart import ClassChart
 from cnn_studio.gui.widgets.layer_table import LayerTable

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from cnn_studio.core.experiment.experiment import Features, ImageSettings, ScratchArchitecture
+from cnn_studio.core.evaluation.model_facts import ModelFacts
+from cnn_studio.core.experiment.settings import Features, ImageSettings, ScratchArchitecture
 from cnn_studio.core.job.jobs import CancelToken, ignore_reports
-from cnn_studio.core.job.results import ModelFacts
 
 SIZE = 16
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnn_studio.core.experiment.experiment import Precision
+from cnn_studio.core.experiment.settings import Precision
 from cnn_studio.ml import acceleration
 from cnn_studio.ml.acceleration import (
     BFLOAT16,

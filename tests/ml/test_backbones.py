@@ -11,8 +11,8 @@ from keras.src.utils import file_utils
 
 from cnn_studio.core.errors import ExperimentError, TrainingError, WeightsError
 from cnn_studio.core.experiment.backbones import BACKBONES, EVERYTHING, Preprocessing
-from cnn_studio.core.experiment.experiment import BackboneArchitecture, Colour, Features, ImageSettings, TransferMode
 from cnn_studio.core.experiment.layer_plan import ImpossibleArchitectureError, LayerKind, plan_layers
+from cnn_studio.core.experiment.settings import BackboneArchitecture, Colour, Features, ImageSettings, TransferMode
 from cnn_studio.core.weights.check import layout_digest
 from cnn_studio.ml import memory
 from cnn_studio.ml.backbones import build_transfer_model, cut_layer, preprocess, set_trainable_from, split_model

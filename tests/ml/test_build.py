@@ -5,8 +5,8 @@ from PIL import Image
 
 from cnn_studio.core.errors import TrainingError
 from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, architecture_preset
-from cnn_studio.core.experiment.experiment import Colour, Features, ImageSettings, Padding, Pooling, ScratchArchitecture
 from cnn_studio.core.experiment.layer_plan import LayerKind, plan_layers
+from cnn_studio.core.experiment.settings import Colour, Features, ImageSettings, Padding, Pooling, ScratchArchitecture
 from cnn_studio.ml import memory
 from cnn_studio.ml.build import build_model
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cnn_studio.core.errors import ModelFileError, StorageError
-from cnn_studio.core.experiment.experiment import Colour, Fit, ImageSettings
+from cnn_studio.core.experiment.settings import Colour, Fit, ImageSettings
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
 from cnn_studio.ml import export

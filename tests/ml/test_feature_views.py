@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnn_studio.core.data.dataset import ImageFile
+from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.experiment.augmentation import parse_augmentation
 from cnn_studio.core.job.events import Progress
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports

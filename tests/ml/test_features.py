@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from cnn_studio.core.data.dataset import ImageFile
+from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.errors import StorageError
 from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports

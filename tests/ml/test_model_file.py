@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cnn_studio.core.errors import ModelFileError, StorageError
-from cnn_studio.core.experiment.experiment import Fit
-from cnn_studio.core.job.results import ModelFacts
+from cnn_studio.core.evaluation.model_facts import ModelFacts
+from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.ml.model_file import (
     class_count,
     load_model,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_studio.core.experiment.experiment import Fit
+from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.image.decoder import read_image
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
 from cnn_studio.core.job.jobs import JobCancelled, ignore_reports

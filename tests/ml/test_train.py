@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnn_studio.core.errors import TrainingError
-from cnn_studio.core.experiment.experiment import TrainingSettings
+from cnn_studio.core.experiment.settings import TrainingSettings
 from cnn_studio.core.job.events import BatchEnded, EpochEnded, Message, Progress, Stage, StageStarted, TrainingStarted
 from cnn_studio.core.job.jobs import JobCancelled, ignore_reports
 from cnn_studio.ml import memory, train

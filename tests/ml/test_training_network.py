@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cnn_studio.core.experiment.augmentation import parse_augmentation
-from cnn_studio.core.experiment.experiment import TrainingSettings
+from cnn_studio.core.experiment.settings import TrainingSettings
 from cnn_studio.core.job.jobs import ignore_reports
 from cnn_studio.ml.pipeline import balanced_class_weights, evaluation_batches, training_batches, with_labels
 from cnn_studio.ml.train import compile_model, fit_model

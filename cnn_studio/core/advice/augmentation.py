@@ -15,7 +15,8 @@ from cnn_studio.core.experiment.augmentation import (
     parse_augmentation,
     strength_text,
 )
-from cnn_studio.core.experiment.experiment import BackboneArchitecture, Colour, Experiment
+from cnn_studio.core.experiment.experiment import Experiment
+from cnn_studio.core.experiment.settings import BackboneArchitecture, Colour
 
 RECOMMENDED = "recommended"
 """The name of the preset that is chosen from the data."""

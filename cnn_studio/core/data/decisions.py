@@ -5,8 +5,9 @@ from __future__ import annotations
 from bisect import insort
 from dataclasses import replace
 
-from cnn_studio.core.data.dataset import Dataset, ImageFile
-from cnn_studio.core.experiment.experiment import Decisions
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.image_file import ImageFile
+from cnn_studio.core.experiment.settings import Decisions
 from cnn_studio.core.image.issues import Issue, IssueKind
 from cnn_studio.core.text import printable
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cnn_studio.core.data.dataset import Dataset, ImageFile, Split
-from cnn_studio.core.experiment.experiment import ImageSettings
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.image_file import ImageFile, Split
+from cnn_studio.core.experiment.settings import ImageSettings
 
 FEW_IMAGES = 20
 """A class with fewer is called small: of 20 images, 15 % make three to validate on."""

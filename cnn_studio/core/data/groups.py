@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from cnn_studio.core.text import printable
 
 if TYPE_CHECKING:
-    from cnn_studio.core.data.dataset import ImageFile
-    from cnn_studio.core.experiment.experiment import SplitSettings
+    from cnn_studio.core.data.image_file import ImageFile
+    from cnn_studio.core.experiment.settings import SplitSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class Group:
     """Files that are never divided; mostly a single one.
 
     Attributes:
@@ -29,10 +29,10 @@ class Unit:
     sizes: tuple[tuple[int, int], ...]
 
 
-def units_in_order(files: Sequence[ImageFile], members: Sequence[int], settings: SplitSettings) -> tuple[Unit, ...]:
-    """The units that some files make, in the order in which a seed draws them.
+def groups_in_order(files: Sequence[ImageFile], members: Sequence[int], settings: SplitSettings) -> tuple[Group, ...]:
+    """The groups that some files make, in the order in which a seed draws them.
 
-    A unit's place is decided by the lowest hash of seed and path among its files: the same on every machine and in
+    A group's place is decided by the lowest hash of seed and path among its files: the same on every machine and in
     whatever order the folder is listed, and a file that is added moves no other.
 
     Args:
@@ -42,14 +42,14 @@ def units_in_order(files: Sequence[ImageFile], members: Sequence[int], settings:
     """
     ranks = {index: _rank(settings.seed, files[index].path) for index in members}
     ranked = []
-    for unit in _units(files, members, settings):
-        rank = min(map(ranks.__getitem__, unit)) if len(unit) > 1 else ranks[unit[0]]
-        sizes = tuple(Counter(files[index].label for index in unit).items()) if len(unit) > 1 else None
-        ranked.append((rank, Unit(unit, sizes or ((files[unit[0]].label, 1),))))
-    return tuple(unit for _, unit in sorted(ranked, key=lambda pair: pair[0]))
+    for group in _groups(files, members, settings):
+        rank = min(map(ranks.__getitem__, group)) if len(group) > 1 else ranks[group[0]]
+        sizes = tuple(Counter(files[index].label for index in group).items()) if len(group) > 1 else None
+        ranked.append((rank, Group(group, sizes or ((files[group[0]].label, 1),))))
+    return tuple(group for _, group in sorted(ranked, key=lambda pair: pair[0]))
 
 
-def _units(files: Sequence[ImageFile], members: Sequence[int], settings: SplitSettings) -> list[tuple[int, ...]]:
+def _groups(files: Sequence[ImageFile], members: Sequence[int], settings: SplitSettings) -> list[tuple[int, ...]]:
     pattern = re.compile(settings.group_pattern) if settings.group_pattern else None
     leader: dict[int, int] = {}
 
@@ -66,10 +66,10 @@ def _units(files: Sequence[ImageFile], members: Sequence[int], settings: SplitSe
             leader[leader_of(index)] = first
     if not first_with:
         return [(index,) for index in members]
-    units: dict[int, list[int]] = {}
+    groups: dict[int, list[int]] = {}
     for index in members:
-        units.setdefault(leader_of(index), []).append(index)
-    return [tuple(unit) for unit in units.values()]
+        groups.setdefault(leader_of(index), []).append(index)
+    return [tuple(group) for group in groups.values()]
 
 
 def _keys(file: ImageFile, pattern: re.Pattern[str] | None, *, together: bool) -> Iterator[Hashable]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cnn_studio.core.data.dataset import Split
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import DatasetError
 from cnn_studio.core.image.decoder import IMAGE_SUFFIXES, holds_image_data
 from cnn_studio.core.image.issues import Issue, IssueKind

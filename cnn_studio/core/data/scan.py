@@ -9,15 +9,18 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from cnn_studio.core.data.dataset import Dataset, ImageFile, Split
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.events import FolderListed
+from cnn_studio.core.data.image_file import ImageFile, Split
 from cnn_studio.core.data.listing import FoundFile, Listing, list_folder, natural_key
 from cnn_studio.core.data.near_duplicates import LOOKALIKES_VERSION, find_lookalikes
 from cnn_studio.core.data.scan_cache import ScanCache
+from cnn_studio.core.data.split import count_ahead
 from cnn_studio.core.errors import DatasetError
 from cnn_studio.core.image.decoder import ImageError, ImageFacts, check_image, holds_image_data
 from cnn_studio.core.image.fingerprints import are_blank
 from cnn_studio.core.image.issues import Issue, IssueKind
-from cnn_studio.core.job.events import FolderListed, Stage, StageStarted
+from cnn_studio.core.job.events import Stage, StageStarted
 from cnn_studio.core.job.jobs import CancelToken, Report
 from cnn_studio.core.job.threads import ProgressMeter, map_in_threads
 from cnn_studio.core.text import printable
@@ -72,7 +75,7 @@ def _report_listing(listing: Listing, recalled: Sequence[_Outcome | None], repor
     seen = list(map_in_threads(sniff, range(len(recalled)), cancel, batch=256))
     with suppress(DatasetError):  # nothing that looks like an image; the check says what it is
         listed = _dataset(listing, seen)
-        listed.count()  # here, so that the window need not
+        count_ahead(listed)  # here, so that the window need not
         report(FolderListed(listed))
 
 

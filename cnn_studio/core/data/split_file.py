@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from cnn_studio.core.atomic_file import csv_text
-from cnn_studio.core.data.dataset import Dataset, Split, SplitAssignment
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.image_file import Split
+from cnn_studio.core.data.split import SplitAssignment
 from cnn_studio.core.errors import DatasetError
 
 _COLUMNS = ("path", "class", "split")

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnn_studio.core.evaluation.measured import Measured, log_loss, scaled
+from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.intervals import wilson_interval
-from cnn_studio.core.job.results import ModelFacts
 
 BINS = 15
 """Of equal width, as in the paper's tables."""

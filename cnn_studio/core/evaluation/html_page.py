@@ -17,6 +17,7 @@ import numpy as np
 from cnn_studio import __version__
 from cnn_studio.core.evaluation.calibration import at_threshold, coverage_curve, reliability
 from cnn_studio.core.evaluation.confusion import most_confused
+from cnn_studio.core.evaluation.figures import ClassScore
 from cnn_studio.core.evaluation.galleries import least_sure, most_typical, most_wrong
 from cnn_studio.core.evaluation.html_drawings import (
     Line,
@@ -26,8 +27,8 @@ from cnn_studio.core.evaluation.html_drawings import (
     reliability_diagram,
 )
 from cnn_studio.core.evaluation.measured import Measured
+from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.image.decoder import ImageError, read_picture
-from cnn_studio.core.job.results import ClassScore, ModelFacts
 from cnn_studio.core.paths import resource_dir
 from cnn_studio.core.text import printable
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_studio.core.job.results import Evaluation
+from cnn_studio.core.evaluation.figures import Evaluation
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
 """Probabilities are clipped here before the logarithm, as Keras's own cross-entropy nearly does (1e-7)."""

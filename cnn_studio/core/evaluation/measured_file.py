@@ -21,8 +21,8 @@ import numpy as np
 
 from cnn_studio.core.atomic_file import replacing
 from cnn_studio.core.errors import CnnStudioError
+from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
 from cnn_studio.core.evaluation.measured import Measured
-from cnn_studio.core.job.results import ClassScore, Evaluation
 
 
 def measured_path(model: Path, split: str) -> Path:

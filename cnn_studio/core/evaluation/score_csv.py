@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cnn_studio.core.atomic_file import csv_text
+from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.evaluation.measured import Measured
-from cnn_studio.core.job.results import Evaluation
 
 
 def scores_csv(evaluation: Evaluation) -> str:

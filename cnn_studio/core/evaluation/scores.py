@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnn_studio.core.evaluation.confusion import confusion_counts
+from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
 from cnn_studio.core.evaluation.measured import log_loss
 from cnn_studio.core.intervals import wilson_interval
-from cnn_studio.core.job.results import ClassScore, Evaluation
 
 TOP = (3, 5)
 """The k of top-k accuracy, each where there are more classes."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.experiment.backbones import BACKBONES
-from cnn_studio.core.experiment.experiment import (
+from cnn_studio.core.experiment.settings import (
     Activation,
     BackboneArchitecture,
     Features,

@@ -14,7 +14,7 @@ from math import prod
 
 from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.experiment.backbones import find_backbone
-from cnn_studio.core.experiment.experiment import (
+from cnn_studio.core.experiment.settings import (
     BackboneArchitecture,
     Colour,
     Features,

@@ -47,7 +47,7 @@ from PIL import (
 )
 
 from cnn_studio.core.errors import CnnStudioError
-from cnn_studio.core.experiment.experiment import Fit
+from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.image.fingerprints import LEAST_SIDE, make_fingerprint
 from cnn_studio.core.image.foreign_files import HEAD_BYTES, describe_content, is_text, lost_its_end
 from cnn_studio.core.image.issues import IssueKind

@@ -11,11 +11,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from cnn_studio.core.image.issues import Issue
-from cnn_studio.core.job.results import AugmentationTrial, Prediction
-
 if TYPE_CHECKING:
-    from cnn_studio.core.data.dataset import Dataset
+    pass
 
 
 class Stage(StrEnum):
@@ -156,47 +153,6 @@ class EpochEnded(Event):
     val_accuracy: float
     seconds: float
     best: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FolderListed(Event):
-    """What a folder holds by its names and the first bytes of its files; they are still to be checked.
-
-    ``dataset`` is good for showing and not for training: height and width are 0 where not known from an earlier scan,
-    and files may yet be left out. It is never sent as JSON.
-    """
-
-    dataset: Dataset
-
-
-@dataclass(frozen=True, slots=True)
-class FilesLeftOut(Event):
-    """Files that were fine when scanned could not be read when they were prepared."""
-
-    issues: tuple[Issue, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ImagesPredicted(Event):
-    """Some more images have been classified, in the order they were given."""
-
-    predictions: tuple[Prediction, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TrialStarted(Event):
-    """One of several trainings that are compared begins; ``number`` counts from 1, ``title`` says which."""
-
-    number: int
-    total: int
-    title: str
-
-
-@dataclass(frozen=True, slots=True)
-class TrialEnded(Event):
-    """One of several trainings that are compared is complete."""
-
-    trial: AugmentationTrial
 
 
 def event_name(event: Event) -> str:

@@ -24,7 +24,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from cnn_studio.core.atomic_file import write_text
-from cnn_studio.core.data.dataset import Dataset, Split, SplitAssignment
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.image_file import Split
+from cnn_studio.core.data.split import SplitAssignment
 from cnn_studio.core.data.split_file import split_csv
 from cnn_studio.core.errors import CnnStudioError, StorageError
 from cnn_studio.core.experiment.experiment import Experiment, experiment_to_toml, read_experiment

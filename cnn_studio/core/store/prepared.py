@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnn_studio.core.atomic_file import storage_error
-from cnn_studio.core.data.dataset import Dataset, ImageFile
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.errors import DatasetError, StorageError
-from cnn_studio.core.experiment.experiment import Fit
+from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.image.decoder import ImageError, decoder_id, read_image
 from cnn_studio.core.image.issues import Issue
 from cnn_studio.core.job.events import Stage, StageStarted

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS
-from cnn_studio.core.job.results import AugmentationTrial
+from cnn_studio.core.runs.comparison import AugmentationTrial
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_percent

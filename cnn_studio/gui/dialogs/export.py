@@ -10,7 +10,7 @@ from PySide6.QtGui import QDesktopServices, QFontDatabase
 from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
 
 from cnn_studio import tasks
-from cnn_studio.core.job.results import ModelFacts
+from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.gui.look import theme
 
 

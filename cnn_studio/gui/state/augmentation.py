@@ -10,9 +10,9 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from cnn_studio import tasks
 from cnn_studio.core.experiment.experiment import Experiment
-from cnn_studio.core.job.events import Event, TrialEnded
-from cnn_studio.core.job.results import AugmentationTrial
+from cnn_studio.core.job.events import Event
 from cnn_studio.core.runs import run as runs
+from cnn_studio.core.runs.comparison import AugmentationTrial, TrialEnded
 from cnn_studio.gui.jobs.job_thread import Failure, Job, JobKind
 
 if TYPE_CHECKING:

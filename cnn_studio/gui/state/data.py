@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, Signal, Slot
 
 from cnn_studio import tasks
-from cnn_studio.core.data.dataset import Dataset, ImageFile, why_not_trainable
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.events import FolderListed
 from cnn_studio.core.data.findings import Finding
+from cnn_studio.core.data.image_file import ImageFile
+from cnn_studio.core.data.split import why_not_trainable
 from cnn_studio.core.errors import CnnStudioError
-from cnn_studio.core.experiment.experiment import Decisions
+from cnn_studio.core.evaluation.label_review import LabelReview
+from cnn_studio.core.experiment.settings import Decisions
 from cnn_studio.core.job import events
-from cnn_studio.core.job.results import LabelReview
 from cnn_studio.core.text import printable
 from cnn_studio.gui.jobs.job_thread import Job, JobKind
 from cnn_studio.gui.jobs.latest_answer import LatestAnswer
@@ -320,7 +323,7 @@ class DataSession(QObject):
 
     @Slot(object, object)
     def _on_reported(self, job: Job, event: events.Event) -> None:
-        if job.kind is JobKind.SCAN and isinstance(event, events.FolderListed):
+        if job.kind is JobKind.SCAN and isinstance(event, FolderListed):
             self.listed = event.dataset
             self.listed_changed.emit()
 

@@ -7,11 +7,14 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cnn_studio.core.data.dataset import Dataset, ImageFile, Split, SplitAssignment, split_dataset, why_not_trainable
+from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.decisions import apply_decisions
 from cnn_studio.core.data.findings import Finding, examine
+from cnn_studio.core.data.image_file import ImageFile, Split
+from cnn_studio.core.data.split import SplitAssignment, count_ahead, split_dataset, why_not_trainable
 from cnn_studio.core.errors import DatasetError
-from cnn_studio.core.experiment.experiment import Decisions, Experiment, ImageSettings, SplitSettings
+from cnn_studio.core.experiment.experiment import Experiment
+from cnn_studio.core.experiment.settings import Decisions, ImageSettings, SplitSettings
 from cnn_studio.core.text import printable
 
 _MIDDLING = math.log(4 / 3)
@@ -80,7 +83,7 @@ def work_out(scanned: Dataset, experiment: Experiment, before: DataView | None) 
         used, notes, samples = before.used, before.notes, before.samples
     else:
         used, notes = apply_decisions(scanned, decisions)
-        used.count()
+        count_ahead(used)
         samples = _samples(used.files)
         before = None
     same_size = before is not None and (before.image.height, before.image.width) == (image.height, image.width)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, Signal, Slot
 
 from cnn_studio import tasks
-from cnn_studio.core.data.dataset import Split
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.runs import run as runs
 from cnn_studio.gui.jobs.job_thread import Failure, Job, JobKind
 from cnn_studio.gui.state.notices import NoticeKind

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cnn_studio.core.data.dataset import ImageFile
+    from cnn_studio.core.data.image_file import ImageFile
     from cnn_studio.gui.state.session import Session
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.errors import StorageError
-from cnn_studio.core.experiment.experiment import Decisions
+from cnn_studio.core.experiment.settings import Decisions
 from cnn_studio.core.paths import data_dir
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnn_studio.core.job.results import ModelFacts
+from cnn_studio.core.evaluation.model_facts import ModelFacts
 
 
 @dataclass(frozen=True, slots=True)

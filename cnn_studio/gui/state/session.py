@@ -14,19 +14,24 @@ from PySide6.QtCore import QObject, QSettings, Signal, Slot
 from cnn_studio import tasks
 from cnn_studio.core import paths
 from cnn_studio.core.advice.augmentation import why_not_augmentable
-from cnn_studio.core.advice.presets import RECOMMENDED, experiment_preset, recommend_experiment
+from cnn_studio.core.advice.presets import RECOMMENDED, experiment_preset
+from cnn_studio.core.advice.suggestions import recommend_experiment, suggest_image_settings
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data import dataset
 from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.events import FilesLeftOut
 from cnn_studio.core.errors import CnnStudioError, ExperimentError
+from cnn_studio.core.evaluation.model_facts import ModelFacts
+from cnn_studio.core.evaluation.predictions import ImagesPredicted, Prediction
 from cnn_studio.core.experiment import experiment as config
 from cnn_studio.core.experiment.architectures import architecture_preset
 from cnn_studio.core.experiment.backbones import Backbone, find_backbone
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.experiment.layer_plan import plan_layers
+from cnn_studio.core.experiment.settings import BackboneArchitecture
 from cnn_studio.core.job import events
-from cnn_studio.core.job.results import ModelFacts, Prediction, TrainedModel
 from cnn_studio.core.runs import run as runs
+from cnn_studio.core.runs.trained import TrainedModel
 from cnn_studio.core.weights.weights import ImportRequest, import_weights, megabytes, weights_path
 from cnn_studio.gui.jobs.job_thread import QUIET, Failure, Job, JobKind, JobThread
 from cnn_studio.gui.state.augmentation import AugmentationSession
@@ -189,7 +194,7 @@ class Session(QObject):
         preset = architecture_preset(name).architecture
         changes: dict[str, Any] = {"architecture": preset.model_dump()}
         if self.dataset and not self._image_size_chosen:
-            suggested = dataset.suggest_image_settings(self.dataset, name)
+            suggested = suggest_image_settings(self.dataset, name)
             changes |= {f"image.{name}": value for name, value in suggested.model_dump(exclude={"fit"}).items()}
         self.experiment = config.with_values(self.experiment, changes)
         self.experiment_changed.emit()
@@ -239,7 +244,7 @@ class Session(QObject):
     def backbone_without_weights(self) -> Backbone | None:
         """The experiment's backbone when its weights are not on this machine; whether they are whole a job checks."""
         architecture = self.experiment.architecture
-        if not isinstance(architecture, config.BackboneArchitecture):
+        if not isinstance(architecture, BackboneArchitecture):
             return None
         backbone = find_backbone(architecture.name)
         return None if weights_path(backbone).is_file() else backbone
@@ -376,7 +381,7 @@ class Session(QObject):
                     self.device_changed.emit()
             case events.Message(text):
                 self.tell(NoticeKind.INFO, text)
-            case events.FilesLeftOut(issues):
+            case FilesLeftOut(issues):
                 if job.kind is JobKind.TRAIN and self.dataset and job.request.dataset is self.dataset:
                     self.dataset = dataset.without_files(self.dataset, issues)
                     self.dataset_changed.emit()
@@ -384,7 +389,7 @@ class Session(QObject):
                     NoticeKind.WARNING,
                     f"{len(issues)} files could not be read any more and were left out; the first is {issues[0].path}.",
                 )
-            case events.ImagesPredicted(predictions):
+            case ImagesPredicted(predictions):
                 self.predictions += predictions
                 self.predictions_added.emit(predictions)
         if job.kind not in QUIET:
@@ -458,7 +463,7 @@ class Session(QObject):
     def _take_dataset(self, found: Dataset) -> None:
         self.dataset = found
         self._image_size_chosen = False
-        suggested = dataset.suggest_image_settings(found, self.experiment.architecture.name)
+        suggested = suggest_image_settings(found, self.experiment.architecture.name)
         decisions = self.data.begin(found)
         image = suggested.model_copy(update={"fit": self.experiment.image.fit})
         self.experiment = self.experiment.model_copy(update={"image": image, "decisions": decisions})

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Slot
 
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.split import count_ahead
 from cnn_studio.core.data.split_file import read_split, split_csv, with_split
 from cnn_studio.gui.jobs.latest_answer import LatestAnswer
 from cnn_studio.gui.look.wording import format_things
@@ -61,7 +62,7 @@ class SplitFile(QObject):
 
         def divide() -> tuple[Path, Dataset, tuple[str, ...]]:
             divided, notes = with_split(dataset, read_split(source))
-            divided.count()
+            count_ahead(divided)
             return source, divided, notes
 
         self._answer.ask(divide)
@@ -95,5 +96,5 @@ def _still_there(whole: Dataset, now: Dataset) -> Dataset:
     """The undivided data set without the files that were left out since."""
     paths = {file.path for file in now.files}
     found = replace(whole, files=tuple(file for file in whole.files if file.path in paths), issues=now.issues)
-    found.count()
+    count_ahead(found)
     return found

@@ -10,7 +10,7 @@ from PySide6.QtCore import QRect, QSize, Slot
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from cnn_studio.core.experiment.experiment import Colour, ImageSettings
+from cnn_studio.core.experiment.settings import Colour, ImageSettings
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.widgets.thumbnail_grid import paint_picture
 from cnn_studio.gui.widgets.thumbnail_loader import ThumbnailLoader

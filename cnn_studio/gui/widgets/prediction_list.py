@@ -10,7 +10,7 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QRect, QSiz
 from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QKeySequence, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from cnn_studio.core.job.results import Prediction
+from cnn_studio.core.evaluation.predictions import Prediction
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_percent
 from cnn_studio.gui.widgets.class_chart import paint_bar

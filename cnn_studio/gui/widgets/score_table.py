@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from cnn_studio.core.job.results import ClassScore, Evaluation
+from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_count, format_fraction
 from cnn_studio.gui.widgets.class_chart import paint_bar

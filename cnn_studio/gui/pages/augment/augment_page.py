@@ -36,7 +36,7 @@ from cnn_studio.core.experiment.augmentation import (
     Group,
     Unit,
 )
-from cnn_studio.core.experiment.experiment import BackboneArchitecture, Colour
+from cnn_studio.core.experiment.settings import BackboneArchitecture, Colour
 from cnn_studio.gui.dialogs.compare import CompareDialog
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme

@@ -5,7 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton
 
-from cnn_studio.core.data.dataset import Dataset, Split, count_splits
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.image_file import Split
+from cnn_studio.core.data.split import count_splits
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme

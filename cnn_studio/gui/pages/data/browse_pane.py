@@ -10,10 +10,11 @@ from PySide6.QtCore import QPoint, QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from cnn_studio.core.atomic_file import write_text
-from cnn_studio.core.data.dataset import Dataset, ImageFile, Split
+from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.findings import FINDING_TEXT, Finding, FindingKind
+from cnn_studio.core.data.image_file import ImageFile, Split
 from cnn_studio.core.errors import CnnStudioError
-from cnn_studio.core.job.results import label_review_csv
+from cnn_studio.core.evaluation.label_review import label_review_csv
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_things
 from cnn_studio.gui.pages.data.decision_bar import DecisionBar

@@ -8,7 +8,7 @@ from PySide6.QtCore import QPoint, Qt, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
 
-from cnn_studio.core.data.dataset import ImageFile
+from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.state.session import Session
 

@@ -19,8 +19,8 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.findings import Finding
+from cnn_studio.core.evaluation.label_review import LabelReview
 from cnn_studio.core.image.issues import ISSUE_TEXT, IssueKind
-from cnn_studio.core.job.results import LabelReview
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_things
 from cnn_studio.gui.pages.data.label_errors_dialog import LabelErrorsDialog

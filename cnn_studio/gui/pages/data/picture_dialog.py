@@ -7,8 +7,8 @@ from bisect import bisect_left
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QLabel, QWidget
 
-from cnn_studio.core.data.dataset import ImageFile
 from cnn_studio.core.data.findings import FINDING_TEXT
+from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.text import printable
 from cnn_studio.gui.dialogs.picture import PictureDialog
 from cnn_studio.gui.look import theme

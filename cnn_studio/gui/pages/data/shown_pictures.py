@@ -9,9 +9,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import overload
 
-from cnn_studio.core.data.dataset import Dataset, ImageFile, Split
+from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.findings import Finding, FindingKind
-from cnn_studio.core.job.results import LabelDoubt
+from cnn_studio.core.data.image_file import ImageFile, Split
+from cnn_studio.core.evaluation.label_review import LabelDoubt
 from cnn_studio.core.text import printable
 from cnn_studio.gui.look.wording import format_percent
 from cnn_studio.gui.state.data import UNDECIDED, DataSession

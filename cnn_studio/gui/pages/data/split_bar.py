@@ -7,7 +7,7 @@ from html import escape
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
-from cnn_studio.core.data.dataset import Split
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.pages.data.split_dialog import SplitDialog
 from cnn_studio.gui.state.session import Session

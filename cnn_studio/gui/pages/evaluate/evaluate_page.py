@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.core.atomic_file import write_text
-from cnn_studio.core.data.dataset import Split
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.evaluation.measured import Measured
 from cnn_studio.core.evaluation.score_csv import scores_csv
 from cnn_studio.gui.dialogs.save_file import save_file

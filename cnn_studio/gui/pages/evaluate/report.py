@@ -9,8 +9,8 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from cnn_studio.core.evaluation.confusion import most_confused
+from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.evaluation.measured import Measured
-from cnn_studio.core.job.results import Evaluation
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_fraction, format_percent, format_percent_range, format_things
 from cnn_studio.gui.widgets.score_table import ScoreTable, classes_by

@@ -8,7 +8,7 @@ from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QCheckBox, QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from cnn_studio.core.experiment.backbones import EVERYTHING, find_backbone
-from cnn_studio.core.experiment.experiment import BackboneArchitecture, Features, TransferMode
+from cnn_studio.core.experiment.settings import BackboneArchitecture, Features, TransferMode
 from cnn_studio.core.weights.weights import megabytes, weights_folder
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme

@@ -23,16 +23,8 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.core.advice.presets import EXPERIMENT_PRESETS, RECOMMENDED
 from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS
-from cnn_studio.core.experiment.experiment import (
-    Activation,
-    Colour,
-    Features,
-    Fit,
-    Padding,
-    Pooling,
-    ScratchArchitecture,
-)
 from cnn_studio.core.experiment.layer_plan import ImpossibleArchitectureError, plan_layers
+from cnn_studio.core.experiment.settings import Activation, Colour, Features, Fit, Padding, Pooling, ScratchArchitecture
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.pages.model.backbone_fields import BackboneFields
 from cnn_studio.gui.pages.navigation import Navigation

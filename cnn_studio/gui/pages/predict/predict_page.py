@@ -8,7 +8,8 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QStackedLayout, QVBoxLayout, QWidget
 
 from cnn_studio.core.atomic_file import write_text
-from cnn_studio.core.job.results import ModelFacts, predictions_csv
+from cnn_studio.core.evaluation.model_facts import ModelFacts
+from cnn_studio.core.evaluation.predictions import predictions_csv
 from cnn_studio.gui.dialogs.export import ExportDialog
 from cnn_studio.gui.dialogs.save_file import save_file
 from cnn_studio.gui.look import theme

@@ -17,9 +17,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS
 from cnn_studio.core.experiment.augmentation import describe
-from cnn_studio.core.experiment.experiment import (
+from cnn_studio.core.experiment.settings import (
     USUAL_LEARNING_RATE,
     BackboneArchitecture,
     ClassWeights,
@@ -29,7 +30,7 @@ from cnn_studio.core.experiment.experiment import (
     Schedule,
 )
 from cnn_studio.core.job import events
-from cnn_studio.core.job.results import Evaluation, TrainedModel
+from cnn_studio.core.runs.trained import TrainedModel
 from cnn_studio.gui.dialogs.save_file import save_file
 from cnn_studio.gui.jobs.job_thread import Job, JobKind
 from cnn_studio.gui.look import theme

@@ -1,0 +1,76 @@
+"""What a model says of pictures, as text and as it is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnn_studio.core.atomic_file import csv_text
+from cnn_studio.core.job.events import Event
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesPredicted(Event):
+    """Some more images have been classified, in the order they were given."""
+
+    predictions: tuple[Prediction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says of one image, or why it could say nothing.
+
+    Attributes:
+        path: the image file.
+        ranked: (class name, probability 0–1), most likely first; empty when ``error`` is set.
+        error: why the image could not be read, a sentence; empty when it could.
+        unsure: whether the most likely class is less likely than the model's threshold, so that the answer is rather
+            "I don't know".
+    """
+
+    path: Path
+    ranked: tuple[tuple[str, float], ...] = ()
+    error: str = ""
+    unsure: bool = False
+
+    @property
+    def label(self) -> str:
+        """Name of the most likely class; "" when there is an error."""
+        return self.ranked[0][0] if self.ranked else ""
+
+    @property
+    def probability(self) -> float:
+        """Its probability, 0–1; 0.0 when there is an error."""
+        return self.ranked[0][1] if self.ranked else 0.0
+
+    @property
+    def answer(self) -> str:
+        """What to show: the most likely class, or "not sure (daisy 0.41)"; "" when there is an error."""
+        return f"not sure ({self.label} {self.probability:.2f})" if self.unsure else self.label
+
+
+def predictions_csv(predictions: Sequence[Prediction]) -> str:
+    """Predictions as CSV text: path, class, probability, whether that is unsure, error, then every class's probability.
+
+    Probabilities are 0–1; "unsure" is empty or "not sure".
+    """
+    names = sorted({name for prediction in predictions for name, _ in prediction.ranked})
+    rows = []
+    for prediction in predictions:
+        by_name = dict(prediction.ranked)
+        rows.append(
+            (
+                str(prediction.path),
+                prediction.label,
+                "" if prediction.error else f"{prediction.probability:.6f}",
+                "not sure" if prediction.unsure else "",
+                prediction.error,
+                *(f"{by_name[name]:.6f}" if name in by_name else "" for name in names),
+            )
+        )
+    return csv_text(("path", "class", "probability", "unsure", "error", *names), rows)
