@@ -55,7 +55,7 @@ def opened(folder):
             listed.append(time.perf_counter() - began)
 
     dataset = scan_folder(folder, report, CancelToken())
-    dataset.count()
+    count_ahead(dataset)
     seconds = time.perf_counter() - began
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(listed[0] if listed else seconds, seconds, most)

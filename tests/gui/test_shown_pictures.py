@@ -7,6 +7,7 @@ import pytest
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.findings import Finding, FindingKind
 from cnn_studio.core.data.image_file import ImageFile, Split
+from cnn_studio.core.data.split import count_ahead
 from cnn_studio.core.evaluation.label_review import LabelDoubt
 from cnn_studio.core.experiment.settings import Decisions
 from cnn_studio.gui.pages.data.shown_pictures import of_class, of_decisions, of_doubts, of_finding, of_split
@@ -24,7 +25,7 @@ def image(path, label, **known):
 def dataset():
     files = tuple(image(f"{name}/{number}.png", label) for label, name in enumerate(NAMES) for number in range(4))
     found = Dataset(Path("/pictures"), NAMES, files)
-    found.count()
+    count_ahead(found)
     return found
 
 
