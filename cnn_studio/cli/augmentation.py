@@ -15,6 +15,7 @@ from cnn_studio.cli.training import refuse_used
 from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS, RECOMMENDED
 from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, Fill, Unit, augmentation_text
 from cnn_studio.core.experiment.settings import BackboneArchitecture
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.comparison import AugmentationTrial
 from cnn_studio.core.weights.weights import find_weights
 
@@ -99,10 +100,12 @@ def compare(
         find_weights(expected.architecture.name)
     refuse_used(out)
     with face.working():
-        found = tasks.scan(folder, face.report, face.token)
-        settings, _ = choices.on_data(found, lambda: tasks.start_runtime(None, face.report, face.token).kind == "gpu")
+        found = tasks.scan(folder, JobContext(face.report, face.token))
+        settings, _ = choices.on_data(
+            found, lambda: tasks.start_runtime(None, JobContext(face.report, face.token)).kind == "gpu"
+        )
         request = tasks.CompareRequest(found, settings, epochs, out)
-        comparison = tasks.compare_augmentations(request, face.report, face.token)
+        comparison = tasks.compare_augmentations(request, JobContext(face.report, face.token))
     if as_json:
         face.print_json(
             {"event": "compared", "ended": comparison.ended, "trials": list(map(_values, comparison.trials))}

@@ -10,7 +10,7 @@ from typing import Any
 from cnn_studio import tasks
 from cnn_studio.core import paths
 from cnn_studio.core.errors import CnnStudioError
-from cnn_studio.core.job.jobs import CancelToken, ignore_reports
+from cnn_studio.core.job.jobs import CancelToken, JobContext
 from cnn_studio.core.system.display import find_display_problem, find_library_problem
 from cnn_studio.core.weights.weights import all_statuses
 
@@ -25,7 +25,7 @@ def checkup(cancel: CancelToken) -> dict[str, Any]:
 
     problem = find_library_problem() or find_display_problem()
     try:
-        found = tasks.start_runtime(None, ignore_reports, cancel)
+        found = tasks.start_runtime(None, JobContext(cancel=cancel))
         device = {"kind": found.kind, "name": found.name, "detail": found.detail, "computes": True}
     except CnnStudioError as error:
         device = {"kind": "", "name": "", "detail": str(error), "computes": False}

@@ -23,7 +23,7 @@ from cnn_studio.cli.weights import app as weights_app
 from cnn_studio.core import paths
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.evaluation.predictions import Prediction, predictions_csv
-from cnn_studio.core.job.jobs import ignore_reports
+from cnn_studio.core.job.jobs import JobContext, ignore_reports
 from cnn_studio.core.runs import run as runs
 
 OpenWindow = Callable[[Path | None, Path | None], int]
@@ -140,7 +140,7 @@ def predict(
     with face.working():
         file = model_file(model, face)
         request = tasks.PredictRequest(file, tuple(images), names_in(class_names))
-        predictions = tasks.predict(request, ignore_reports if as_json else face.report, face.token)
+        predictions = tasks.predict(request, JobContext(ignore_reports if as_json else face.report, face.token))
     for prediction in predictions:
         if as_json:
             face.print_json(prediction_values(prediction, top))
@@ -180,7 +180,7 @@ def export(
         replace = typer.confirm(f"{target} exists. Replace it?", abort=True)
     with face.working():
         file = model_file(run_folder, face)
-        tasks.export(tasks.ExportRequest(file, target, replace=replace), face.report, face.token)
+        tasks.export(tasks.ExportRequest(file, target, replace=replace), JobContext(face.report, face.token))
     face.say(f"{target}: written, loaded again and compared: it answers the same.")
     return 0
 

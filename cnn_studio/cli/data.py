@@ -22,7 +22,7 @@ from cnn_studio.core.data.split_file import split_csv
 from cnn_studio.core.evaluation.label_review import LabelReview, label_review_csv
 from cnn_studio.core.experiment import experiment as config
 from cnn_studio.core.image.issues import issues_csv
-from cnn_studio.core.job.jobs import ignore_reports
+from cnn_studio.core.job.jobs import JobContext, ignore_reports
 from cnn_studio.core.text import printable
 
 _SHOWN = 5
@@ -50,7 +50,7 @@ def scan(
     if group_by is not None:
         settings = config.with_values(settings, {"split.group_pattern": group_by})
     with face.working():
-        found = tasks.scan(folder, ignore_reports if as_json else face.report, face.token)
+        found = tasks.scan(folder, JobContext(ignore_reports if as_json else face.report, face.token))
     found, notes = apply_decisions(found, settings.decisions)
     image = settings.image if experiment else suggest_image_settings(found, "small_cnn")
     findings = examine(found, image)
@@ -139,10 +139,10 @@ def label_errors(
     choices = Choices(experiment=experiment, architecture=architecture, changes=changes)
     choices.check()
     with face.working():
-        found = tasks.scan(folder, report, face.token)
+        found = tasks.scan(folder, JobContext(report, face.token))
         settings, _ = choices.on_data(found, lambda: False)
         request = tasks.LabelErrorRequest(found, settings, run, folds)
-        review = tasks.find_label_errors(request, report, face.token)
+        review = tasks.find_label_errors(request, JobContext(report, face.token))
     if csv:
         write_text(csv, label_review_csv(review))
     if as_json:

@@ -9,6 +9,7 @@ import typer
 
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output, nothing else.")]
@@ -24,7 +25,7 @@ def model_file(path: Path, face: Face) -> Path:
         return path
     run = runs.read_run(path)
     if not run.model.exists():
-        tasks.recover(path, face.report, face.token)
+        tasks.recover(path, JobContext(face.report, face.token))
     return run.model
 
 

@@ -22,6 +22,7 @@ from cnn_studio.core.experiment.augmentation import describe
 from cnn_studio.core.experiment.backbones import BACKBONES
 from cnn_studio.core.experiment.settings import USUAL_LEARNING_RATE, BackboneArchitecture, Optimizer
 from cnn_studio.core.job.events import Message
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.trained import CrossValidation, TrainedModel
 from cnn_studio.core.weights.weights import find_weights
 
@@ -135,13 +136,13 @@ def train(
     refuse_used(out)
     table = _table_of_split(split_file, folds)
     with face.working():
-        found = tasks.scan(folder, face.report, face.token)
+        found = tasks.scan(folder, JobContext(face.report, face.token))
         if table:
             found, notes = with_split(found, table)
             for note in notes:
                 face.report(Message(note))
         settings, recommended = choices.on_data(
-            found, lambda: tasks.start_runtime(None, face.report, face.token).kind == "gpu"
+            found, lambda: tasks.start_runtime(None, JobContext(face.report, face.token)).kind == "gpu"
         )
         if recommended:
             face.report(Message(recommended.reason))
@@ -149,10 +150,10 @@ def train(
             face.report(Message(f"{reason} ({describe(settings.augmentation)})"))
         if folds:
             validated = tasks.cross_validate(
-                tasks.CrossValidateRequest(found, settings, out, folds), face.report, face.token
+                tasks.CrossValidateRequest(found, settings, out, folds), JobContext(face.report, face.token)
             )
             return tell_cross_validated(face, validated)
-        trained = tasks.train(tasks.TrainRequest(found, settings, out), face.report, face.token)
+        trained = tasks.train(tasks.TrainRequest(found, settings, out), JobContext(face.report, face.token))
     if as_json:
         face.print_json(finished_event(trained))
     else:

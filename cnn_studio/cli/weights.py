@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cnn_studio.cli.console import Face
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.weights.check import CheckedWeights
 from cnn_studio.core.weights.weights import (
     MEGABYTE,
@@ -78,7 +79,7 @@ def get(name: Annotated[str, typer.Argument(help="As `weights list` names it.")]
 
     face = Face(as_json=False)
     with face.working():
-        found = download_weights(name, face.report, face.token)
+        found = download_weights(name, JobContext(face.report, face.token))
     _tell(face, found)
     return 0
 
@@ -93,7 +94,7 @@ def import_file(
     """Copy weights you have to where Keras looks for them, once they are known to fit."""
     face = Face(as_json=False)
     with face.working():
-        found = import_weights(ImportRequest(file, name), face.report, face.token)
+        found = import_weights(ImportRequest(file, name), JobContext(face.report, face.token))
     _tell(face, found)
     return 0
 

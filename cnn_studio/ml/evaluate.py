@@ -9,20 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.ml.pipeline import Batches
 
 _PROGRESS_EVERY = 0.1  # seconds
 
 
-def measure_model(model: keras.Model, batches: Batches, report: Report, cancel: CancelToken) -> NDArray[np.float32]:
+def measure_model(model: keras.Model, batches: Batches, context: JobContext) -> NDArray[np.float32]:
     """Let the model classify every image.
 
     Args:
         model: takes uint8 images (batch, height, width, 3), gives probabilities (batch, classes).
         batches: from ``evaluation_batches``.
-        report: told ``StageStarted(EVALUATE)`` and ``Progress`` in images.
-        cancel: *cancel* leaves within a batch; *stop* has no meaning here.
+        context: ``report`` is told ``StageStarted(EVALUATE)`` and ``Progress`` in images. *cancel* leaves within a
+            batch; *stop* has no meaning here.
 
     Returns:
         Probabilities, float32 (n, classes), in the order of ``batches``.
@@ -30,18 +30,18 @@ def measure_model(model: keras.Model, batches: Batches, report: Report, cancel: 
     Raises:
         JobCancelled: the user cancelled.
     """
-    report(StageStarted(Stage.EVALUATE, batches.images))
+    context.report(StageStarted(Stage.EVALUATE, batches.images))
     began = last = time.perf_counter()
     parts = []
     done = 0
     for batch in batches:
-        cancel.raise_if_cancelled()
+        context.cancel.raise_if_cancelled()
         part = np.asarray(model.predict_on_batch(np.asarray(batch[0])), dtype=np.float32)
         parts.append(part)
         done += len(part)
         now = time.perf_counter()
         if now - last >= _PROGRESS_EVERY or done == batches.images:
             last = now
-            report(Progress(Stage.EVALUATE, done, batches.images, rate=done / max(now - began, 1e-6)))
-    cancel.raise_if_cancelled()
+            context.report(Progress(Stage.EVALUATE, done, batches.images, rate=done / max(now - began, 1e-6)))
+    context.cancel.raise_if_cancelled()
     return np.concatenate(parts) if parts else np.zeros((0, int(model.outputs[0].shape[-1])), np.float32)

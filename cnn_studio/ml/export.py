@@ -14,7 +14,7 @@ from cnn_studio.core.errors import ModelFileError, StorageError
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.ml.model_file import check_ending, load_model, write_archive
 
 LARGEST_DIFFERENCE = 1e-5
@@ -39,10 +39,9 @@ def export_model(
     source: Path,
     target: Path,
     sample_images: NDArray[np.uint8] | None,
+    context: JobContext,
     *,
     replace: bool,
-    report: Report,
-    cancel: CancelToken,
     class_names: tuple[str, ...] = (),
 ) -> ModelFacts:
     """Write ``target`` (a ``.keras`` file) and beside it a ``.json`` that says how to use it.
@@ -54,9 +53,8 @@ def export_model(
         source: the model file of a run, or one opened from disk.
         target: ends in ``.keras``.
         sample_images: uint8 (k, height, width, 3), at the model's size, to compare on; None or none at all: noise.
+        context: ``report`` is told ``StageStarted(EXPORT)`` and ``Progress``; *cancel* leaves nothing behind.
         replace: whether an existing file may be replaced; ask first.
-        report: told ``StageStarted(EXPORT)`` and ``Progress``.
-        cancel: *cancel* leaves nothing behind.
         class_names: for a source that carries none.
 
     Returns:
@@ -74,7 +72,7 @@ def export_model(
     side_car = target.with_suffix(".json")
     if not replace:
         _refuse_existing(target, side_car)
-    report(StageStarted(Stage.EXPORT, _STEPS))
+    context.report(StageStarted(Stage.EXPORT, _STEPS))
     model, facts = load_model(source)
     if class_names:
         from cnn_studio.ml.model_file import class_count, with_class_names
@@ -88,13 +86,13 @@ def export_model(
         )
     images = _samples(sample_images, facts)
     expected = _probabilities(model, images)
-    report(Progress(Stage.EXPORT, 1, _STEPS, unit="steps"))
-    cancel.raise_if_cancelled()
+    context.report(Progress(Stage.EXPORT, 1, _STEPS, unit="steps"))
+    context.cancel.raise_if_cancelled()
     with replacing(side_car) as description, replacing(target) as part:
         description.write_text(description_text(facts, target.name), encoding="utf-8")
         write_archive(model, part, facts)
-        report(Progress(Stage.EXPORT, 2, _STEPS, unit="steps"))
-        cancel.raise_if_cancelled()
+        context.report(Progress(Stage.EXPORT, 2, _STEPS, unit="steps"))
+        context.cancel.raise_if_cancelled()
         reloaded = keras.saving.load_model(part)
         reloaded.jit_compile = model.jit_compile
         difference = float(np.abs(_probabilities(reloaded, images) - expected).max())
@@ -105,8 +103,8 @@ def export_model(
                 hint="Please report this with the run's folder.",
                 path=target,
             )
-        cancel.raise_if_cancelled()
-    report(Progress(Stage.EXPORT, _STEPS, _STEPS, unit="steps"))
+        context.cancel.raise_if_cancelled()
+    context.report(Progress(Stage.EXPORT, _STEPS, _STEPS, unit="steps"))
     return facts
 
 

@@ -25,7 +25,7 @@ from cnn_studio.core.atomic_file import storage_error
 from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.experiment.augmentation import AugmentationSettings, augmentation_text
 from cnn_studio.core.job.events import Message, Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import CancelToken, JobContext
 from cnn_studio.core.job.threads import ProgressMeter
 from cnn_studio.core.store.folders import RESERVE_BYTES, free_bytes, locked, make_room, remove_folder, size_text
 from cnn_studio.core.store.prepared import LOCK_SECONDS, features_folder
@@ -111,8 +111,7 @@ def cache_features(
     network: keras.Model,
     source: RowSource,
     files: Sequence[ImageFile],
-    report: Report,
-    cancel: CancelToken,
+    context: JobContext,
     cache: Path | None = None,
     views: Views | None = None,
 ) -> RowSource | None:
@@ -122,9 +121,8 @@ def cache_features(
         network: the fixed part; takes a batch of ``source.values``, gives one tensor (batch, …).
         source: what it is run over.
         files: the data set's files, aligned with ``source.rows``.
-        report: gets a ``StageStarted(FEATURES)``, ``Progress`` about ten times a second, and a ``Message`` when the
-            features are not kept.
-        cancel: looked at before every batch.
+        context: ``report`` is told a ``StageStarted(FEATURES)``, ``Progress`` about ten times a second, and a
+            ``Message`` when the features are not kept. ``cancel`` is looked at before every batch.
         cache: where features are kept; the user's cache folder when None.
         views: the network is run over augmented views of training images in place of these images; None takes them as
             they are, or the views that ``source`` is of.
@@ -143,15 +141,15 @@ def cache_features(
     values = prod(shape) * len(work.entries)
     single = 4 * values <= SINGLE_PRECISION_BYTES
     if problem := _why_not_worth_it(2 * values, source, len(work.entries)):
-        report(Message(problem))
+        context.report(Message(problem))
         return None
-    report(StageStarted(Stage.FEATURES, len(work.entries)))
+    context.report(StageStarted(Stage.FEATURES, len(work.entries)))
     if not single:
         try:
-            return _cached(work, np.dtype(np.float16), report, cancel, cache)
+            return _cached(work, np.dtype(np.float16), context, cache)
         except _TooLargeForHalfError:
-            report(Message("Some features are too large for 16 bits, so all are kept with 32."))
-    return _cached(work, np.dtype(np.float32), report, cancel, cache)
+            context.report(Message("Some features are too large for 16 bits, so all are kept with 32."))
+    return _cached(work, np.dtype(np.float32), context, cache)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +222,7 @@ def _memory_to_use() -> float:
     return _SHARE_OF_MEMORY * (available_memory() or 0)
 
 
-def _cached(
-    work: _Work, dtype: np.dtype[Any], report: Report, cancel: CancelToken, cache: Path | None
-) -> RowSource | None:
+def _cached(work: _Work, dtype: np.dtype[Any], context: JobContext, cache: Path | None) -> RowSource | None:
     parent = features_folder(cache)
     key = _key(work.network, work.source, dtype)
     folder = parent / key
@@ -234,14 +230,16 @@ def _cached(
     row_bytes = prod(work.shape) * dtype.itemsize
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder, report, cancel, LOCK_SECONDS), StoreRows(folder, row_bytes, name) as store:
+        with locked(folder, context, LOCK_SECONDS), StoreRows(folder, row_bytes, name) as store:
             todo = [entry for entry in work.entries if _row_of(store, entry) is None]
             # What the features are made of may be features too: those stay.
             used = [folder, work.source.folder] if work.source.folder else [folder]
             room = not make_room(parent, used, len(todo) * row_bytes, BUDGET_BYTES)
-            meter = ProgressMeter(Stage.FEATURES, len(work.entries), report, already=len(work.entries) - len(todo))
+            meter = ProgressMeter(
+                Stage.FEATURES, len(work.entries), context.report, already=len(work.entries) - len(todo)
+            )
             if room:
-                _compute_into(store, work, dtype, meter, cancel)
+                _compute_into(store, work, dtype, meter, context.cancel)
             os.utime(folder)  # used now: what make_room goes by
             found = [_row_of(store, entry) for entry in work.entries]
             rows = [row.number if row else -1 for row in found]
@@ -253,7 +251,7 @@ def _cached(
         raise
     if not room:
         remove_folder(folder)
-        return _in_memory(work, key, report, cancel, needed=len(todo) * row_bytes, parent=parent)
+        return _in_memory(work, key, context, needed=len(todo) * row_bytes, parent=parent)
     values = np.memmap(folder / name, dtype=dtype, mode="c", shape=(total, *work.shape))
     return work.found(rows, values, key, folder)
 
@@ -287,9 +285,7 @@ def _compute_into(
         store.flush()
 
 
-def _in_memory(
-    work: _Work, key: str, report: Report, cancel: CancelToken, needed: int, parent: Path
-) -> RowSource | None:
+def _in_memory(work: _Work, key: str, context: JobContext, needed: int, parent: Path) -> RowSource | None:
     """The features where the disk has no room: in memory if that has, else None."""
     count = len(work.entries)
     size = 4 * prod(work.shape) * count
@@ -298,14 +294,16 @@ def _in_memory(
         f"{size_text(free_bytes(parent))} is free."
     )
     if size > _memory_to_use():
-        report(Message(f"{text} The fixed part of the network runs in every epoch instead, which takes longer."))
+        context.report(
+            Message(f"{text} The fixed part of the network runs in every epoch instead, which takes longer.")
+        )
         return None
-    report(Message(f"{text} They are kept in memory for this run only."))
+    context.report(Message(f"{text} They are kept in memory for this run only."))
     # From the system and not from NumPy: it starts at a page, so batches are taken from it in place.
     values = np.frombuffer(mmap.mmap(-1, size), np.float32).reshape(count, *work.shape)
-    meter = ProgressMeter(Stage.FEATURES, count, report)
+    meter = ProgressMeter(Stage.FEATURES, count, context.report)
     done = 0
-    for entries, part in _outputs(work, lambda _: True, cancel):
+    for entries, part in _outputs(work, lambda _: True, context.cancel):
         values[done : done + len(entries)] = part
         done += len(entries)
         meter.add(len(entries))

@@ -18,7 +18,7 @@ from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.evaluation.predictions import Prediction
 from cnn_studio.core.image.decoder import ImageError, read_image
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import CancelToken, JobContext
 
 _Decoded = NDArray[np.uint8] | str  # an image, or why it could not be read
 
@@ -27,8 +27,7 @@ def predict_files(
     model: keras.Model,
     facts: ModelFacts,
     paths: Sequence[Path],
-    report: Report,
-    cancel: CancelToken,
+    context: JobContext,
     batch_size: int = 32,
 ) -> Iterator[Prediction]:
     """Classify images, in the order of ``paths``.
@@ -37,8 +36,8 @@ def predict_files(
         model: as ``load_model`` gives it: raw RGB 0–255 in, probabilities out.
         facts: its image size and class names; the names must be there.
         paths: image files.
-        report: told ``StageStarted(PREDICT)`` and ``Progress`` in images.
-        cancel: *cancel* raises between two batches, *stop* ends there.
+        context: ``report`` is told ``StageStarted(PREDICT)`` and ``Progress`` in images. *cancel* raises between two
+            batches, *stop* ends there.
         batch_size: images the model is given at once, at most.
 
     Yields:
@@ -50,21 +49,20 @@ def predict_files(
     """
     if not facts.class_names:
         raise ValueError("a prediction needs class names; see with_class_names")
-    return _predictions(model, facts, paths, report, cancel, batch_size)
+    return _predictions(model, facts, paths, context, batch_size)
 
 
 def _predictions(
     model: keras.Model,
     facts: ModelFacts,
     paths: Sequence[Path],
-    report: Report,
-    cancel: CancelToken,
+    context: JobContext,
     batch_size: int,
 ) -> Iterator[Prediction]:
-    report(StageStarted(Stage.PREDICT, len(paths)))
+    context.report(StageStarted(Stage.PREDICT, len(paths)))
     began = time.perf_counter()
     done = 0
-    for chosen, decoded in _decoded_batches(paths, facts, batch_size, cancel):
+    for chosen, decoded in _decoded_batches(paths, facts, batch_size, context.cancel):
         answers = iter(_probabilities(model, [image for image in decoded if not isinstance(image, str)]))
         for path, image in zip(chosen, decoded, strict=True):
             if isinstance(image, str):
@@ -73,7 +71,7 @@ def _predictions(
                 ranked = _rank(next(answers), facts.class_names)
                 yield Prediction(path, ranked=ranked, unsure=ranked[0][1] < facts.threshold)
         done += len(chosen)
-        report(Progress(Stage.PREDICT, done, len(paths), rate=done / max(time.perf_counter() - began, 1e-6)))
+        context.report(Progress(Stage.PREDICT, done, len(paths), rate=done / max(time.perf_counter() - began, 1e-6)))
 
 
 def _decoded_batches(

@@ -18,7 +18,7 @@ from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION, AugmentationSettings
 from cnn_studio.core.experiment.settings import BackboneArchitecture, Schedule, TrainingSettings, TransferMode
 from cnn_studio.core.job.events import Progress, Stage, StageStarted, TrainingStageStarted, TrainingStarted
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, Report
+from cnn_studio.core.job.jobs import JobCancelled, JobContext
 from cnn_studio.ml.backbones import set_trainable_from
 from cnn_studio.ml.best_weights import BestWeights
 from cnn_studio.ml.features import RowSource, Views, cache_features
@@ -106,8 +106,7 @@ def fit_in_stages(
     files: Sequence[ImageFile],
     feed: Feed,
     checkpoint: Path,
-    report: Report,
-    cancel: CancelToken,
+    context: JobContext,
     cache: Path | None = None,
     views: Views | None = None,
     live: AugmentationSettings = NO_AUGMENTATION,
@@ -124,10 +123,10 @@ def fit_in_stages(
         files: the data set's files, aligned with ``images.rows``.
         feed: called for the rows of each stage.
         checkpoint: a ``.weights.h5`` file of the whole network's best weights; at most ten seconds behind.
-        report: told what ``fit_model`` tells, and ``TrainingStageStarted``. ``StageStarted`` and ``Progress`` are those
-            of the stage that runs; epochs number on.
-        cancel: *stop* ends the stage that runs and leaves out the next; *cancel* leaves at once. While features are
-            computed there is nothing to keep yet, unless the caller has said so.
+        context: ``report`` is told what ``fit_model`` tells, and ``TrainingStageStarted``. ``StageStarted`` and
+            ``Progress`` are those of the stage that runs; epochs number on. *stop* ends the stage that runs and leaves
+            out the next; *cancel* leaves at once. While features are computed there is nothing to keep yet, unless the
+            caller has said so.
         cache: where features are kept; the user's cache folder when None.
         views: augmented views of the training images, to compute features of; None for none.
         live: what is done to training images in every epoch. Then nothing stays the same for an image, so no features
@@ -146,9 +145,9 @@ def fit_in_stages(
     if live.is_on:
         networks = [StageNetwork(_with_fixed_part(model, architecture, plan), images, live) for plan in plans]
     else:
-        networks = _stage_networks(model, architecture, plans, images, files, report, cancel, cache, views)
-    best = BestWeights(model, checkpoint, report, seconds_between_writes=_SECONDS_BETWEEN_WRITES)
-    cancel.mark_something_to_keep()
+        networks = _stage_networks(model, architecture, plans, images, files, context, cache, views)
+    best = BestWeights(model, checkpoint, context.report, seconds_between_writes=_SECONDS_BETWEEN_WRITES)
+    context.cancel.mark_something_to_keep()
     height, width = model.inputs[0].shape[1:3]
     records: list[EpochRecord] = []
     ended, network = "", networks[0]
@@ -160,15 +159,15 @@ def fit_in_stages(
         trained = training_network(network.model, network.live, settings.seed)
         compile_model(trained, settings)
         steps = settings.epochs * (train_batches.steps + validation_batches.steps)
-        report(StageStarted(Stage.TRAIN, steps))
+        context.report(StageStarted(Stage.TRAIN, steps))
         if plan is plans[0]:
             epochs = sum(each.settings.epochs for each in plans)
             sizes = train_batches.steps, train_batches.images, validation_batches.images
-            report(TrainingStarted(epochs, *sizes, int(model.count_params())))
+            context.report(TrainingStarted(epochs, *sizes, int(model.count_params())))
         changing = sum(prod(weight.shape) for weight in network.model.trainable_variables)
-        report(TrainingStageStarted(plan.name, plan.text, first_epoch, settings.epochs, changing))
+        context.report(TrainingStageStarted(plan.name, plan.text, first_epoch, settings.epochs, changing))
         best.trains(network.model)
-        watch = TrainingWatch(settings, train_batches, validation_batches, best, report, cancel, first_epoch)
+        watch = TrainingWatch(settings, train_batches, validation_batches, best, context, first_epoch)
         try:
             ended = run_fit(
                 trained,
@@ -177,7 +176,7 @@ def fit_in_stages(
                 validation_batches,
                 watch,
                 best,
-                report,
+                context.report,
                 first_epoch=first_epoch,
                 image_size=(height, width),
                 callbacks=_rate_callbacks(plan, train_batches.steps),
@@ -191,7 +190,7 @@ def fit_in_stages(
             raise
         best.settle()
         records += watch.records
-        report(Progress(Stage.TRAIN, steps, steps, unit="batches"))
+        context.report(Progress(Stage.TRAIN, steps, steps, unit="batches"))
         if ended == "stopped":
             break
     return TrainingHistory(tuple(records), best.epoch, ended), network
@@ -203,8 +202,7 @@ def _stage_networks(
     plans: Sequence[StagePlan],
     images: RowSource,
     files: Sequence[ImageFile],
-    report: Report,
-    cancel: CancelToken,
+    context: JobContext,
     cache: Path | None,
     views: Views | None,
 ) -> list[StageNetwork]:
@@ -222,7 +220,7 @@ def _stage_networks(
         live = views.augmentation if views else NO_AUGMENTATION
         if split is None:
             networks.append(StageNetwork(above, source, live))
-        elif (features := cache_features(split.lower, source, files, report, cancel, cache, views)) is None:
+        elif (features := cache_features(split.lower, source, files, context, cache, views)) is None:
             networks.append(StageNetwork(joined(split), source, live))
         else:
             above, source, views = split.upper, features, None

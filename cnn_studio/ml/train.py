@@ -19,7 +19,7 @@ from cnn_studio.core.errors import TrainingError
 from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION, AugmentationSettings
 from cnn_studio.core.experiment.settings import Optimizer, TrainingSettings
 from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted, TrainingStarted
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import JobContext, Report
 from cnn_studio.ml import runtime
 from cnn_studio.ml.best_weights import BestWeights
 from cnn_studio.ml.memory import check_batch, out_of_memory
@@ -59,8 +59,7 @@ def fit_model(
     training: Batches,
     validation: Batches,
     checkpoint: Path,
-    report: Report,
-    cancel: CancelToken,
+    context: JobContext,
     augmentation: AugmentationSettings = NO_AUGMENTATION,
 ) -> TrainingHistory:
     """Train ``model``; when this returns it holds the best weights that were seen.
@@ -72,31 +71,31 @@ def fit_model(
         training: from ``training_batches``.
         validation: from ``evaluation_batches``; must hold at least one image.
         checkpoint: a ``.weights.h5`` file that always holds the best weights so far, whatever happens to the process.
-        report: told ``StageStarted``, ``TrainingStarted``, ``BatchEnded`` per batch, ``EpochEnded``, ``Progress``.
-        cancel: looked at after every batch, of validation too. *Stop* keeps the best weights so far (before the first
-            epoch is complete: those of the last batch).
+        context: ``report`` is told ``StageStarted``, ``TrainingStarted``, ``BatchEnded`` per batch, ``EpochEnded``,
+            ``Progress``. ``cancel`` is looked at after every batch, of validation too. *Stop* keeps the best weights so
+            far (before the first epoch is complete: those of the last batch).
         augmentation: what is done to training images, and to those only.
 
     Raises:
         JobCancelled: the user cancelled; what is at ``checkpoint`` is for the caller to discard.
         TrainingError: a batch does not fit into memory, or the loss stopped being a number in the first epoch.
     """
-    cancel.raise_if_cancelled()
+    context.cancel.raise_if_cancelled()
     check_fits(model, training.batch_size, tuple(model.inputs[0].shape[1:3]))
     network = training_network(model, augmentation, settings.seed)
     compile_model(network, settings)
     steps = settings.epochs * (training.steps + validation.steps)
-    report(StageStarted(Stage.TRAIN, steps))
-    report(
+    context.report(StageStarted(Stage.TRAIN, steps))
+    context.report(
         TrainingStarted(settings.epochs, training.steps, training.images, validation.images, int(model.count_params()))
     )
-    best = BestWeights(model, checkpoint, report)
-    watch = TrainingWatch(settings, training, validation, best, report, cancel)
+    best = BestWeights(model, checkpoint, context.report)
+    watch = TrainingWatch(settings, training, validation, best, context)
     ended = run_fit(
-        network, settings, training, validation, watch, best, report, mixes_labels=augmentation.mixes_labels
+        network, settings, training, validation, watch, best, context.report, mixes_labels=augmentation.mixes_labels
     )
     best.restore()
-    report(Progress(Stage.TRAIN, steps, steps, unit="batches"))
+    context.report(Progress(Stage.TRAIN, steps, steps, unit="batches"))
     return TrainingHistory(tuple(watch.records), best.epoch, ended)
 
 

@@ -11,7 +11,7 @@ import keras
 
 from cnn_studio.core.experiment.settings import TrainingSettings
 from cnn_studio.core.job.events import BatchEnded, EpochEnded, Progress, Stage
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.ml.best_weights import BestWeights
 from cnn_studio.ml.pipeline import Batches
 
@@ -58,8 +58,7 @@ class TrainingWatch(keras.callbacks.Callback):  # type: ignore[misc]
         training: Batches,
         validation: Batches,
         best: BestWeights,
-        report: Report,
-        cancel: CancelToken,
+        context: JobContext,
         first_epoch: int = 1,
     ) -> None:
         """Watch a training, or a stage of one.
@@ -69,8 +68,7 @@ class TrainingWatch(keras.callbacks.Callback):  # type: ignore[misc]
             training: what it is trained on.
             validation: what it is validated on.
             best: the best weights so far, also those of stages before; an epoch has to be better than them.
-            report: told of batches, epochs and progress.
-            cancel: looked at after every batch.
+            context: ``report`` is told of batches, epochs and progress. ``cancel`` is looked at after every batch.
             first_epoch: number of the stage's first epoch; the patience begins anew there.
         """
         super().__init__()
@@ -81,8 +79,8 @@ class TrainingWatch(keras.callbacks.Callback):  # type: ignore[misc]
         self._validation = validation
         self._best = best
         self._first_epoch = first_epoch
-        self._report = report
-        self._cancel = cancel
+        self._report = context.report
+        self._cancel = context.cancel
         self._epoch = first_epoch
         self._loss_sum = 0.0
         self._right = 0.0

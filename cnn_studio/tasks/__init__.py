@@ -1,4 +1,4 @@
-"""The jobs, as plain functions ``job(request, report, cancel) -> result``: what the window and the command line call.
+"""The jobs, as plain functions ``job(request, context) -> result``: what the window and the command line call.
 
 Nothing here knows of Qt, and what a job needs (Keras, TensorFlow, NumPy, Pillow) is imported inside the functions:
 importing this package costs milliseconds, and the window's first paint does not wait for any of it.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.tasks.augmentation import (
     AugmentationCost,
     CostRequest,
@@ -79,5 +79,5 @@ __all__ = [
     "write_report",
 ]
 
-Job = Callable[[Any, Report, CancelToken], Any]
+Job = Callable[[Any, JobContext], Any]
 """Any of the jobs here."""

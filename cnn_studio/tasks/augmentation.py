@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION, AugmentationSettings
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.experiment.settings import BackboneArchitecture, Fit
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import CancelToken, JobContext
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +57,7 @@ class Preview:
     shares: tuple[float, ...]
 
 
-def preview_augmentation(request: PreviewRequest, report: Report, cancel: CancelToken) -> Preview:
+def preview_augmentation(request: PreviewRequest, context: JobContext) -> Preview:
     """Augment one picture several times, with the very layers that training uses.
 
     Raises:
@@ -66,8 +66,8 @@ def preview_augmentation(request: PreviewRequest, report: Report, cancel: Cancel
     """
     from cnn_studio.ml import runtime
 
-    runtime.start(report)
-    cancel.raise_if_cancelled()
+    runtime.start(context.report)
+    context.cancel.raise_if_cancelled()
     import numpy as np
 
     from cnn_studio.ml.augment import Augmentation
@@ -83,7 +83,7 @@ def preview_augmentation(request: PreviewRequest, report: Report, cancel: Cancel
     changed = np.asarray(Augmentation(settings, request.seed)(copies, training=True))
     shares = np.ones(request.count)
     if settings.mixes_labels and request.partners:
-        cancel.raise_if_cancelled()
+        context.cancel.raise_if_cancelled()
         partners = [_read_once(path, height, width, image.fit) for path in request.partners]
         # Three other images for each result, so that most results are mixed with one of those.
         others = np.stack([partners[number % len(partners)] for number in range(3 * request.count)])
@@ -133,7 +133,7 @@ class AugmentationCost:
 _TIMED_STEPS = 5
 
 
-def measure_augmentation(request: CostRequest, report: Report, cancel: CancelToken) -> AugmentationCost:
+def measure_augmentation(request: CostRequest, context: JobContext) -> AugmentationCost:
     """Time training steps with and without augmentation, in turns, on images of noise.
 
     Raises:
@@ -144,7 +144,7 @@ def measure_augmentation(request: CostRequest, report: Report, cancel: CancelTok
     from cnn_studio.core.job.events import Stage, StageStarted
     from cnn_studio.ml import runtime
 
-    device = runtime.start(report)
+    device = runtime.start(context.report)
     import numpy as np
 
     from cnn_studio.ml.augment import Augmentation
@@ -155,7 +155,7 @@ def measure_augmentation(request: CostRequest, report: Report, cancel: CancelTok
 
     experiment = request.experiment
     image, settings, augmentation = experiment.image, experiment.training, experiment.augmentation
-    report(StageStarted(Stage.MEASURE, 2 * _TIMED_STEPS))
+    context.report(StageStarted(Stage.MEASURE, 2 * _TIMED_STEPS))
     model = build_model(experiment.architecture, image, request.class_count, settings.seed)
     lower = None
     if isinstance(experiment.architecture, BackboneArchitecture):
@@ -173,11 +173,11 @@ def measure_augmentation(request: CostRequest, report: Report, cancel: CancelTok
         compile_model(network, settings)
         inputs = [images, labels, weights] if each.mixes_labels else images
         steps.append(lambda network=network, inputs=inputs: network.train_on_batch(inputs, labels))  # type: ignore[misc]
-    plain, live = _seconds(steps, cancel)
+    plain, live = _seconds(steps, context.cancel)
     once = 0.0
     if lower is not None:
         changes, fixed = Augmentation(augmentation, settings.seed), lower
-        (taken,) = _seconds([lambda: fixed.predict_on_batch(changes(images, training=True))], cancel)
+        (taken,) = _seconds([lambda: fixed.predict_on_batch(changes(images, training=True))], context.cancel)
         once = len(images) / taken
     return AugmentationCost(augmentation, len(images) / plain, len(images) / live, once, device.name)
 

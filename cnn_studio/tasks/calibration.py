@@ -13,7 +13,7 @@ from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import CnnStudioError, ModelFileError
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import JobContext, Report
 from cnn_studio.core.runs import run as runs
 from cnn_studio.tasks.evaluation import EvaluateRequest, evaluate, saved_evaluation
 
@@ -65,7 +65,7 @@ def uncalibrated_path(model: Path) -> Path:
     return model.with_name(f"{model.stem}.uncalibrated.keras")
 
 
-def calibrate(request: CalibrateRequest, report: Report, cancel: CancelToken) -> Calibrated:
+def calibrate(request: CalibrateRequest, context: JobContext) -> Calibrated:
     """Fit a temperature, take it away again, or set the threshold, in the model file itself.
 
     The temperature is always that of the model as it was trained; that file is kept beside it. A threshold that is
@@ -79,21 +79,21 @@ def calibrate(request: CalibrateRequest, report: Report, cancel: CancelToken) ->
     """
     from cnn_studio.core.evaluation.calibration import Calibrated, at_threshold, calibration_figures
 
-    measured = _measured(request, report, cancel)
+    measured = _measured(request, context)
     if measured.without_numbers:
         raise ModelFileError(
             f"{request.model.name} answers with what is no number (NaN), so there is nothing to calibrate.",
             hint="Its training has gone astray: train again with a smaller learning rate.",
             path=request.model,
         )
-    report(StageStarted(Stage.CALIBRATE, _STEPS))
+    context.report(StageStarted(Stage.CALIBRATE, _STEPS))
     plain = measured.at_temperature(1.0)
-    after = plain.at_temperature(_new_temperature(request, measured, report))
+    after = plain.at_temperature(_new_temperature(request, measured, context.report))
     threshold = _new_threshold(request, measured, after)
-    report(Progress(Stage.CALIBRATE, 1, _STEPS, unit="steps"))
-    cancel.raise_if_cancelled()
-    facts = _write(request, after.temperature, threshold, report)
-    report(Progress(Stage.CALIBRATE, _STEPS, _STEPS, unit="steps"))
+    context.report(Progress(Stage.CALIBRATE, 1, _STEPS, unit="steps"))
+    context.cancel.raise_if_cancelled()
+    facts = _write(request, after.temperature, threshold, context.report)
+    context.report(Progress(Stage.CALIBRATE, _STEPS, _STEPS, unit="steps"))
     return Calibrated(
         facts=facts,
         split=measured.split,
@@ -104,7 +104,7 @@ def calibrate(request: CalibrateRequest, report: Report, cancel: CancelToken) ->
     )
 
 
-def _measured(request: CalibrateRequest, report: Report, cancel: CancelToken) -> Measured:
+def _measured(request: CalibrateRequest, context: JobContext) -> Measured:
     """What the model says, at its present temperature, of the images to calibrate on."""
     if request.folder is None:
         if runs.run_of_model(request.model) is None:
@@ -118,7 +118,7 @@ def _measured(request: CalibrateRequest, report: Report, cancel: CancelToken) ->
         if kept is not None:
             return kept
     split = None if request.folder else Split.VALIDATION
-    return evaluate(EvaluateRequest(request.model, request.folder, split, request.class_names), report, cancel)
+    return evaluate(EvaluateRequest(request.model, request.folder, split, request.class_names), context)
 
 
 def _new_temperature(request: CalibrateRequest, measured: Measured, report: Report) -> float:

@@ -12,7 +12,7 @@ from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION, AugmentationSettings, describe
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.intervals import paired_difference
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.comparison import AugmentationComparison, AugmentationTrial, TrialEnded, TrialStarted
 from cnn_studio.tasks.evaluation import saved_evaluation
 from cnn_studio.tasks.training import TrainRequest, train
@@ -66,7 +66,7 @@ def planned_trials(experiment: Experiment) -> list[tuple[str, str, AugmentationS
     return trials
 
 
-def compare_augmentations(request: CompareRequest, report: Report, cancel: CancelToken) -> AugmentationComparison:
+def compare_augmentations(request: CompareRequest, context: JobContext) -> AugmentationComparison:
     """Train once for each trial and compare validation accuracies, image by image, with that without augmentation.
 
     Every trial is a run of its own, with the same split, seed and initial weights. *Stop* ends the training that runs
@@ -81,13 +81,13 @@ def compare_augmentations(request: CompareRequest, report: Report, cancel: Cance
     done: list[AugmentationTrial] = []
     without: NDArray[np.bool_] | None = None
     for number, (name, title, augmentation) in enumerate(trials, start=1):
-        if cancel.stop_requested:
+        if context.cancel.stop_requested:
             return AugmentationComparison(tuple(done), "stopped")
-        report(TrialStarted(number, len(trials), title))
+        context.report(TrialStarted(number, len(trials), title))
         training = request.experiment.training.model_copy(update={"epochs": request.epochs})
         experiment = request.experiment.model_copy(update={"augmentation": augmentation, "training": training})
         run = request.folder / f"{request.prefix}{name}"
-        trained = train(TrainRequest(request.dataset, experiment, run), report, cancel)
+        trained = train(TrainRequest(request.dataset, experiment, run), context)
         if trained.ended == "stopped":
             return AugmentationComparison(tuple(done), "stopped")
         measured = saved_evaluation(trained.model, Split.VALIDATION)
@@ -99,5 +99,5 @@ def compare_augmentations(request: CompareRequest, report: Report, cancel: Cance
             difference = paired_difference(right.tolist(), without.tolist())
         accuracy = trained.metrics.get("accuracy", 0.0)
         done.append(AugmentationTrial(name, title, trained.run, trained.validation, accuracy, *difference))
-        report(TrialEnded(done[-1]))
+        context.report(TrialEnded(done[-1]))
     return AugmentationComparison(tuple(done), "completed")

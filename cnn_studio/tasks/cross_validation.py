@@ -16,7 +16,7 @@ from cnn_studio.core.data.folds import fold_datasets
 from cnn_studio.core.errors import StorageError
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.job.events import Event, Message
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, Report
+from cnn_studio.core.job.jobs import JobCancelled, JobContext
 from cnn_studio.core.runs.trained import CrossValidation, TrainedModel
 from cnn_studio.tasks.training import TrainRequest, train
 
@@ -31,7 +31,7 @@ class CrossValidateRequest:
     folds: int = 5
 
 
-def cross_validate(request: CrossValidateRequest, report: Report, cancel: CancelToken) -> CrossValidation:
+def cross_validate(request: CrossValidateRequest, context: JobContext) -> CrossValidation:
     """Measure a recipe by cross-validation; each fold is kept as a run of its own, with ``folds.csv`` beside them.
 
     In each fold the held-out images are for testing, and validation images are taken from the rest. What must stay in
@@ -48,9 +48,9 @@ def cross_validate(request: CrossValidateRequest, report: Report, cancel: Cancel
         )
     done: list[TrainedModel] = []
     try:
-        for trained in train_folds(request.dataset, request.experiment, request.out, request.folds, report, cancel):
+        for trained in train_folds(request.dataset, request.experiment, request.out, request.folds, context):
             done.append(trained)
-            if cancel.stop_requested:
+            if context.cancel.stop_requested:
                 break
     except JobCancelled:
         shutil.rmtree(request.out, ignore_errors=True)
@@ -67,7 +67,7 @@ def cross_validate(request: CrossValidateRequest, report: Report, cancel: Cancel
 
 
 def train_folds(
-    dataset: Dataset, experiment: Experiment, out: Path, folds: int, report: Report, cancel: CancelToken
+    dataset: Dataset, experiment: Experiment, out: Path, folds: int, context: JobContext
 ) -> Iterator[TrainedModel]:
     """Train on each fold in turn, in ``out / "fold 1"`` and so on."""
     told: set[str] = set()
@@ -78,12 +78,12 @@ def train_folds(
             if event.text in told:
                 return
             told.add(event.text)
-        report(event)
+        context.report(event)
 
     decided, _ = apply_decisions(dataset, experiment.decisions)
     for number, part in enumerate(fold_datasets(decided, experiment.split, folds), start=1):
-        report(Message(f"Fold {number} of {folds}."))
-        yield train(TrainRequest(part, experiment, out / f"fold {number}"), report_once, cancel)
+        context.report(Message(f"Fold {number} of {folds}."))
+        yield train(TrainRequest(part, experiment, out / f"fold {number}"), JobContext(report_once, context.cancel))
 
 
 def _summary(done: list[TrainedModel], asked: int) -> CrossValidation:

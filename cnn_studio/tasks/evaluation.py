@@ -15,7 +15,7 @@ from cnn_studio.core.errors import CnnStudioError, DatasetError, StorageError
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.image.issues import Issue, IssueKind
 from cnn_studio.core.job.events import Message
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import JobContext, Report
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.run import Run
 from cnn_studio.tasks.loaded import load, named
@@ -44,7 +44,7 @@ class EvaluateRequest:
     class_names: tuple[str, ...] | None = None
 
 
-def evaluate(request: EvaluateRequest, report: Report, cancel: CancelToken) -> Measured:
+def evaluate(request: EvaluateRequest, context: JobContext) -> Measured:
     """Measure a model on every image of a folder, or on a split of its run; classes are matched by name.
 
     A folder that comes divided (train/, val/, test/) is measured on its test images, else on its validation images,
@@ -59,14 +59,14 @@ def evaluate(request: EvaluateRequest, report: Report, cancel: CancelToken) -> M
     if request.folder is None:
         # Told before TensorFlow is started.
         run, split = _run_and_split(request)
-        dataset, name = _split_of_run(run, split, report), split.value
-    model, facts = load(request.model, report, request.class_names)
+        dataset, name = _split_of_run(run, split, context.report), split.value
+    model, facts = load(request.model, context.report, request.class_names)
     facts = named(facts)
     if dataset is None:
-        dataset, name = _folder(request, report, cancel)
-    measured = _measure(model, facts, _known(dataset, facts, report), name, request.model, report, cancel)
+        dataset, name = _folder(request, context)
+    measured = _measure(model, facts, _known(dataset, facts, context.report), name, request.model, context)
     if runs.run_of_model(request.model) is not None:
-        _keep(measured, _kept_path(request.model, request.folder or name), report)
+        _keep(measured, _kept_path(request.model, request.folder or name), context.report)
     return measured
 
 
@@ -156,14 +156,14 @@ def _split_of_run(run: Run, split: Split, report: Report) -> Dataset:
     return Dataset(root, run.class_names, tuple(files))
 
 
-def _folder(request: EvaluateRequest, report: Report, cancel: CancelToken) -> tuple[Dataset, str]:
+def _folder(request: EvaluateRequest, context: JobContext) -> tuple[Dataset, str]:
     from cnn_studio.core.data.scan import scan_folder
 
     if request.folder is None:
         raise ValueError("neither a folder nor a split was asked for")
-    dataset = scan_folder(request.folder, report, cancel)
+    dataset = scan_folder(request.folder, context)
     if request.split is None:
-        return _measured_part(dataset, report)
+        return _measured_part(dataset, context.report)
     if request.split not in dataset.given_splits:
         given = ", ".join(sorted(dataset.given_splits)) or "none"
         raise DatasetError(
@@ -218,8 +218,7 @@ def _measure(
     dataset: Dataset,
     name: str,
     path: Path,
-    report: Report,
-    cancel: CancelToken,
+    context: JobContext,
 ) -> Measured:
     import numpy as np
 
@@ -229,13 +228,13 @@ def _measure(
     from cnn_studio.ml.evaluate import measure_model
     from cnn_studio.ml.pipeline import evaluation_batches
 
-    prepared = prepare_images(dataset, facts.height, facts.width, report, cancel, fit=facts.fit)
+    prepared = prepare_images(dataset, facts.height, facts.width, context, fit=facts.fit)
     if prepared.issues:
-        report(FilesLeftOut(prepared.issues))
+        context.report(FilesLeftOut(prepared.issues))
     files = [file for file, row in zip(dataset.files, prepared.rows, strict=True) if row >= 0]
     labels = np.asarray([file.label for file in files], dtype=np.int32)
     batches = evaluation_batches(prepared.open(), prepared.rows[prepared.rows >= 0], labels, 32)
-    probabilities = measure_model(model, batches, report, cancel)
+    probabilities = measure_model(model, batches, context)
     measured = Measured(
         evaluation=score_probabilities(probabilities, labels, facts.class_names, name),
         class_names=facts.class_names,
@@ -248,7 +247,7 @@ def _measure(
         threshold=facts.threshold,
     )
     if measured.without_numbers:
-        report(
+        context.report(
             Message(
                 f"The model answered {measured.without_numbers:,} of {len(files):,} images with what is no number "
                 "(NaN), so the figures mean nothing: its training has gone astray."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnn_studio.core.errors import CnnStudioError, ModelFileError
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.tasks.loaded import load, named
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class ExplainRequest:
     class_names: tuple[str, ...] | None = None
 
 
-def explain(request: ExplainRequest, report: Report, cancel: CancelToken) -> Explanation:
+def explain(request: ExplainRequest, context: JobContext) -> Explanation:
     """Grad-CAM of one image.
 
     Raises:
@@ -45,9 +45,9 @@ def explain(request: ExplainRequest, report: Report, cancel: CancelToken) -> Exp
     from cnn_studio.core.evaluation.heat import Explanation, over_picture, resized
     from cnn_studio.core.image.decoder import ImageError, probe_image, read_image
 
-    model, facts = load(request.model, report, request.class_names)
+    model, facts = load(request.model, context.report, request.class_names)
     facts = named(facts)
-    report(StageStarted(Stage.EXPLAIN, 1))
+    context.report(StageStarted(Stage.EXPLAIN, 1))
     label = None
     if request.class_name is not None:
         if request.class_name not in facts.class_names:
@@ -61,13 +61,13 @@ def explain(request: ExplainRequest, report: Report, cancel: CancelToken) -> Exp
         picture = probe_image(request.image)
     except ImageError as error:
         raise CnnStudioError(f"{request.image.name}: {error.message}", path=request.image) from error
-    cancel.raise_if_cancelled()
+    context.cancel.raise_if_cancelled()
     finder = _grad_cam(model)
     found = finder.explain(image, label)
     order = (-found.probabilities).argsort(kind="stable")
     ranked = tuple((facts.class_names[place], float(found.probabilities[place])) for place in order)
-    cancel.raise_if_cancelled()
-    report(Progress(Stage.EXPLAIN, 1, 1))
+    context.cancel.raise_if_cancelled()
+    context.report(Progress(Stage.EXPLAIN, 1, 1))
     return Explanation(
         path=request.image,
         class_name=facts.class_names[found.label],

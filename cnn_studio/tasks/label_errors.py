@@ -16,7 +16,7 @@ from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import DatasetError, ModelFileError
 from cnn_studio.core.evaluation.label_review import LabelDoubt, LabelReview
 from cnn_studio.core.experiment.experiment import Experiment
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, Report
+from cnn_studio.core.job.jobs import JobCancelled, JobContext
 from cnn_studio.core.runs import run as runs
 from cnn_studio.tasks.cross_validation import train_folds
 
@@ -43,7 +43,7 @@ class LabelErrorRequest:
     folds: int = 5
 
 
-def find_label_errors(request: LabelErrorRequest, report: Report, cancel: CancelToken) -> LabelReview:
+def find_label_errors(request: LabelErrorRequest, context: JobContext) -> LabelReview:
     """Rank the images that networks which never saw them most confidently put into another class.
 
     Raises:
@@ -55,11 +55,11 @@ def find_label_errors(request: LabelErrorRequest, report: Report, cancel: Cancel
     dataset, _ = apply_decisions(request.dataset, request.experiment.decisions)
     if request.run is not None:
         model, held_out = _held_out(dataset, request.run)
-        judged = [_judge(model, held_out, report, cancel)]
+        judged = [_judge(model, held_out, context)]
         method = "Each was judged by the run's network, which was not trained on it: its validation and test images."
     else:
         with tempfile.TemporaryDirectory(prefix="cnn_studio-") as work:
-            judged = _judge_by_folds(dataset, request, Path(work), report, cancel)
+            judged = _judge_by_folds(dataset, request, Path(work), context)
         method = (
             f"Each was judged by a network that was not trained on it, one of {request.folds} "
             f"({request.folds}-fold cross-validation)."
@@ -101,41 +101,39 @@ def _only(dataset: Dataset, paths: Collection[str]) -> Dataset:
     return replace(dataset, files=tuple(file for file in dataset.files if file.path in paths))
 
 
-def _judge_by_folds(
-    dataset: Dataset, request: LabelErrorRequest, work: Path, report: Report, cancel: CancelToken
-) -> list[_Judged]:
+def _judge_by_folds(dataset: Dataset, request: LabelErrorRequest, work: Path, context: JobContext) -> list[_Judged]:
     judged = []
-    for trained in train_folds(dataset, request.experiment, work, request.folds, report, cancel):
-        if cancel.stop_requested:
+    for trained in train_folds(dataset, request.experiment, work, request.folds, context):
+        if context.cancel.stop_requested:
             raise JobCancelled  # a review of some of the images would look like one of all
         manifest = runs.read_manifest(runs.read_run(trained.run))
         held_out = _only(dataset, {path for path, _, split in manifest if split is Split.TEST})
-        judged.append(_judge(trained.model, held_out, report, cancel))
+        judged.append(_judge(trained.model, held_out, context))
         shutil.rmtree(trained.run, ignore_errors=True)  # five large networks need not lie there at once
     return judged
 
 
-def _judge(model_file: Path, dataset: Dataset, report: Report, cancel: CancelToken) -> _Judged:
+def _judge(model_file: Path, dataset: Dataset, context: JobContext) -> _Judged:
     """Ask a model about every image of a data set; those that cannot be read any more are told and passed over."""
     import numpy as np
 
     from cnn_studio.core.store.prepared import prepare_images
     from cnn_studio.ml import runtime
 
-    runtime.start(report)
+    runtime.start(context.report)
     from cnn_studio.ml.evaluate import measure_model
     from cnn_studio.ml.model_file import load_model
     from cnn_studio.ml.pipeline import evaluation_batches
 
     model, facts = load_model(model_file)
-    prepared = prepare_images(dataset, facts.height, facts.width, report, cancel, fit=facts.fit)
+    prepared = prepare_images(dataset, facts.height, facts.width, context, fit=facts.fit)
     if prepared.issues:
-        report(FilesLeftOut(prepared.issues))
+        context.report(FilesLeftOut(prepared.issues))
     readable = np.flatnonzero(prepared.rows >= 0)
     labels = np.asarray([dataset.files[index].label for index in readable], np.int32)
     batches = evaluation_batches(prepared.open(), prepared.rows[readable], labels, 32)
     paths = tuple(dataset.files[index].path for index in readable)
-    return _Judged(paths, labels, measure_model(model, batches, report, cancel))
+    return _Judged(paths, labels, measure_model(model, batches, context))
 
 
 def _review(judged: list[_Judged], class_names: tuple[str, ...], method: str) -> LabelReview:

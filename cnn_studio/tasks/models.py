@@ -15,7 +15,7 @@ from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import CnnStudioError, DatasetError
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.evaluation.predictions import ImagesPredicted, Prediction
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import CancelToken, JobContext
 from cnn_studio.core.runs import run as runs
 from cnn_studio.tasks.loaded import load, named
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def open_model(path: Path, report: Report, cancel: CancelToken) -> ModelFacts:  # noqa: ARG001 -- every job's shape
+def open_model(path: Path, context: JobContext) -> ModelFacts:
     """Load a ``.keras`` file, so that what it says of itself is known and predictions start at once.
 
     Raises:
         ModelFileError: it is missing, damaged, no image classifier, or holds code of its own.
     """
-    return load(path, report)[1]
+    return load(path, context.report)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,30 +47,30 @@ class PredictRequest:
     class_names: tuple[str, ...] | None = None
 
 
-def predict(request: PredictRequest, report: Report, cancel: CancelToken) -> tuple[Prediction, ...]:
+def predict(request: PredictRequest, context: JobContext) -> tuple[Prediction, ...]:
     """Classify images; each is reported as soon as it is known, a file that cannot be read as an error of its own.
 
     Raises:
         ModelFileError: the model cannot be used, or ``class_names`` are not as many as its outputs.
         DatasetError: there is no image among the paths.
     """
-    model, facts = load(request.model, report, request.class_names)
+    model, facts = load(request.model, context.report, request.class_names)
     from cnn_studio.ml.predict import predict_files
 
-    paths = image_paths(request.paths, cancel)
+    paths = image_paths(request.paths, context.cancel)
     results: list[Prediction] = []
     waiting: list[Prediction] = []
     last_report = 0.0
-    for prediction in predict_files(model, named(facts), paths, report, cancel):
+    for prediction in predict_files(model, named(facts), paths, context):
         waiting.append(prediction)
         # The first result at once, the rest in handfuls: a signal for each of 10,000 images would only cost time.
         if time.monotonic() - last_report > 0.1:
-            report(ImagesPredicted(tuple(waiting)))
+            context.report(ImagesPredicted(tuple(waiting)))
             results += waiting
             waiting = []
             last_report = time.monotonic()
     if waiting:
-        report(ImagesPredicted(tuple(waiting)))
+        context.report(ImagesPredicted(tuple(waiting)))
         results += waiting
     return tuple(results)
 
@@ -119,7 +119,7 @@ class ExportRequest:
     class_names: tuple[str, ...] = ()
 
 
-def export(request: ExportRequest, report: Report, cancel: CancelToken) -> ModelFacts:
+def export(request: ExportRequest, context: JobContext) -> ModelFacts:
     """Write a ``.keras`` file that plain Keras loads, with a side-car JSON, after checking that it answers the same.
 
     It is checked on images of the run where they can still be read, else on noise.
@@ -130,14 +130,19 @@ def export(request: ExportRequest, report: Report, cancel: CancelToken) -> Model
     """
     from cnn_studio.ml import runtime
 
-    runtime.start(report)
+    runtime.start(context.report)
     from cnn_studio.ml.export import export_model
     from cnn_studio.ml.model_file import read_facts
 
     samples = _sample_images(request.model.parent, read_facts(request.model))
     names = request.class_names
     return export_model(
-        request.model, request.target, samples, replace=request.replace, report=report, cancel=cancel, class_names=names
+        request.model,
+        request.target,
+        samples,
+        context,
+        replace=request.replace,
+        class_names=names,
     )
 
 

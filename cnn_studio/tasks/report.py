@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.errors import StorageError
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class ReportRequest:
     replace: bool = False
 
 
-def write_report(request: ReportRequest, report: Report, cancel: CancelToken) -> Path:
+def write_report(request: ReportRequest, context: JobContext) -> Path:
     """Write one HTML page with figures, curves, confusion matrix and galleries, which needs no other file.
 
     Returns:
@@ -46,16 +46,16 @@ def write_report(request: ReportRequest, report: Report, cancel: CancelToken) ->
             hint="Choose another name, or allow it to be replaced.",
             path=request.target,
         )
-    report(StageStarted(Stage.REPORT))
+    context.report(StageStarted(Stage.REPORT))
 
     def on_picture(done: int, total: int) -> None:
-        cancel.raise_if_cancelled()
-        report(Progress(Stage.REPORT, done, total, unit="pictures"))
+        context.cancel.raise_if_cancelled()
+        context.report(Progress(Stage.REPORT, done, total, unit="pictures"))
 
     page = report_page(
         request.measured, read_facts(request.measured.model), _record(request.measured.model), on_picture
     )
-    cancel.raise_if_cancelled()
+    context.cancel.raise_if_cancelled()
     write_text(request.target, page)
     return request.target
 

@@ -25,7 +25,7 @@ from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION
 from cnn_studio.core.experiment.experiment import Experiment, with_values
 from cnn_studio.core.experiment.settings import BackboneArchitecture
 from cnn_studio.core.job.events import EpochEnded, Event, Message, TrainingStageStarted
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, Report
+from cnn_studio.core.job.jobs import JobCancelled, JobContext, Report
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.run import Run, RunStatus
 from cnn_studio.core.runs.trained import TrainedModel
@@ -54,7 +54,7 @@ class TrainRequest:
     run: Path
 
 
-def train(request: TrainRequest, report: Report, cancel: CancelToken) -> TrainedModel:
+def train(request: TrainRequest, context: JobContext) -> TrainedModel:
     """Prepare the images, train, evaluate the best model and keep it, all in a new run folder.
 
     On *stop* the best model so far is evaluated and kept; on *cancel* the run folder is removed.
@@ -72,22 +72,20 @@ def train(request: TrainRequest, report: Report, cancel: CancelToken) -> Trained
     experiment = request.experiment
     scanned, notes = apply_decisions(request.dataset, experiment.decisions)
     for note in notes:
-        report(Message(note))
+        context.report(Message(note))
     if reason := why_not_trainable(scanned, experiment.split):
         raise reason
     if problem := why_not_augmentable(experiment):
         raise problem
     layers = plan_layers(experiment.architecture, experiment.image, len(scanned.class_names))
-    weights_file = _weights_file(experiment, report)
+    weights_file = _weights_file(experiment, context.report)
     started = time.monotonic()
-    _refuse_what_does_not_fit(layers, experiment, report)
-    dataset, prepared = _prepare(scanned, experiment, report, cancel)
+    _refuse_what_does_not_fit(layers, experiment, context.report)
+    dataset, prepared = _prepare(scanned, experiment, context)
     assignment = split_dataset(dataset, experiment.split)
     run = runs.create_run(request.run, dataset, assignment, experiment)
     try:
-        return _train_in(
-            run, _Material(dataset, prepared, assignment, weights_file), experiment, started, report, cancel
-        )
+        return _train_in(run, _Material(dataset, prepared, assignment, weights_file), experiment, started, context)
     except JobCancelled:
         runs.discard_run(run)
         raise
@@ -135,16 +133,14 @@ class _Material:
     weights_file: Path | None
 
 
-def _prepare(
-    dataset: Dataset, experiment: Experiment, report: Report, cancel: CancelToken
-) -> tuple[Dataset, PreparedImages]:
+def _prepare(dataset: Dataset, experiment: Experiment, context: JobContext) -> tuple[Dataset, PreparedImages]:
     """Decode every image once; what cannot be read any more is taken out of the data set, and that is reported."""
     from cnn_studio.core.store.prepared import prepare_images
 
     image = experiment.image
-    prepared = prepare_images(dataset, image.height, image.width, report, cancel, fit=image.fit)
+    prepared = prepare_images(dataset, image.height, image.width, context, fit=image.fit)
     if prepared.issues:
-        report(FilesLeftOut(prepared.issues))
+        context.report(FilesLeftOut(prepared.issues))
         dataset = datasets.without_files(dataset, prepared.issues)
         prepared = replace(prepared, rows=prepared.rows[prepared.rows >= 0])
         if reason := why_not_trainable(dataset, experiment.split):
@@ -153,11 +149,11 @@ def _prepare(
 
 
 def _train_in(
-    run: Run, material: _Material, experiment: Experiment, started: float, report: Report, cancel: CancelToken
+    run: Run, material: _Material, experiment: Experiment, started: float, context: JobContext
 ) -> TrainedModel:
     from cnn_studio.ml import runtime
 
-    device = runtime.start(report)
+    device = runtime.start(context.report)
     # Only now: importing these imports TensorFlow, which listens to what start() sets up.
     from cnn_studio.core.evaluation.measured import Measured
     from cnn_studio.core.evaluation.measured_file import measured_path, write_measured
@@ -167,16 +163,16 @@ def _train_in(
     from cnn_studio.ml.model_file import save_model
     from cnn_studio.ml.split_batches import SplitBatches
 
-    cancel.raise_if_cancelled()
+    context.cancel.raise_if_cancelled()
     dataset = material.dataset
     batches = SplitBatches(dataset, material.assignment, experiment.training)
     images = RowSource(material.prepared.open(), material.prepared.rows, material.prepared.path.parent.name)
-    keep = _HistoryKeeper(run, report)
-    model, network, history = _fitted(material, experiment, run, batches, images, keep, cancel)
+    keep = _HistoryKeeper(run, context.report)
+    model, network, history = _fitted(material, experiment, run, batches, images, JobContext(keep, context.cancel))
 
     def measure(split: Split) -> Measured:
         labels = batches.labels(split)
-        probabilities = measure_model(network.model, batches.to_measure(network.source, split), report, cancel)
+        probabilities = measure_model(network.model, batches.to_measure(network.source, split), context)
         return Measured(
             evaluation=score_probabilities(probabilities, labels, dataset.class_names, split.value),
             class_names=dataset.class_names,
@@ -203,13 +199,13 @@ def _train_in(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=runtime.versions(),
     )
-    cancel.raise_if_cancelled()
+    context.cancel.raise_if_cancelled()
     save_model(model, run.model, facts)
     try:
         for one in measured:
             write_measured(one, measured_path(run.model, one.split))
     except StorageError as error:  # the model is safe, and can be measured again
-        report(Message(f"{error} The figures of each image were not kept."))
+        context.report(Message(f"{error} The figures of each image were not kept."))
     runs.end_run(run, RunStatus.FINISHED, metrics, history.ended)
     run.checkpoint.unlink(missing_ok=True)
     return TrainedModel(
@@ -233,8 +229,7 @@ def _fitted(
     run: Run,
     batches: SplitBatches,
     images: RowSource,
-    report: Report,
-    cancel: CancelToken,
+    context: JobContext,
 ) -> tuple[keras.Model, StageNetwork, TrainingHistory]:
     """Build and train the network; it comes back computing with 32 bits on one device, whatever it was trained with.
 
@@ -267,14 +262,13 @@ def _fitted(
                 dataset.files,
                 feed,
                 run.checkpoint,
-                report,
-                cancel,
+                context,
                 views=Views(augmentation, settings.seed, training) if ahead else None,
                 live=NO_AUGMENTATION if ahead else augmentation,
             )
         else:
-            cancel.mark_something_to_keep()
-            history = fit_model(model, settings, *feed(images), run.checkpoint, report, cancel, augmentation)
+            context.cancel.mark_something_to_keep()
+            history = fit_model(model, settings, *feed(images), run.checkpoint, context, augmentation)
             network = StageNetwork(model, images)
     if not acceleration.is_plain:
         plain = build()
@@ -323,7 +317,7 @@ class _HistoryKeeper:
         self._report(event)
 
 
-def recover(folder: Path, report: Report, cancel: CancelToken) -> ModelFacts:  # noqa: ARG001 -- every job's shape
+def recover(folder: Path, context: JobContext) -> ModelFacts:
     """Make the model file of a run that was interrupted, from the best weights it had written.
 
     Raises:
@@ -338,7 +332,7 @@ def recover(folder: Path, report: Report, cancel: CancelToken) -> ModelFacts:  #
         )
     from cnn_studio.ml import runtime
 
-    runtime.start(report)
+    runtime.start(context.report)
     from cnn_studio.ml.build import build_model
     from cnn_studio.ml.model_file import save_model
 

@@ -8,6 +8,8 @@ import argparse
 import os
 from pathlib import Path
 
+from cnn_studio.core.job.jobs import JobContext
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from PIL import Image, ImageDraw
@@ -34,7 +36,6 @@ def sheet(picture, partner, side):
     from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, AugmentationSettings, Unit, strength_text
     from cnn_studio.core.experiment.experiment import Experiment
     from cnn_studio.core.experiment.settings import ImageSettings
-    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
     from cnn_studio.tasks import PreviewRequest, preview_augmentation
 
     step = side + GAP
@@ -50,7 +51,7 @@ def sheet(picture, partner, side):
             settings = AugmentationSettings(**{kind.name: True if switch else strength})
             experiment = Experiment(image=ImageSettings(height=side, width=side), augmentation=settings)
             request = PreviewRequest(picture, (partner,), experiment, seed=column, count=DRAWS)
-            preview = preview_augmentation(request, ignore_reports, CancelToken())
+            preview = preview_augmentation(request, JobContext())
             if not column:
                 whole.paste(Image.fromarray(preview.original), (CAPTION, top))
             left = CAPTION + (1 + column * DRAWS) * step

@@ -12,6 +12,8 @@ import statistics
 import time
 from pathlib import Path
 
+from cnn_studio.core.job.jobs import JobContext
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from environment import heading, percentile
@@ -111,7 +113,6 @@ def compiled(network):
 def preview_rows(options):
     from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS
     from cnn_studio.core.experiment.experiment import Experiment
-    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
     from cnn_studio.tasks import PreviewRequest, preview_augmentation
 
     flowers = sorted((ROOT.parent / "shared" / "data" / "flowers" / "tulips").glob("*.jpg"))
@@ -123,7 +124,7 @@ def preview_rows(options):
             moved = settings.model_copy(update={"rotation": 5 + move})
             request = PreviewRequest(picture, (picture,), Experiment(augmentation=moved), 1)
             began = time.perf_counter()
-            preview_augmentation(request, ignore_reports, CancelToken())
+            preview_augmentation(request, JobContext())
             if move >= 3:
                 times.append(1000 * (time.perf_counter() - began))
         yield f"| {name} | {statistics.median(times):.0f} | {percentile(times, 0.9):.0f} | {max(times):.0f} |"

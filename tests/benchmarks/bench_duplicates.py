@@ -19,6 +19,8 @@ import numpy as np
 from environment import heading
 from PIL import Image, ImageEnhance, ImageOps
 
+from cnn_studio.core.job.jobs import JobContext
+
 MIXTURE = {"cifar10": 2200, "flowers": 1600, "cats_dogs": 900, "fashion_mnist": 200, "sign_digits": 100}
 
 
@@ -128,16 +130,14 @@ def plant(options, folder, dice):
 
 def scanned(folder):
     from cnn_studio.core.data.scan import scan_folder
-    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
-    return scan_folder(folder, ignore_reports, CancelToken())
+    return scan_folder(folder, JobContext())
 
 
 def seconds_to_compare(count):
     """Seconds, and seconds of processor time, for fingerprints with soft random shapes in them, no two alike."""
     from cnn_studio.core.data.near_duplicates import find_lookalikes
     from cnn_studio.core.image.fingerprints import FINGERPRINT_BYTES, SIDE
-    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
     dice = np.random.default_rng(0)
     rows = np.full((count, FINGERPRINT_BYTES), 128, np.uint8)
@@ -145,7 +145,7 @@ def seconds_to_compare(count):
         shapes = Image.fromarray(dice.integers(0, 256, (6, 6), dtype=np.uint8))
         row[: SIDE * SIDE] = np.asarray(shapes.resize((SIDE, SIDE), Image.Resampling.BICUBIC)).reshape(-1)
     began, began_processor = time.perf_counter(), time.process_time()
-    find_lookalikes(rows, ignore_reports, CancelToken())
+    find_lookalikes(rows, JobContext())
     return time.perf_counter() - began, time.process_time() - began_processor
 
 

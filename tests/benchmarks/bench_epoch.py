@@ -13,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from cnn_studio.core.job.jobs import JobContext
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from bench_feed import copy_of_part, from_directory
@@ -67,9 +69,8 @@ def tell(name, seconds):
 
 def scanned(folder):
     from cnn_studio.core.data.scan import scan_folder
-    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
-    return scan_folder(folder, ignore_reports, CancelToken())
+    return scan_folder(folder, JobContext())
 
 
 def epochs(dataset, feeds, options):
@@ -105,10 +106,9 @@ def epochs(dataset, feeds, options):
 def in_store(dataset, options):
     import numpy as np
 
-    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
     from cnn_studio.core.store.prepared import prepare_images
 
-    prepared = prepare_images(dataset, options.size, options.size, ignore_reports, CancelToken())
+    prepared = prepare_images(dataset, options.size, options.size, JobContext())
     return prepared, np.array([file.label for file in dataset.files], np.int32)
 
 

@@ -46,7 +46,7 @@ def measure(options, home):
 
     from cnn_studio.core.data.image_file import ImageFile
     from cnn_studio.core.experiment.settings import BackboneArchitecture, ImageSettings
-    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
+    from cnn_studio.core.job.jobs import JobContext, ignore_reports
     from cnn_studio.ml import runtime
 
     runtime.start(ignore_reports)
@@ -77,7 +77,7 @@ def measure(options, home):
         if done and done % 1600 == 0:
             print(f"{done:,} images, {resident('VmRSS') / 1e9:.2f} GB resident", file=sys.stderr, flush=True)
 
-    features = cache_features(lower, source, files, report, CancelToken())
+    features = cache_features(lower, source, files, JobContext(report))
     seconds = time.perf_counter() - began
     return resident("VmHWM"), resident("RssAnon"), seconds, features.values.nbytes
 

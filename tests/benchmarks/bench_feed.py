@@ -31,7 +31,7 @@ def main():
     from cnn_studio.core.data.scan import scan_folder
     from cnn_studio.core.experiment.architectures import architecture_preset
     from cnn_studio.core.experiment.settings import ImageSettings
-    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
+    from cnn_studio.core.job.jobs import JobContext, ignore_reports
     from cnn_studio.core.store.prepared import prepare_images
     from cnn_studio.ml.runtime import start
 
@@ -42,14 +42,10 @@ def main():
     from cnn_studio.ml.pipeline import training_batches
 
     with tempfile.TemporaryDirectory() as work:
-        dataset = copy_of_part(
-            scan_folder(options.folder.resolve(), ignore_reports, CancelToken()), Path(work, "part"), options.images
-        )
-        dataset = scan_folder(dataset, ignore_reports, CancelToken())
+        dataset = copy_of_part(scan_folder(options.folder.resolve(), JobContext()), Path(work, "part"), options.images)
+        dataset = scan_folder(dataset, JobContext())
         began = time.perf_counter()
-        prepared = prepare_images(
-            dataset, options.size, options.size, ignore_reports, CancelToken(), cache=Path(work, "cache")
-        )
+        prepared = prepare_images(dataset, options.size, options.size, JobContext(), cache=Path(work, "cache"))
         seconds_to_prepare = time.perf_counter() - began
         labels = np.array([file.label for file in dataset.files], np.int32)
         store = prepared.open()

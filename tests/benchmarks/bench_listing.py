@@ -15,6 +15,8 @@ import numpy as np
 from environment import heading
 from PIL import Image
 
+from cnn_studio.core.job.jobs import JobContext
+
 CLASSES = 10
 
 
@@ -45,7 +47,7 @@ def opened(folder):
 
     from cnn_studio.core.data.events import FolderListed
     from cnn_studio.core.data.scan import scan_folder
-    from cnn_studio.core.job.jobs import CancelToken
+    from cnn_studio.core.data.split import count_ahead
 
     began = time.perf_counter()
     listed = []
@@ -54,7 +56,7 @@ def opened(folder):
         if isinstance(event, FolderListed):
             listed.append(time.perf_counter() - began)
 
-    dataset = scan_folder(folder, report, CancelToken())
+    dataset = scan_folder(folder, JobContext(report))
     count_ahead(dataset)
     seconds = time.perf_counter() - began
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

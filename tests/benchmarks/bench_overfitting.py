@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from cnn_studio.core.job.jobs import JobContext
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from environment import heading
@@ -50,7 +52,7 @@ def measure(folder, options, home):
     for seed in range(options.seeds):
         for variant, found in figures.items():
             print(f"{folder.name}, seed {seed}, {variant} …", file=sys.stderr, flush=True)
-            found.append(train(folder, variant, seed, options, home / f"{folder.name} {seed} {variant}"))
+            found.append(train(folder, JobContext(variant, seed), options, home / f"{folder.name} {seed} {variant}"))
     for variant, found in figures.items():
         columns = [text([each[name] for each in found]) for name in found[0] if name != "seconds"]
         seconds = statistics.median(second for each in found for second in each["seconds"])
@@ -65,7 +67,6 @@ def train(folder, variant, seed, options, run):
     from cnn_studio.core.experiment.experiment import Experiment
     from cnn_studio.core.experiment.settings import ImageSettings, ScratchArchitecture, SplitSettings, TrainingSettings
     from cnn_studio.core.job.events import EpochEnded
-    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
     experiment = Experiment(
         split=SplitSettings(validation=0.2, test=0.0, seed=seed),
@@ -74,12 +75,11 @@ def train(folder, variant, seed, options, run):
         augmentation=AUGMENTATION_PRESETS["flowers_tutorial" if variant == REGULARISED else "none"].augmentation,
         training=TrainingSettings(epochs=options.epochs, early_stopping=False, seed=seed),
     )
-    dataset = tasks.scan(folder, ignore_reports, CancelToken())
+    dataset = tasks.scan(folder, JobContext())
     epochs = []
     trained = tasks.train(
         tasks.TrainRequest(dataset, experiment, run),
-        lambda event: epochs.append(event) if isinstance(event, EpochEnded) else None,
-        CancelToken(),
+        JobContext(lambda event: epochs.append(event) if isinstance(event, EpochEnded) else None),
     )
     last = epochs[-1]
     training = split_dataset(dataset, experiment.split).indices(Split.TRAIN)
@@ -98,11 +98,10 @@ def train(folder, variant, seed, options, run):
 def accuracy(trained, files, dataset):
     """Accuracy of the kept network on plain images."""
     from cnn_studio import tasks
-    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
     paths = tuple(dataset.path_of(file) for file in files)
     right = {path: dataset.class_names[file.label] for path, file in zip(paths, files, strict=True)}
-    predictions = tasks.predict(tasks.PredictRequest(trained.model, paths), ignore_reports, CancelToken())
+    predictions = tasks.predict(tasks.PredictRequest(trained.model, paths), JobContext())
     return sum(right[prediction.path] == prediction.label for prediction in predictions) / len(predictions)
 
 

@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from cnn_studio.core.job.jobs import JobContext
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from environment import heading
@@ -66,15 +68,14 @@ def compared(folder, caches, options):
     import tensorflow as tf
 
     from cnn_studio.core.data.scan import scan_folder
-    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
     from cnn_studio.core.store.prepared import prepare_images
 
-    dataset = scan_folder(folder, ignore_reports, CancelToken())
+    dataset = scan_folder(folder, JobContext())
     paths = [str(dataset.path_of(file)) for file in dataset.files]
 
     def ours(turn):
         cache = caches / f"{folder.name} {turn}"
-        prepared = prepare_images(dataset, options.size, options.size, ignore_reports, CancelToken(), cache=cache)
+        prepared = prepare_images(dataset, options.size, options.size, JobContext(), cache=cache)
         return int((prepared.rows >= 0).sum())
 
     def with_tensorflow(antialias):

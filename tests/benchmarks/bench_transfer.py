@@ -21,6 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from cnn_studio.core.job.jobs import JobContext
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from environment import heading
@@ -156,9 +158,8 @@ def with_interval(evaluation):
 
 def the_dataset(options):
     from cnn_studio.core.data.scan import scan_folder
-    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
-    dataset = scan_folder(options.folder.resolve(), ignore_reports, CancelToken())
+    dataset = scan_folder(options.folder.resolve(), JobContext())
     step = max(1, -(-len(dataset.files) // options.images)) if options.images else 1
     return dataclasses.replace(dataset, files=dataset.files[::step])
 
@@ -178,9 +179,8 @@ def the_experiment(part, epochs, size):
 
 def ours(part, options):
     from cnn_studio import tasks
-    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
-    tasks.start_runtime(None, ignore_reports, CancelToken())  # imports TensorFlow, as the plain script has done too
+    tasks.start_runtime(None, JobContext())  # imports TensorFlow, as the plain script has done too
     dataset = the_dataset(options)
     long = one_training(part, dataset, options.epochs, options.size)
     short = one_training(part, dataset, options.plain_epochs, options.size)
@@ -202,7 +202,6 @@ def ours(part, options):
 def one_training(part, dataset, epochs, size):
     from cnn_studio import tasks
     from cnn_studio.core.job import events
-    from cnn_studio.core.job.jobs import CancelToken
 
     seconds, losses, marks, stage = {}, {}, {}, ""
 
@@ -222,7 +221,7 @@ def one_training(part, dataset, epochs, size):
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         request = tasks.TrainRequest(dataset, the_experiment(part, epochs, size), Path(folder, "run"))
-        trained = tasks.train(request, report, CancelToken())
+        trained = tasks.train(request, JobContext(report))
     edges = [min(losses["head"]), *(each[0] for name, each in losses.items() if name != "head")]
     return {
         "trained": trained,
@@ -241,12 +240,11 @@ def plain(part, options):
     from cnn_studio.core.data.image_file import Split
     from cnn_studio.core.data.split import split_dataset
     from cnn_studio.core.evaluation.scores import score_probabilities
-    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
     from cnn_studio.core.store.prepared import prepare_images
 
     dataset = the_dataset(options)
     experiment = the_experiment(part, options.plain_epochs, options.size)
-    prepared = prepare_images(dataset, options.size, options.size, ignore_reports, CancelToken())
+    prepared = prepare_images(dataset, options.size, options.size, JobContext())
     pixels = np.array(prepared.open()[prepared.rows])
     labels = np.array([file.label for file in dataset.files], "int32")
     assignment = split_dataset(dataset, experiment.split)

@@ -19,7 +19,7 @@ from cnn_studio.core.data.split import split_dataset
 from cnn_studio.core.experiment.settings import Fit, ImageSettings, SplitSettings
 from cnn_studio.core.image.decoder import read_image
 from cnn_studio.core.image.issues import IssueKind
-from cnn_studio.core.job.jobs import CancelToken, ignore_reports
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.store.prepared import prepare_images
 
 HEIGHT, WIDTH = 24, 32
@@ -152,8 +152,8 @@ def everything(root: Path) -> dict[str, tuple[int, int, bytes]]:
 
 def test_every_file_is_used_or_listed_and_none_is_changed(hostile):
     before = everything(hostile)
-    dataset = scan_folder(hostile, ignore_reports, CancelToken())
-    prepared = prepare_images(dataset, HEIGHT, WIDTH, ignore_reports, CancelToken())
+    dataset = scan_folder(hostile, JobContext())
+    prepared = prepare_images(dataset, HEIGHT, WIDTH, JobContext())
     examine(dataset, ImageSettings())
     split_dataset(dataset, SplitSettings())
     assert everything(hostile) == before
@@ -183,5 +183,5 @@ def test_every_file_is_used_or_listed_and_none_is_changed(hostile):
 
 @pytest.mark.parametrize("fit", Fit)
 def test_every_good_file_fits_in_every_way(hostile, fit):
-    for file in scan_folder(hostile, ignore_reports, CancelToken()).files:
+    for file in scan_folder(hostile, JobContext()).files:
         assert read_image(hostile / file.path, 20, 50, fit).shape == (20, 50, 3)

@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from cnn_studio.core.data import near_duplicates as lookalikes
 from cnn_studio.core.data.near_duplicates import find_lookalikes
 from cnn_studio.core.image.fingerprints import FINGERPRINT_BYTES, are_blank, make_fingerprint
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext
 
 
 def scene(seed: int, height: int = 120, width: int = 160) -> Image.Image:
@@ -33,7 +33,7 @@ def saved(picture: Image.Image, quality: int) -> Image.Image:
 
 def groups(pictures: list[Image.Image]) -> list[int]:
     rows = np.stack([np.frombuffer(make_fingerprint(picture), np.uint8) for picture in pictures])
-    return find_lookalikes(rows, ignore_reports, CancelToken()).tolist()
+    return find_lookalikes(rows, JobContext()).tolist()
 
 
 COPIES = {
@@ -104,7 +104,7 @@ def test_blocks_do_not_matter(monkeypatch):
 
 def test_few_and_no_pictures():
     assert groups([scene(1)]) == [0]
-    nothing = find_lookalikes(np.zeros((0, FINGERPRINT_BYTES), np.uint8), ignore_reports, CancelToken())
+    nothing = find_lookalikes(np.zeros((0, FINGERPRINT_BYTES), np.uint8), JobContext())
     assert nothing.tolist() == []
 
 
@@ -113,4 +113,4 @@ def test_cancelling():
     token.cancel()
     rows = np.random.default_rng(0).integers(0, 256, (10, FINGERPRINT_BYTES), dtype=np.uint8)
     with pytest.raises(JobCancelled):
-        find_lookalikes(rows, ignore_reports, token)
+        find_lookalikes(rows, JobContext(cancel=token))

@@ -26,14 +26,14 @@ from cnn_studio.core.image.decoder import ImageError, read_image
 from cnn_studio.core.image.fingerprints import FINGERPRINT_BYTES
 from cnn_studio.core.image.issues import IssueKind
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext
 from cnn_studio.core.paths import cache_dir, sample_dataset_dir
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
 
 
 def scanned(root: Path):
-    return scan_folder(root, ignore_reports, CancelToken())
+    return scan_folder(root, JobContext())
 
 
 def kinds(dataset) -> dict[str, IssueKind]:
@@ -359,7 +359,7 @@ def test_names_that_are_no_text(class_folders, write_image):
 
 def test_progress_is_told_and_ends_at_the_total(class_folders):
     events = []
-    scan_folder(class_folders({"a": 30, "b": 12}), events.append, CancelToken())
+    scan_folder(class_folders({"a": 30, "b": 12}), JobContext(events.append))
     assert events[0] == StageStarted(Stage.SCAN)
     assert StageStarted(Stage.SCAN, 42) in events
     for stage in (Stage.SCAN, Stage.COMPARE):
@@ -483,14 +483,14 @@ def test_what_is_listed_is_shown_before_it_is_checked(class_folders, decoded):
         if isinstance(event, FolderListed):
             events.append((event.dataset, len(decoded)))
 
-    dataset = scan_folder(root, note, CancelToken())
+    dataset = scan_folder(root, JobContext(note))
     ((listed, decoded_before),) = events
     assert decoded_before == 0
     assert listed.class_names == dataset.class_names
     assert listed.counts() == {"a": 3, "b": 3}  # the cut one begins like an image, and is found out later
     assert dataset.counts() == {"a": 3, "b": 2}
     assert {file.height for file in listed.files} == {0}
-    scan_folder(root, note, CancelToken())
+    scan_folder(root, JobContext(note))
     assert len(events) == 1  # nothing is left to check the second time
 
 
@@ -533,7 +533,7 @@ def test_cancelling_ends_the_scan_and_keeps_what_was_found(class_folders, monkey
             cancel.cancel()
 
     with pytest.raises(JobCancelled):
-        scan_folder(root, cancel_midway, cancel)
+        scan_folder(root, JobContext(cancel_midway, cancel))
     decoded.clear()
     assert len(scanned(root).files) == 80
     assert len(decoded) == 60
@@ -543,7 +543,7 @@ def test_cancelled_before_it_began(class_folders):
     cancel = CancelToken()
     cancel.cancel()
     with pytest.raises(JobCancelled):
-        scan_folder(class_folders({"a": 1, "b": 1}), ignore_reports, cancel)
+        scan_folder(class_folders({"a": 1, "b": 1}), JobContext(cancel=cancel))
 
 
 # -- real files ----------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.image.decoder import ImageError, read_image
 from cnn_studio.core.image.issues import IssueKind
 from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext
 from cnn_studio.core.paths import cache_dir
 from cnn_studio.core.store import prepared as store
 from cnn_studio.core.store import rows as store_rows
@@ -29,11 +29,11 @@ from cnn_studio.core.store.prepared import clear_store, prepare_images, store_si
 
 
 def scanned(root: Path) -> Dataset:
-    return scan_folder(root, ignore_reports, CancelToken())
+    return scan_folder(root, JobContext())
 
 
 def prepared(dataset: Dataset, height: int = 8, width: int = 6, cache: Path | None = None):
-    return prepare_images(dataset, height, width, ignore_reports, CancelToken(), cache=cache)
+    return prepare_images(dataset, height, width, JobContext(), cache=cache)
 
 
 def assert_right(dataset: Dataset, images: store.PreparedImages) -> None:
@@ -85,7 +85,7 @@ def test_the_second_time_nothing_is_decoded(dataset, decoded):
     assert len(decoded) == 30
     decoded.clear()
     events = []
-    second = prepare_images(dataset, 8, 6, events.append, CancelToken())
+    second = prepare_images(dataset, 8, 6, JobContext(events.append))
     assert decoded == []
     np.testing.assert_array_equal(first.rows, second.rows)
     assert events == [StageStarted(Stage.PREPARE, 30), Progress(Stage.PREPARE, 30, 30)]
@@ -110,12 +110,12 @@ def test_each_size_has_its_own_store(dataset, decoded):
 def test_each_fit_has_its_own_store(dataset, decoded):
     squashed = prepared(dataset)
     for fit in (Fit.CROP, Fit.PAD):
-        images = prepare_images(dataset, 8, 6, ignore_reports, CancelToken(), fit=fit)
+        images = prepare_images(dataset, 8, 6, JobContext(), fit=fit)
         assert images.path != squashed.path
         expected = read_image(dataset.path_of(dataset.files[7]), 8, 6, fit)
         np.testing.assert_array_equal(images.open()[images.rows[7]], expected)
     assert len(decoded) == 90
-    assert prepare_images(dataset, 8, 6, ignore_reports, CancelToken(), fit=Fit.SQUASH).path == squashed.path
+    assert prepare_images(dataset, 8, 6, JobContext(), fit=Fit.SQUASH).path == squashed.path
     assert len(decoded) == 90
 
 
@@ -152,7 +152,7 @@ def test_progress_counts_what_was_there_already(dataset, monkeypatch, write_imag
     prepared(dataset)
     write_image(dataset.root / "a" / "new.png")
     events = []
-    prepare_images(scanned(dataset.root), 8, 6, events.append, CancelToken())
+    prepare_images(scanned(dataset.root), 8, 6, JobContext(events.append))
     assert [(event.done, event.total) for event in events if isinstance(event, Progress)] == [(30, 31), (31, 31)]
     assert events[-1].rate > 0
     assert events[-1].seconds_left == 0
@@ -170,7 +170,7 @@ def test_a_cancelled_preparation_goes_on_where_it_ended(dataset, decoded, monkey
             cancel.cancel()
 
     with pytest.raises(JobCancelled):
-        prepare_images(dataset, 8, 6, cancel_midway, cancel)
+        prepare_images(dataset, 8, 6, JobContext(cancel_midway, cancel))
     decoded.clear()
     images = prepared(dataset)
     assert len(decoded) == 30 - 12
@@ -347,7 +347,7 @@ def test_another_process_at_the_same_images_is_waited_for_and_then_named(dataset
     monkeypatch.setattr(store, "LOCK_SECONDS", 0.0)
     events = []
     with FileLock(the_store() / "lock"), pytest.raises(StorageError, match="Another cnn_studio"):
-        prepare_images(dataset, 8, 6, events.append, CancelToken())
+        prepare_images(dataset, 8, 6, JobContext(events.append))
     monkeypatch.setattr(store, "LOCK_SECONDS", 60.0)
     lock = FileLock(the_store() / "lock")
     lock.acquire()
@@ -357,7 +357,7 @@ def test_another_process_at_the_same_images_is_waited_for_and_then_named(dataset
         if isinstance(event, Message):
             lock.release()
 
-    prepare_images(dataset, 8, 6, let_go, CancelToken())
+    prepare_images(dataset, 8, 6, JobContext(let_go))
     assert any(isinstance(event, Message) and "Waiting" in event.text for event in events)
 
 
@@ -370,7 +370,7 @@ def test_waiting_for_another_process_can_be_cancelled(dataset):
             cancel.cancel()
 
     with FileLock(the_store() / "lock"), pytest.raises(JobCancelled):
-        prepare_images(dataset, 8, 6, cancel_while_waiting, cancel)
+        prepare_images(dataset, 8, 6, JobContext(cancel_while_waiting, cancel))
 
 
 def test_the_least_recently_used_stores_make_room(dataset, monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 from cnn_studio.core.errors import ExperimentError, StorageError, WeightsError
 from cnn_studio.core.experiment.backbones import BACKBONES
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext
 from cnn_studio.core.weights.check import check_weights, layout_digest, recognise_weights
 from cnn_studio.core.weights.weights import (
     ImportRequest,
@@ -183,7 +183,7 @@ def test_a_wrong_or_damaged_file_is_refused_before_it_is_used(spoil, words, tiny
         check_weights(path, tiny)
     assert "given.h5" in caught.value.message
     with pytest.raises(WeightsError):
-        import_weights(ImportRequest(path, "tiny"), ignore_reports, CancelToken())
+        import_weights(ImportRequest(path, "tiny"), JobContext())
     assert not weights_path(tiny).exists()
 
 
@@ -193,7 +193,7 @@ def test_importing_a_file(tiny_backbone):
     part.parent.mkdir(parents=True)
     part.write_bytes(b"of an earlier download")
     told = []
-    found = import_weights(ImportRequest(file), told.append, CancelToken())
+    found = import_weights(ImportRequest(file), JobContext(told.append))
     assert found.path == weights_path(tiny)
     assert found.published
     assert found.path.read_bytes() == file.read_bytes()
@@ -201,32 +201,32 @@ def test_importing_a_file(tiny_backbone):
     assert isinstance(told[0], StageStarted)
     assert told[-1] == Progress(Stage.DOWNLOAD, 1, 2, "MB")
     # Once more, from its own place: nothing to do.
-    assert import_weights(ImportRequest(found.path), ignore_reports, CancelToken()) == found
+    assert import_weights(ImportRequest(found.path), JobContext()) == found
 
 
 def test_importing_recognises_a_network_by_its_arrays(tiny_backbone, write_weights, tmp_path):
     tiny, _ = tiny_backbone
     given = write_weights(tmp_path / "mine.h5", seed=5)
     assert recognise_weights(given) is tiny
-    assert not import_weights(ImportRequest(given), ignore_reports, CancelToken()).published
+    assert not import_weights(ImportRequest(given), JobContext()).published
     with pytest.raises(WeightsError, match="none of the backbones"):
-        import_weights(ImportRequest(write_weights(tmp_path / "x.h5", units=7)), ignore_reports, CancelToken())
+        import_weights(ImportRequest(write_weights(tmp_path / "x.h5", units=7)), JobContext())
 
 
 def test_keras_own_file_is_not_replaced_by_another(tiny_backbone, write_weights, tmp_path):
     tiny, file = tiny_backbone
     path = put(file, tiny)
     with pytest.raises(WeightsError, match="are here already") as caught:
-        import_weights(ImportRequest(write_weights(tmp_path / "mine.h5", seed=5)), ignore_reports, CancelToken())
+        import_weights(ImportRequest(write_weights(tmp_path / "mine.h5", seed=5)), JobContext())
     assert str(path) in caught.value.hint
     assert path.read_bytes() == file.read_bytes()
 
 
 def test_importing_what_is_not_there(tiny_backbone, tmp_path):
     with pytest.raises(WeightsError, match="There is no file"):
-        import_weights(ImportRequest(tmp_path / "gone.h5", "tiny"), ignore_reports, CancelToken())
+        import_weights(ImportRequest(tmp_path / "gone.h5", "tiny"), JobContext())
     with pytest.raises(ExperimentError, match="no pre-trained backbone called 'alexnet'"):
-        import_weights(ImportRequest(tmp_path / "gone.h5", "alexnet"), ignore_reports, CancelToken())
+        import_weights(ImportRequest(tmp_path / "gone.h5", "alexnet"), JobContext())
 
 
 def test_a_cancelled_import_leaves_nothing(tiny_backbone):
@@ -238,7 +238,7 @@ def test_a_cancelled_import_leaves_nothing(tiny_backbone):
             token.cancel()
 
     with pytest.raises(JobCancelled):
-        import_weights(ImportRequest(file), cancel_on_progress, token)
+        import_weights(ImportRequest(file), JobContext(cancel_on_progress, token))
     assert files_in(weights_folder()) == []
 
 
@@ -250,7 +250,7 @@ def test_a_full_disk_leaves_nothing(tiny_backbone):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(StorageError, match=r"disk is full: tiny_notop\.h5"):
-        import_weights(ImportRequest(file), fill, CancelToken())
+        import_weights(ImportRequest(file), JobContext(fill))
     assert files_in(weights_folder()) == []
 
 

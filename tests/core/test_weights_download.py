@@ -11,7 +11,7 @@ from filelock import FileLock
 from cnn_studio.core.errors import ExperimentError, StorageError, WeightsError
 from cnn_studio.core.experiment.backbones import BACKBONES
 from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext
 from cnn_studio.core.paths import cache_dir
 from cnn_studio.core.weights import download as weights_download
 from cnn_studio.core.weights.download import MIRROR_VARIABLE, download_weights, source_url
@@ -84,7 +84,7 @@ def only(path):
 
 def test_a_download_is_shown_checked_and_put_into_place(server, tiny):
     told = []
-    found = download_weights("tiny", told.append, CancelToken())
+    found = download_weights("tiny", JobContext(told.append))
     assert found.published
     assert found.path == weights_path(tiny)
     assert found.path.read_bytes() == server.content
@@ -95,7 +95,7 @@ def test_a_download_is_shown_checked_and_put_into_place(server, tiny):
     assert [step.done for step in steps] == [0, 1]
     assert all(step.total == 2 and step.unit == "MB" and step.rate > 0 for step in steps)
     # It is not downloaded twice.
-    download_weights("tiny", told.append, CancelToken())
+    download_weights("tiny", JobContext(told.append))
     assert len(server.asked) == 1
     assert "here already" in told[-1].text
 
@@ -103,11 +103,11 @@ def test_a_download_is_shown_checked_and_put_into_place(server, tiny):
 def test_a_broken_download_is_gone_on_with(server, tiny):
     server.breaks_after = 700_000
     with pytest.raises(WeightsError, match=r"connection ended after 0 of 2 MB.*is kept; try again later"):
-        download_weights("tiny", ignore_reports, CancelToken())
+        download_weights("tiny", JobContext())
     assert only(part_path(tiny))
     status = weights_status("tiny")
     assert (status.state, status.bytes) == (WeightsState.PARTIAL, 700_000)
-    assert download_weights("tiny", ignore_reports, CancelToken()).published
+    assert download_weights("tiny", JobContext()).published
     assert server.asked[1] == ("/models/tiny_notop.h5", "bytes=700000-")
     assert only(weights_path(tiny))
 
@@ -116,8 +116,8 @@ def test_a_server_that_cannot_resume_starts_anew(server, tiny):
     server.knows_ranges = False
     server.breaks_after = 700_000
     with pytest.raises(WeightsError):
-        download_weights("tiny", ignore_reports, CancelToken())
-    assert download_weights("tiny", ignore_reports, CancelToken()).published
+        download_weights("tiny", JobContext())
+    assert download_weights("tiny", JobContext()).published
 
 
 def test_two_halves_that_do_not_fit_are_fetched_again(server, tiny):
@@ -126,7 +126,7 @@ def test_two_halves_that_do_not_fit_are_fetched_again(server, tiny):
     for left in (b"x" * 1000, b"x" * len(server.content), b"x" * (len(server.content) + 5)):
         part.write_bytes(left)
         told = []
-        assert download_weights("tiny", told.append, CancelToken()).published
+        assert download_weights("tiny", JobContext(told.append)).published
         assert any(isinstance(event, Message) and "starts anew" in event.text for event in told)
         weights_path(tiny).unlink()
 
@@ -135,7 +135,7 @@ def test_a_part_that_is_whole_is_taken(server, tiny):
     part = part_path(tiny)
     part.parent.mkdir(parents=True)
     part.write_bytes(server.content)
-    assert download_weights("tiny", ignore_reports, CancelToken()).published
+    assert download_weights("tiny", JobContext()).published
     assert only(weights_path(tiny))
 
 
@@ -144,7 +144,7 @@ def test_another_file_is_refused_and_removed(content, server, tiny, write_weight
     """A page of a hotel's network; or weights that fit but are not those that Keras publishes."""
     server.content = content or write_weights(tmp_path / "fits.h5", seed=9).read_bytes()
     with pytest.raises(WeightsError, match=r"is not tiny_notop\.h5.*removed.*proxy"):
-        download_weights("tiny", ignore_reports, CancelToken())
+        download_weights("tiny", JobContext())
     assert not list(weights_folder().glob("*"))
 
 
@@ -159,17 +159,17 @@ def after_some(token_method):
 def test_stop_keeps_what_has_come(server, tiny):
     token = CancelToken()
     with pytest.raises(WeightsError, match=r"Stopped after 0 of 2 MB.*weights get tiny goes on"):
-        download_weights("tiny", after_some(token.stop), token)
+        download_weights("tiny", JobContext(after_some(token.stop), token))
     kept = part_path(tiny).stat().st_size
     assert 0 < kept < len(server.content)
-    assert download_weights("tiny", ignore_reports, CancelToken()).published
+    assert download_weights("tiny", JobContext()).published
     assert server.asked[1][1] == f"bytes={kept}-"
 
 
 def test_cancel_leaves_nothing(server, tiny):
     token = CancelToken()
     with pytest.raises(JobCancelled):
-        download_weights("tiny", after_some(token.cancel), token)
+        download_weights("tiny", JobContext(after_some(token.cancel), token))
     assert not list(weights_folder().glob("*"))
 
 
@@ -177,7 +177,7 @@ def test_no_network(server, tiny):
     server.shutdown()
     server.server_close()
     with pytest.raises(WeightsError) as caught:
-        download_weights("tiny", ignore_reports, CancelToken())
+        download_weights("tiny", JobContext())
     told = str(caught.value)
     assert "could not be downloaded from 127.0.0.1" in told
     assert f"puts it into {weights_folder()}" in told
@@ -188,14 +188,14 @@ def test_no_network(server, tiny):
 def test_a_server_without_the_file(server, tiny):
     server.status = 404
     with pytest.raises(WeightsError, match=r"127\.0\.0\.1:\d+ does not give tiny_notop\.h5: 404"):
-        download_weights("tiny", ignore_reports, CancelToken())
+        download_weights("tiny", JobContext())
 
 
 def test_too_little_room_is_told_before_the_download(server, tiny, monkeypatch):
     usage = weights_download.shutil.disk_usage(cache_dir().parent)
     monkeypatch.setattr(weights_download.shutil, "disk_usage", lambda _: usage._replace(free=10_000_000))
     with pytest.raises(StorageError, match=r"no room for the weights.*10 MB are free"):
-        download_weights("tiny", ignore_reports, CancelToken())
+        download_weights("tiny", JobContext())
     assert not list(weights_folder().glob("*"))
 
 
@@ -206,7 +206,7 @@ def test_one_download_at_a_time(server, tiny):
         FileLock(folder / "tiny.lock"),
         pytest.raises(WeightsError, match="being downloaded by another window or command"),
     ):
-        download_weights("tiny", ignore_reports, CancelToken())
+        download_weights("tiny", JobContext())
     assert not server.asked
 
 
@@ -218,4 +218,4 @@ def test_addresses(monkeypatch):
     with pytest.raises(WeightsError, match="no web address"):
         source_url(resnet)
     with pytest.raises(ExperimentError):
-        download_weights("alexnet", ignore_reports, CancelToken())
+        download_weights("alexnet", JobContext())

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnn_studio.core.job.jobs import JobContext
+
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 220)}
 
 
@@ -49,15 +51,14 @@ def made(tmp_path_factory, write_hard_blobs):
     from cnn_studio import tasks
     from cnn_studio.core.advice.suggestions import suggest_experiment
     from cnn_studio.core.experiment.experiment import with_values
-    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
 
     place = tmp_path_factory.mktemp("made")
     data = write_hard_blobs(place / "data")
-    dataset = tasks.scan(data, ignore_reports, CancelToken())
+    dataset = tasks.scan(data, JobContext())
     settings = {"training.epochs": 3, "training.batch_size": 8, "split.validation": 0.3, "split.test": 0.3}
     experiment = with_values(suggest_experiment(dataset), settings)
     request = tasks.TrainRequest(dataset, experiment, place / "run")
-    return tasks.train(request, ignore_reports, CancelToken()), data
+    return tasks.train(request, JobContext()), data
 
 
 @pytest.fixture

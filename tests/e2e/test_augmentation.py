@@ -14,7 +14,7 @@ from cnn_studio.core.experiment.experiment import Experiment, build_experiment
 from cnn_studio.core.experiment.settings import BackboneArchitecture, ImageSettings, TrainingSettings
 from cnn_studio.core.image.decoder import read_image
 from cnn_studio.core.job.events import BatchEnded
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext, ignore_reports
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.comparison import TrialEnded, TrialStarted
 
@@ -25,9 +25,9 @@ def experiment(augment="", **values):
 
 @pytest.mark.parametrize("augment", ["flip_horizontal,rotation,zoom,hue", "cut_mix,noise"])
 def test_a_training_on_augmented_images(blobs, tmp_path, augment):
-    dataset = tasks.scan(blobs, ignore_reports, CancelToken())
+    dataset = tasks.scan(blobs, JobContext())
     settings = experiment(augment, training=TrainingSettings(epochs=2, batch_size=8))
-    trained = tasks.train(tasks.TrainRequest(dataset, settings, tmp_path / "run"), ignore_reports, CancelToken())
+    trained = tasks.train(tasks.TrainRequest(dataset, settings, tmp_path / "run"), JobContext())
     assert trained.epochs == 2
     model = keras.saving.load_model(trained.model, safe_mode=True)
     names = {type(layer).__name__ for layer in model._flatten_layers()}
@@ -35,7 +35,7 @@ def test_a_training_on_augmented_images(blobs, tmp_path, augment):
     image = read_image(blobs / "red" / "red 0.png", 32, 32)[None]
     np.testing.assert_array_equal(model.predict_on_batch(image), model.predict_on_batch(image))
     assert "rotation" in (trained.run / "experiment.toml").read_text(encoding="utf-8")
-    repeated = tasks.train(tasks.TrainRequest(dataset, settings, tmp_path / "again"), ignore_reports, CancelToken())
+    repeated = tasks.train(tasks.TrainRequest(dataset, settings, tmp_path / "again"), JobContext())
     assert repeated.metrics == pytest.approx(trained.metrics)
 
 
@@ -43,7 +43,7 @@ def previewed(blobs, augment, seed=1):
     request = tasks.PreviewRequest(
         blobs / "red" / "red 0.png", (blobs / "blue" / "blue 0.png",), experiment(augment), seed
     )
-    return tasks.preview_augmentation(request, ignore_reports, CancelToken())
+    return tasks.preview_augmentation(request, JobContext())
 
 
 def test_a_preview_shows_the_picture_nine_times_changed(blobs):
@@ -78,7 +78,7 @@ def test_a_large_picture_is_previewed_smaller_with_its_blur(blobs):
         Experiment(image=ImageSettings(height=384, width=768), augmentation=AugmentationSettings(blur=4)),
         1,
     )
-    preview = tasks.preview_augmentation(request, ignore_reports, CancelToken())
+    preview = tasks.preview_augmentation(request, JobContext())
     assert preview.original.shape == (96, 192, 3)
 
 
@@ -87,13 +87,13 @@ def test_a_preview_nobody_waits_for_any_more_ends(blobs):
     token.cancel()
     with pytest.raises(JobCancelled):
         tasks.preview_augmentation(
-            tasks.PreviewRequest(blobs / "red" / "red 0.png", (), experiment("rotation"), 1), ignore_reports, token
+            tasks.PreviewRequest(blobs / "red" / "red 0.png", (), experiment("rotation"), 1), JobContext(cancel=token)
         )
 
 
 @pytest.mark.parametrize("augment", ["rotation,zoom", "mix_up"])
 def test_the_cost_is_measured_on_this_device(augment):
-    cost = tasks.measure_augmentation(tasks.CostRequest(experiment(augment), 3), ignore_reports, CancelToken())
+    cost = tasks.measure_augmentation(tasks.CostRequest(experiment(augment), 3), JobContext())
     assert cost.augmentation == parse_augmentation(augment)
     assert cost.plain > 0
     assert cost.live > 0
@@ -104,7 +104,7 @@ def test_the_cost_is_measured_on_this_device(augment):
 def test_the_cost_with_a_pre_trained_network():
     settings = experiment("rotation", architecture=BackboneArchitecture(name="mobilenet_v2"))
     settings = build_experiment(settings.model_dump() | {"training": {"batch_size": 2}})
-    cost = tasks.measure_augmentation(tasks.CostRequest(settings, 3), ignore_reports, CancelToken())
+    cost = tasks.measure_augmentation(tasks.CostRequest(settings, 3), JobContext())
     assert min(cost.plain, cost.live, cost.once) > 0
 
 
@@ -143,10 +143,10 @@ def test_every_kind_has_a_preview(blobs):
 
 
 def compared(blobs, folder, augment="rotation,hue=180", report=ignore_reports, token=None):
-    dataset = tasks.scan(blobs, ignore_reports, CancelToken())
+    dataset = tasks.scan(blobs, JobContext())
     settings = experiment(augment, training=TrainingSettings(batch_size=8))
     request = tasks.CompareRequest(dataset, settings, 2, folder, "try ")
-    return tasks.compare_augmentations(request, report, token or CancelToken())
+    return tasks.compare_augmentations(request, JobContext(report, token or CancelToken()))
 
 
 def test_each_kind_is_tried_alone_on_the_same_images(blobs, tmp_path):

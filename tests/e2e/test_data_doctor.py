@@ -19,7 +19,7 @@ from cnn_studio.core.errors import DatasetError, ExperimentError, ModelFileError
 from cnn_studio.core.experiment.experiment import experiment_to_toml, with_values
 from cnn_studio.core.experiment.settings import Decisions, Fit
 from cnn_studio.core.job import events
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext
 from cnn_studio.core.runs import run as runs
 
 QUICK = {
@@ -36,7 +36,7 @@ QUICK = {
 
 
 def scanned(folder):
-    return tasks.scan(folder, ignore_reports, CancelToken())
+    return tasks.scan(folder, JobContext())
 
 
 def settings_for(dataset, **changes):
@@ -75,7 +75,7 @@ def test_training_honours_decisions_and_keeps_them(mislabelled, tmp_path):
         decisions = decisions.putting_into(truth, [path])
     experiment = settings_for(dataset, decisions=decisions.leaving_out(["gone.png"]).model_dump())
     told = []
-    trained = tasks.train(tasks.TrainRequest(dataset, experiment, tmp_path / "run"), told.append, CancelToken())
+    trained = tasks.train(tasks.TrainRequest(dataset, experiment, tmp_path / "run"), JobContext(told.append))
     run = runs.read_run(trained.run)
     classes = {path: name for path, name, _ in runs.read_manifest(run)}
     assert {path: classes[path] for path in planted} == planted
@@ -89,13 +89,13 @@ def test_training_honours_decisions_and_keeps_them(mislabelled, tmp_path):
 def test_the_fit_of_the_experiment_is_that_of_the_model(blobs, tmp_path):
     dataset = scanned(blobs)
     experiment = settings_for(dataset, **{"image.fit": "pad", "training.epochs": 1})
-    trained = tasks.train(tasks.TrainRequest(dataset, experiment, tmp_path / "run"), ignore_reports, CancelToken())
+    trained = tasks.train(tasks.TrainRequest(dataset, experiment, tmp_path / "run"), JobContext())
     assert trained.facts.fit is Fit.PAD
-    assert tasks.open_model(trained.model, ignore_reports, CancelToken()).fit is Fit.PAD
+    assert tasks.open_model(trained.model, JobContext()).fit is Fit.PAD
     trained.model.rename(tmp_path / "away.keras")
     shutil.copy(tmp_path / "away.keras", trained.run / "best.weights.h5")
     target = tmp_path / "out.keras"
-    tasks.export(tasks.ExportRequest(tmp_path / "away.keras", target), ignore_reports, CancelToken())
+    tasks.export(tasks.ExportRequest(tmp_path / "away.keras", target), JobContext())
     assert json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))["input"]["fit"] == "pad"
 
 
@@ -108,8 +108,8 @@ def test_an_interrupted_run_keeps_its_fit(blobs, tmp_path):
             raise RuntimeError("the power went")
 
     with pytest.raises(RuntimeError):
-        tasks.train(tasks.TrainRequest(dataset, experiment, tmp_path / "run"), die, CancelToken())
-    assert tasks.recover(tmp_path / "run", ignore_reports, CancelToken()).fit is Fit.CROP
+        tasks.train(tasks.TrainRequest(dataset, experiment, tmp_path / "run"), JobContext(die))
+    assert tasks.recover(tmp_path / "run", JobContext()).fit is Fit.CROP
 
 
 # -- cross-validation ----------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def test_cross_validation_tests_every_image_once_and_keeps_every_run(blobs, tmp_
     dataset = scanned(blobs)
     request = tasks.CrossValidateRequest(dataset, settings_for(dataset), tmp_path / "folds", folds=3)
     told = []
-    validated = tasks.cross_validate(request, told.append, CancelToken())
+    validated = tasks.cross_validate(request, JobContext(told.append))
     assert len(validated.folds) == validated.asked == 3
     tested = Counter(
         path
@@ -141,7 +141,7 @@ def test_cross_validation_tests_every_image_once_and_keeps_every_run(blobs, tmp_
         "Fold 3 of 3.",
     ]
     with pytest.raises(StorageError, match="not empty"):
-        tasks.cross_validate(request, ignore_reports, CancelToken())
+        tasks.cross_validate(request, JobContext())
 
 
 @pytest.mark.parametrize("wish", ["stop", "cancel"])
@@ -156,10 +156,10 @@ def test_stop_keeps_the_folds_there_are_and_cancel_none(blobs, tmp_path, wish):
     request = tasks.CrossValidateRequest(dataset, settings_for(dataset), tmp_path / "folds", folds=3)
     if wish == "cancel":
         with pytest.raises(JobCancelled):
-            tasks.cross_validate(request, end_in_the_second_fold, token)
+            tasks.cross_validate(request, JobContext(end_in_the_second_fold, token))
         assert not (tmp_path / "folds").exists()
     else:
-        validated = tasks.cross_validate(request, end_in_the_second_fold, token)
+        validated = tasks.cross_validate(request, JobContext(end_in_the_second_fold, token))
         assert (len(validated.folds), validated.asked) == (2, 3)
 
 
@@ -170,7 +170,7 @@ def test_planted_label_errors_are_found_by_cross_validation(mislabelled):
     folder, planted = mislabelled
     dataset = scanned(folder)
     request = tasks.LabelErrorRequest(dataset, settings_for(dataset), folds=3)
-    review = tasks.find_label_errors(request, ignore_reports, CancelToken())
+    review = tasks.find_label_errors(request, JobContext())
     assert review.images == 36
     assert {doubt.path: doubt.suggested for doubt in review.doubts[:3]} == planted
     assert len(review.doubts) <= 5
@@ -186,9 +186,9 @@ def test_a_run_is_asked_about_the_images_it_was_not_trained_on(mislabelled, tmp_
     sides = {path: Split.VALIDATION if path.startswith("blue") else Split.TEST for path in held_out}
     dataset, _ = with_split(scanned(folder), sides)
     experiment = settings_for(dataset)
-    trained = tasks.train(tasks.TrainRequest(dataset, experiment, tmp_path / "run"), ignore_reports, CancelToken())
+    trained = tasks.train(tasks.TrainRequest(dataset, experiment, tmp_path / "run"), JobContext())
     request = tasks.LabelErrorRequest(dataset, experiment, trained.run)
-    review = tasks.find_label_errors(request, ignore_reports, CancelToken())
+    review = tasks.find_label_errors(request, JobContext())
     assert review.images == len(held_out)
     doubted = {doubt.path: doubt.suggested for doubt in review.doubts}
     # The third may be no surer than the mean of the two blue ones, and need not be doubted then.
@@ -200,7 +200,7 @@ def test_an_image_that_was_decided_about_is_doubted_no_more(mislabelled):
     decisions = Decisions().leaving_out(["red/blue 5.png"]).putting_into("red", ["green/red 3.png"])
     experiment = settings_for(dataset, decisions=decisions.model_dump())
     request = tasks.LabelErrorRequest(dataset, experiment, folds=3)
-    review = tasks.find_label_errors(request, ignore_reports, CancelToken())
+    review = tasks.find_label_errors(request, JobContext())
     assert review.images == 35
     doubted = {doubt.path for doubt in review.doubts}
     assert "green/red 7.png" in doubted
@@ -210,26 +210,20 @@ def test_an_image_that_was_decided_about_is_doubted_no_more(mislabelled):
 def test_runs_of_other_data_are_refused(blobs, tmp_path):
     dataset = scanned(blobs)
     experiment = settings_for(dataset, **{"training.epochs": 1})
-    trained = tasks.train(tasks.TrainRequest(dataset, experiment, tmp_path / "run"), ignore_reports, CancelToken())
+    trained = tasks.train(tasks.TrainRequest(dataset, experiment, tmp_path / "run"), JobContext())
     for name in ("red", "green", "blue"):
         (tmp_path / "other" / name).mkdir(parents=True)
         Image.new("RGB", (20, 20), name).save(tmp_path / "other" / name / "x.png")
     elsewhere = scanned(tmp_path / "other")
     with pytest.raises(DatasetError, match="None of the validation and test images"):
-        tasks.find_label_errors(
-            tasks.LabelErrorRequest(elsewhere, experiment, trained.run), ignore_reports, CancelToken()
-        )
+        tasks.find_label_errors(tasks.LabelErrorRequest(elsewhere, experiment, trained.run), JobContext())
     (tmp_path / "other" / "blue").rename(tmp_path / "other" / "violet")
     renamed = scanned(tmp_path / "other")
     with pytest.raises(DatasetError, match="knows other classes"):
-        tasks.find_label_errors(
-            tasks.LabelErrorRequest(renamed, experiment, trained.run), ignore_reports, CancelToken()
-        )
+        tasks.find_label_errors(tasks.LabelErrorRequest(renamed, experiment, trained.run), JobContext())
     trained.model.unlink()
     with pytest.raises(ModelFileError, match="has no model"):
-        tasks.find_label_errors(
-            tasks.LabelErrorRequest(dataset, experiment, trained.run), ignore_reports, CancelToken()
-        )
+        tasks.find_label_errors(tasks.LabelErrorRequest(dataset, experiment, trained.run), JobContext())
 
 
 @pytest.mark.parametrize("wish", ["stop", "cancel"])
@@ -242,7 +236,9 @@ def test_half_a_review_is_none(blobs, wish):
             getattr(token, wish)()
 
     with pytest.raises(JobCancelled):
-        tasks.find_label_errors(tasks.LabelErrorRequest(dataset, settings_for(dataset), folds=3), end, token)
+        tasks.find_label_errors(
+            tasks.LabelErrorRequest(dataset, settings_for(dataset), folds=3), JobContext(end, token)
+        )
 
 
 # -- the command line ----------------------------------------------------------------------------------------------

@@ -18,18 +18,18 @@ from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import CnnStudioError, DatasetError, ModelFileError, StorageError
 from cnn_studio.core.evaluation.measured_file import measured_path, write_measured
 from cnn_studio.core.job import events
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext, ignore_reports
 from cnn_studio.core.runs import run as runs
 from cnn_studio.ml.model_file import read_facts
 from cnn_studio.tasks.calibration import uncalibrated_path
 
 
 def evaluate(model, folder=None, split=None, report=ignore_reports, **more):
-    return tasks.evaluate(tasks.EvaluateRequest(model, folder, split, **more), report, CancelToken())
+    return tasks.evaluate(tasks.EvaluateRequest(model, folder, split, **more), JobContext(report))
 
 
 def calibrate(model, *arguments, **more):
-    return tasks.calibrate(tasks.CalibrateRequest(model, *arguments, **more), ignore_reports, CancelToken())
+    return tasks.calibrate(tasks.CalibrateRequest(model, *arguments, **more), JobContext())
 
 
 def messages(reported):
@@ -147,9 +147,9 @@ def test_the_split_of_a_divided_folder_can_be_chosen(run, tmp_path, write_hard_b
     for part, each in (("train", 4), ("val", 3), ("test", 2)):
         write_hard_blobs(tmp_path / "divided" / part, each=each)
     assert evaluate(run.model, tmp_path / "divided").evaluation.images == 8
-    assert evaluate(run.model, tmp_path / "divided", Split.VALIDATION).evaluation.images == 12
+    assert evaluate(run.model, JobContext(tmp_path / "divided", Split.VALIDATION)).evaluation.images == 12
     with pytest.raises(DatasetError, match="does not come with a test folder"):
-        evaluate(run.model, write_hard_blobs(tmp_path / "plain", each=2), Split.TEST)
+        evaluate(run.model, JobContext(write_hard_blobs(tmp_path / "plain", each=2), Split.TEST))
 
 
 def test_a_file_made_elsewhere_is_measured_with_names_given(tmp_path, write_hard_blobs):
@@ -225,7 +225,7 @@ def test_a_threshold_is_kept_in_the_file_and_used_by_prediction(run):
     kept = tasks.saved_evaluation(run.model, Split.VALIDATION)
     assert kept.threshold == threshold
     paths = tuple(kept.path_of(index) for index in range(len(kept.paths)))
-    answers = tasks.predict(tasks.PredictRequest(run.model, paths), ignore_reports, CancelToken())
+    answers = tasks.predict(tasks.PredictRequest(run.model, paths), JobContext())
     unsure = [answer.unsure for answer in answers]
     assert sum(unsure) == done.coverage.images - done.coverage.answered
     first = answers[unsure.index(True)]
@@ -233,7 +233,7 @@ def test_a_threshold_is_kept_in_the_file_and_used_by_prediction(run):
     assert answers[unsure.index(False)].answer == answers[unsure.index(False)].label
 
     exported = run.folder / "out" / "flowers.keras"
-    tasks.export(tasks.ExportRequest(run.model, exported), ignore_reports, CancelToken())
+    tasks.export(tasks.ExportRequest(run.model, exported), JobContext())
     assert read_facts(exported).threshold == threshold
     side_car = json.loads(exported.with_suffix(".json").read_text(encoding="utf-8"))
     assert side_car["output"]["not_sure_below"] == threshold
@@ -248,7 +248,7 @@ def test_a_threshold_is_kept_in_the_file_and_used_by_prediction(run):
 def test_an_exported_file_is_calibrated_on_a_folder_and_its_description_follows(run, made, tmp_path):
     _, data = made
     exported = tmp_path / "out" / "blobs.keras"
-    tasks.export(tasks.ExportRequest(run.model, exported), ignore_reports, CancelToken())
+    tasks.export(tasks.ExportRequest(run.model, exported), JobContext())
     with pytest.raises(ModelFileError, match="no validation images"):
         calibrate(exported, threshold=0.5)
     done = calibrate(exported, tasks.Temperature.FIT, threshold=0.4, folder=data)
@@ -282,7 +282,7 @@ def test_a_model_that_is_never_wrong_is_left_as_it_is(run):
     write_measured(replace(kept, labels=kept.predicted.astype(np.int32)), measured_path(run.model, "validation"))
     reported = []
     request = tasks.CalibrateRequest(run.model, tasks.Temperature.FIT)
-    assert tasks.calibrate(request, reported.append, CancelToken()).facts.temperature == 1.0
+    assert tasks.calibrate(request, JobContext(reported.append)).facts.temperature == 1.0
     assert "cannot tell how sure it should be" in messages(reported)
 
 
@@ -310,7 +310,7 @@ def test_cancelling_a_calibration_changes_nothing(run):
             token.cancel()
 
     with pytest.raises(JobCancelled):
-        tasks.calibrate(tasks.CalibrateRequest(run.model, tasks.Temperature.FIT), cancel, token)
+        tasks.calibrate(tasks.CalibrateRequest(run.model, tasks.Temperature.FIT), JobContext(cancel, token))
     assert run.model.read_bytes() == before
     assert not uncalibrated_path(run.model).exists()
 
@@ -322,8 +322,8 @@ def test_explaining_an_image(run, made, tmp_path):
     _, data = made
     picture = data / "red" / "3.png"
     request = tasks.ExplainRequest(run.model, picture, "green")
-    found = tasks.explain(request, ignore_reports, CancelToken())
-    (answer,) = tasks.predict(tasks.PredictRequest(run.model, (picture,)), ignore_reports, CancelToken())
+    found = tasks.explain(request, JobContext())
+    (answer,) = tasks.predict(tasks.PredictRequest(run.model, (picture,)), JobContext())
     assert found.class_name == "green"
     assert [name for name, _ in found.ranked] == [name for name, _ in answer.ranked]
     np.testing.assert_allclose([p for _, p in found.ranked], [p for _, p in answer.ranked], atol=1e-5)
@@ -332,7 +332,7 @@ def test_explaining_an_image(run, made, tmp_path):
     assert found.heat.shape == (facts.height, facts.width)
     assert found.heat.dtype == np.float32
     assert 0 <= found.heat.min() <= found.heat.max() <= 1
-    best = tasks.explain(tasks.ExplainRequest(run.model, picture), ignore_reports, CancelToken())
+    best = tasks.explain(tasks.ExplainRequest(run.model, picture), JobContext())
     assert best.class_name == answer.label
 
     tasks.write_overlay(found, tmp_path / "out.png", 0.5)
@@ -345,7 +345,7 @@ def test_what_cannot_be_explained_gets_a_sentence(run, made, tmp_path):
     picture = data / "red" / "3.png"
 
     def explain(model=run.model, image=picture, class_name=None):
-        return tasks.explain(tasks.ExplainRequest(model, image, class_name), ignore_reports, CancelToken())
+        return tasks.explain(tasks.ExplainRequest(model, image, class_name), JobContext())
 
     with pytest.raises(ModelFileError, match="knows no class 'violet'"):
         explain(class_name="violet")
@@ -362,16 +362,16 @@ def test_the_report_is_written_once_and_replaced_only_when_told(run, tmp_path):
     measured = tasks.saved_evaluation(run.model, Split.TEST)
     target = tmp_path / "report.html"
     reported = []
-    tasks.write_report(tasks.ReportRequest(measured, target), reported.append, CancelToken())
+    tasks.write_report(tasks.ReportRequest(measured, target), JobContext(reported.append))
     page = target.read_text(encoding="utf-8")
     assert "How it learnt" in page
     assert "Settings of the run" in page
     assert any(isinstance(event, events.Progress) and event.stage is events.Stage.REPORT for event in reported)
     with pytest.raises(StorageError, match="exists already"):
-        tasks.write_report(tasks.ReportRequest(measured, target), ignore_reports, CancelToken())
+        tasks.write_report(tasks.ReportRequest(measured, target), JobContext())
     token = CancelToken()
     token.cancel()
     target.unlink()
     with pytest.raises(JobCancelled):
-        tasks.write_report(tasks.ReportRequest(measured, target), ignore_reports, token)
+        tasks.write_report(tasks.ReportRequest(measured, target), JobContext(cancel=token))
     assert not target.exists()

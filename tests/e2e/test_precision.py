@@ -8,7 +8,7 @@ from cnn_studio import tasks
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.experiment.settings import ImageSettings, Precision, TrainingSettings
 from cnn_studio.core.image.decoder import read_image
-from cnn_studio.core.job.jobs import CancelToken, ignore_reports
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
 from cnn_studio.ml import train as ml_train
 
@@ -26,8 +26,8 @@ def test_mixed_precision(blobs, tmp_path, monkeypatch):
         image=ImageSettings(height=32, width=32),
         training=TrainingSettings(epochs=3, batch_size=8, precision=Precision.MIXED),
     )
-    dataset = tasks.scan(blobs, ignore_reports, CancelToken())
-    trained = tasks.train(tasks.TrainRequest(dataset, settings, tmp_path / "run"), ignore_reports, CancelToken())
+    dataset = tasks.scan(blobs, JobContext())
+    trained = tasks.train(tasks.TrainRequest(dataset, settings, tmp_path / "run"), JobContext())
     assert policies == [{"bfloat16"}]
     model = keras.saving.load_model(trained.model)
     assert {layer.compute_dtype for layer in model.layers if layer.weights} == {"float32"}

@@ -16,23 +16,23 @@ from cnn_studio.core.errors import CnnStudioError, DatasetError, StorageError, T
 from cnn_studio.core.experiment.experiment import with_values
 from cnn_studio.core.experiment.layer_plan import ImpossibleArchitectureError
 from cnn_studio.core.job import events
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext, ignore_reports
 from cnn_studio.core.runs import run as runs
 
 
 def request_for(folder, run, **changes):
-    dataset = tasks.scan(folder, ignore_reports, CancelToken())
+    dataset = tasks.scan(folder, JobContext())
     settings = {"training.epochs": 1, "training.batch_size": 8} | changes
     return tasks.TrainRequest(dataset, with_values(suggest_experiment(dataset), settings), run)
 
 
 def train(folder, run, report=ignore_reports, token=None, **changes):
-    return tasks.train(request_for(folder, run, **changes), report, token or CancelToken())
+    return tasks.train(request_for(folder, run, **changes), JobContext(report, token or CancelToken()))
 
 
 def train_in_child(folder, run, answers):
     reported = []
-    trained = train(folder, run, reported.append)
+    trained = train(folder, JobContext(run, reported.append))
     answers.put((trained, reported))
 
 
@@ -54,7 +54,7 @@ def test_files_that_vanish_between_scan_and_preparation_are_left_out(blobs, tmp_
     gone = next((blobs / "red").iterdir())
     gone.unlink()
     reported = []
-    trained = tasks.train(request, reported.append, CancelToken())
+    trained = tasks.train(request, JobContext(reported.append))
     left_out = next(event for event in reported if isinstance(event, FilesLeftOut))
     assert [issue.path for issue in left_out.issues] == [f"red/{gone.name}"]
     assert len(runs.read_manifest(runs.read_run(trained.run))) == 35
@@ -62,7 +62,7 @@ def test_files_that_vanish_between_scan_and_preparation_are_left_out(blobs, tmp_
 
 def test_what_is_reported_is_what_was_used(blobs, tmp_path):
     reported = []
-    trained = train(blobs, tmp_path / "run", reported.append)
+    trained = train(blobs, JobContext(tmp_path / "run", reported.append))
     started = next(event for event in reported if isinstance(event, events.TrainingStarted))
     manifest = runs.read_manifest(runs.read_run(trained.run))
     used = [split for _, _, split in manifest]
@@ -82,7 +82,7 @@ def test_a_batch_too_large_for_memory_is_told_before_anything_is_prepared(blobs,
     changes = {"training.batch_size": 4096, "image.height": 1024, "image.width": 1024}
     reported = []
     with pytest.raises(TrainingError, match="not enough memory for a batch of 4096") as caught:
-        train(blobs, tmp_path / "run", reported.append, **changes)
+        train(blobs, JobContext(tmp_path / "run", reported.append), **changes)
     assert caught.value.field == "training.batch_size"
     assert not any(isinstance(event, events.StageStarted) and event.stage is events.Stage.PREPARE for event in reported)
     assert not (tmp_path / "run").exists()
@@ -97,7 +97,7 @@ def test_cancel_and_stop_during_preparation_leave_nothing(blobs, tmp_path, wish)
             getattr(token, wish)()
 
     with pytest.raises(JobCancelled):
-        train(blobs, tmp_path / "run", end_when_preparing, token)
+        train(blobs, JobContext(tmp_path / "run", end_when_preparing), token)
     assert not (tmp_path / "run").exists()
 
 
@@ -108,7 +108,7 @@ def test_stop_in_the_first_epoch_keeps_the_model_of_that_moment(blobs, tmp_path)
         if isinstance(event, events.BatchEnded):
             token.stop()
 
-    trained = train(blobs, tmp_path / "run", stop_at_first_batch, token)
+    trained = train(blobs, JobContext(tmp_path / "run", stop_at_first_batch), token)
     assert trained.ended == "stopped"
     assert trained.epochs == 0
     assert trained.model.exists()
@@ -121,13 +121,13 @@ def test_evaluation_matches_classes_by_name(blobs, tmp_path):
     shutil.copytree(blobs / "green", other / "green")
     shutil.copytree(blobs / "red", other / "violet")
     reported = []
-    measured = tasks.evaluate(tasks.EvaluateRequest(trained.model, other), reported.append, CancelToken())
+    measured = tasks.evaluate(tasks.EvaluateRequest(trained.model, other), JobContext(reported.append))
     assert measured.evaluation.images == 12
     assert any(isinstance(event, events.Message) and "violet" in event.text for event in reported)
     shutil.rmtree(other / "green")
     shutil.copytree(blobs / "red", other / "pink")
     with pytest.raises(DatasetError, match="None of the classes"):
-        tasks.evaluate(tasks.EvaluateRequest(trained.model, other), ignore_reports, CancelToken())
+        tasks.evaluate(tasks.EvaluateRequest(trained.model, other), JobContext())
 
 
 def test_predict_takes_folders_and_goes_on_after_bad_files(blobs, tmp_path):
@@ -135,7 +135,7 @@ def test_predict_takes_folders_and_goes_on_after_bad_files(blobs, tmp_path):
     (blobs / "red" / ".hidden.png").write_bytes(b"")
     (tmp_path / "page.jpg").write_text("<html></html>", encoding="utf-8")
     request = tasks.PredictRequest(trained.model, (blobs / "red", tmp_path / "page.jpg", tmp_path / "missing.png"))
-    predictions = tasks.predict(request, ignore_reports, CancelToken())
+    predictions = tasks.predict(request, JobContext())
     assert len(predictions) == 14
     assert [bool(prediction.error) for prediction in predictions] == [False] * 12 + [True, True]
     assert sum(probability for _, probability in predictions[0].ranked) == pytest.approx(1, abs=1e-5)
@@ -144,7 +144,7 @@ def test_predict_takes_folders_and_goes_on_after_bad_files(blobs, tmp_path):
 def test_a_disk_that_fills_up_during_export_loses_nothing(blobs, tmp_path, monkeypatch):
     trained = train(blobs, tmp_path / "run")
     target = tmp_path / "out" / "model.keras"
-    tasks.export(tasks.ExportRequest(trained.model, target), ignore_reports, CancelToken())
+    tasks.export(tasks.ExportRequest(trained.model, target), JobContext())
     before = target.read_bytes()
 
     def full(*args, **kwargs):
@@ -152,7 +152,7 @@ def test_a_disk_that_fills_up_during_export_loses_nothing(blobs, tmp_path, monke
 
     monkeypatch.setattr("zipfile.ZipFile.writestr", full)
     with pytest.raises(StorageError, match="disk is full"):
-        tasks.export(tasks.ExportRequest(trained.model, target, replace=True), ignore_reports, CancelToken())
+        tasks.export(tasks.ExportRequest(trained.model, target, replace=True), JobContext())
     assert target.read_bytes() == before
     assert sorted(path.name for path in target.parent.iterdir()) == ["model.json", "model.keras"]
 
@@ -165,14 +165,14 @@ def test_an_interrupted_run_is_recovered_from_its_best_weights(blobs, tmp_path, 
             raise RuntimeError("the power went")
 
     with pytest.raises(RuntimeError):
-        train(blobs, tmp_path / "run", die)
+        train(blobs, JobContext(tmp_path / "run", die))
     run = runs.read_run(tmp_path / "run")
     assert not run.model.exists()
     assert run.status is runs.RunStatus.FAILED
-    facts = tasks.recover(run.folder, ignore_reports, CancelToken())
+    facts = tasks.recover(run.folder, JobContext())
     assert facts.class_names == ("blue", "green", "red")
     image = next((blobs / "red").iterdir())
-    (answer,) = tasks.predict(tasks.PredictRequest(run.model, (image,)), ignore_reports, CancelToken())
+    (answer,) = tasks.predict(tasks.PredictRequest(run.model, (image,)), JobContext())
     assert answer.label in facts.class_names
 
 
@@ -180,7 +180,7 @@ def test_nothing_to_recover_is_told(blobs, tmp_path):
     trained = train(blobs, tmp_path / "run")
     trained.model.unlink()
     with pytest.raises(CnnStudioError, match="no model"):
-        tasks.recover(trained.run, ignore_reports, CancelToken())
+        tasks.recover(trained.run, JobContext())
 
 
 def test_training_is_a_plain_keras_training(blobs, tmp_path):

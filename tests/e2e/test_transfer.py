@@ -16,7 +16,7 @@ from cnn_studio.core.experiment.augmentation import parse_augmentation
 from cnn_studio.core.experiment.experiment import build_experiment
 from cnn_studio.core.image.decoder import read_image
 from cnn_studio.core.job import events
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext, ignore_reports
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.store import rows as store_rows
 from cnn_studio.core.store.prepared import features_folder
@@ -74,14 +74,14 @@ def train(
         "architecture": {"kind": "backbone", "name": name, **architecture},
         "training": {"epochs": 2, "batch_size": 8, **(training or {})},
     }
-    dataset = tasks.scan(folder, ignore_reports, CancelToken())
+    dataset = tasks.scan(folder, JobContext())
     request = tasks.TrainRequest(dataset, build_experiment(values), run)
-    return tasks.train(request, report, token or CancelToken())
+    return tasks.train(request, JobContext(report, token or CancelToken()))
 
 
 def fine_tuned(folder, run, name="vgg16", learning_rate=1e-4, epochs=1, **more):
     tuning = {"learning_rate": learning_rate, "epochs": epochs}
-    return train(folder, run, name, transfer="fine_tuned", fine_tuning=tuning, **more)
+    return train(folder, JobContext(run, name), transfer="fine_tuned", fine_tuning=tuning, **more)
 
 
 def measured_by_keras(trained, folder):
@@ -128,7 +128,7 @@ HEADS = [
 def test_frozen_exports_the_whole_network_which_answers_as_the_kept_features_do(
     blobs, tmp_path, weights_files, name, head
 ):
-    trained = train(blobs, tmp_path / "run", name, **head)
+    trained = train(blobs, JobContext(tmp_path / "run", name), **head)
     accuracy, loss = measured_by_keras(trained, blobs)
     assert trained.validation.accuracy == pytest.approx(accuracy)
     assert trained.validation.loss == pytest.approx(loss, rel=1e-4)
@@ -373,7 +373,7 @@ def test_an_interrupted_run_with_a_backbone_is_recovered(blobs, tmp_path, weight
 
     with pytest.raises(RuntimeError):
         fine_tuned(blobs, tmp_path / "run", report=die, learning_rate=1e-5)
-    facts = tasks.recover(tmp_path / "run", ignore_reports, CancelToken())
+    facts = tasks.recover(tmp_path / "run", JobContext())
     run = runs.read_run(tmp_path / "run")
     recovered = SimpleNamespace(run=run.folder, model=run.model, facts=facts)
     best = min(epochs_of(reported), key=lambda event: event.val_loss)
@@ -409,7 +409,7 @@ def test_what_16_bits_cost_with_real_weights_and_images(
         for path in sorted(class_folder.iterdir())[::14]:
             (folder / class_folder.name / path.name).symlink_to(path)
     monkeypatch.setattr(training, "find_weights", lambda _: SimpleNamespace(path=shared_weights / file, note=""))
-    dataset = tasks.scan(folder, ignore_reports, CancelToken())
+    dataset = tasks.scan(folder, JobContext())
     images = np.stack([read_image(dataset.path_of(file), 150, 150) for file in dataset.files])
     networks = []
     original = stages.fit_in_stages
@@ -423,7 +423,7 @@ def test_what_16_bits_cost_with_real_weights_and_images(
     largest = {}
     for bits, limit in ((32, features.SINGLE_PRECISION_BYTES), (16, 0)):
         monkeypatch.setattr(features, "SINGLE_PRECISION_BYTES", limit)
-        trained = train(folder, tmp_path / f"run{bits}", name, size=150, training={"epochs": 5}, **head)
+        trained = train(folder, JobContext(tmp_path / f"run{bits}", name), size=150, training={"epochs": 5}, **head)
         source = networks[-1].source
         assert source.values.dtype == np.dtype(f"float{bits}")
         by_features = networks[-1].model.predict_on_batch(np.asarray(source.values[source.rows], np.float32))

@@ -16,6 +16,7 @@ from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.evaluation.label_review import LabelDoubt, LabelReview
 from cnn_studio.core.experiment.experiment import read_experiment
 from cnn_studio.core.experiment.settings import Fit
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.main_window import MainWindow
@@ -442,7 +443,7 @@ def test_a_scan_that_is_cancelled_leaves_what_was_there(qtbot, window, session, 
 def test_likely_label_errors_are_looked_for_shown_and_decided(qtbot, window, session, page, tmp_path, monkeypatch):
     asked = []
 
-    def fake(request, report, cancel):
+    def fake(request, context: JobContext):
         asked.append(request)
         doubts = (
             LabelDoubt("apple/stray pear.png", "apple", "pear", 0.02, 0.97),

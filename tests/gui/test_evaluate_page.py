@@ -17,6 +17,7 @@ from cnn_studio.core.evaluation.heat import Explanation, overlay
 from cnn_studio.core.evaluation.measured import Measured
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.evaluation.scores import score_probabilities
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
 from cnn_studio.gui.dialogs.explained_picture import ExplanationPanel, heat_image
 from cnn_studio.gui.dialogs.picture import PictureDialog
@@ -116,7 +117,7 @@ def test_images_not_measured_yet_are_measured_on_request(qtbot, page, session, m
     open_model(session, measured)
     asked = []
 
-    def evaluate(request, report, cancel):
+    def evaluate(request, context: JobContext):
         asked.append(request)
         return replace(measured, evaluation=replace(measured.evaluation, split="validation"))
 
@@ -138,7 +139,7 @@ def test_images_not_measured_yet_are_measured_on_request(qtbot, page, session, m
 
 def test_a_model_of_no_run_asks_for_a_folder(qtbot, page, session, measured, monkeypatch, tmp_path):
     monkeypatch.setattr(runs, "measurable_splits", lambda model: {})
-    monkeypatch.setattr(tasks, "evaluate", lambda request, report, cancel: measured)
+    monkeypatch.setattr(tasks, "evaluate", lambda request, context: measured)
     open_model(session, measured)
     assert "Which images?" in page.missing.accessibleName()
     from PySide6.QtWidgets import QFileDialog
@@ -151,7 +152,7 @@ def test_a_model_of_no_run_asks_for_a_folder(qtbot, page, session, measured, mon
 
 
 def test_a_failed_measurement_leaves_the_page_usable(qtbot, page, session, measured, monkeypatch):
-    def evaluate(request, report, cancel):
+    def evaluate(request, context: JobContext):
         raise CnnStudioError("The images are gone.")
 
     monkeypatch.setattr(tasks, "evaluate", evaluate)
@@ -271,7 +272,7 @@ def large_picture(page, session, measured):
 def test_where_it_looks_is_drawn_for_the_class_chosen(qtbot, page, session, measured, heat, monkeypatch):
     asked = []
 
-    def explain(request, report, cancel):
+    def explain(request, context: JobContext):
         asked.append((request.image, request.class_name))
         name = request.class_name or gallery.verdicts()[0].predicted
         return Explanation(request.image, name, 0.4, (), heat, "conv3", (4, 4))
@@ -306,7 +307,7 @@ def test_where_it_looks_is_drawn_for_the_class_chosen(qtbot, page, session, meas
 def test_only_the_picture_looked_at_is_explained(qtbot, page, session, measured, heat, monkeypatch):
     asked, go_on = [], threading.Event()
 
-    def explain(request, report, cancel):
+    def explain(request, context: JobContext):
         asked.append(request.image)
         assert go_on.wait(10)
         return Explanation(request.image, "rose", 0.4, (), heat, "conv3", (4, 4))
@@ -324,7 +325,7 @@ def test_only_the_picture_looked_at_is_explained(qtbot, page, session, measured,
 
 
 def test_a_network_without_feature_maps_says_so_in_the_window(qtbot, page, session, measured, monkeypatch):
-    def explain(request, report, cancel):
+    def explain(request, context: JobContext):
         raise ModelFileError("This network has no feature maps.")
 
     monkeypatch.setattr(tasks, "explain", explain)
@@ -339,7 +340,7 @@ def test_a_network_without_feature_maps_says_so_in_the_window(qtbot, page, sessi
 
 def test_below_the_overlay_the_picture_is_grey(qtbot, page, session, measured, heat, monkeypatch, tmp_path):
     answer = Explanation(tmp_path, "rose", 0.4, (), heat, "conv3", (4, 4))
-    monkeypatch.setattr(tasks, "explain", lambda request, report, cancel: replace(answer, path=request.image))
+    monkeypatch.setattr(tasks, "explain", lambda request, context: replace(answer, path=request.image))
     dialog, panel = large_picture(page, session, measured)
     middle = dialog.canvas.rect().center()
 
@@ -360,10 +361,10 @@ def test_below_the_overlay_the_picture_is_grey(qtbot, page, session, measured, h
 def test_looking_can_be_cancelled(qtbot, page, session, measured, monkeypatch):
     begun = threading.Event()
 
-    def explain(request, report, cancel):
+    def explain(request, context: JobContext):
         begun.set()
         while True:
-            cancel.raise_if_cancelled()
+            context.cancel.raise_if_cancelled()
 
     monkeypatch.setattr(tasks, "explain", explain)
     dialog, panel = large_picture(page, session, measured)
@@ -394,7 +395,7 @@ def said(tab):
 def test_the_threshold_says_what_it_does_and_is_kept_in_the_model(qtbot, page, session, measured, monkeypatch):
     asked = []
 
-    def calibrate(request, report, cancel):
+    def calibrate(request, context: JobContext):
         asked.append(request)
         facts = ModelFacts(NAMES, 32, 32, "small_cnn", threshold=request.threshold)
         session.saved[Split.TEST] = replace(measured, threshold=request.threshold)
@@ -463,7 +464,7 @@ def test_the_slider_is_a_way_for_the_keyboard(qtbot, page, session, measured):
 def test_a_temperature_is_told_with_its_effect_and_can_be_taken_out(qtbot, page, session, measured, monkeypatch):
     asked = []
 
-    def calibrate(request, report, cancel):
+    def calibrate(request, context: JobContext):
         asked.append(request.temperature)
         temperature = 1.5 if request.temperature is tasks.Temperature.FIT else 1.0
         session.saved[Split.TEST] = measured.at_temperature(temperature)

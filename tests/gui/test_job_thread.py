@@ -7,7 +7,7 @@ import pytest
 
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.job.events import Message
-from cnn_studio.core.job.jobs import JobCancelled
+from cnn_studio.core.job.jobs import JobCancelled, JobContext
 from cnn_studio.gui.jobs.job_thread import Job, JobKind, JobThread
 
 
@@ -39,9 +39,9 @@ def job(function, request=None):
 def test_jobs_run_in_order_on_one_other_thread(qtbot, thread, told):
     where = []
 
-    def work(request, report, cancel):
+    def work(request, context: JobContext):
         where.append(threading.get_ident())
-        report(Message(f"working on {request}"))
+        context.report(Message(f"working on {request}"))
         return request * 2
 
     jobs = [job(work, number) for number in range(3)]
@@ -57,7 +57,7 @@ def test_jobs_run_in_order_on_one_other_thread(qtbot, thread, told):
 
 
 def test_what_was_foreseen_arrives_without_a_traceback(qtbot, thread, told, caplog):
-    def work(request, report, cancel):
+    def work(request, context: JobContext):
         raise CnnStudioError("The disk is full.", hint="Free some space.")
 
     thread.submit(job(work))
@@ -67,11 +67,11 @@ def test_what_was_foreseen_arrives_without_a_traceback(qtbot, thread, told, capl
 
 
 def test_a_bug_arrives_with_its_traceback_and_the_thread_goes_on(qtbot, thread, told, caplog):
-    def broken(request, report, cancel):
+    def broken(request, context: JobContext):
         raise ZeroDivisionError("one over nothing")
 
     thread.submit(job(broken))
-    thread.submit(job(lambda request, report, cancel: "fine"))
+    thread.submit(job(lambda request, context: "fine"))
     qtbot.waitUntil(lambda: len(told) == 4)
     assert "ZeroDivisionError: one over nothing" in told[1][2].details
     assert "one over nothing" not in told[1][2].message
@@ -81,11 +81,11 @@ def test_a_bug_arrives_with_its_traceback_and_the_thread_goes_on(qtbot, thread, 
 def test_a_job_cancelled_while_it_waits_never_starts_its_work(qtbot, thread, told):
     entered, go_on = threading.Event(), threading.Event()
 
-    def hold(request, report, cancel):
+    def hold(request, context: JobContext):
         entered.set()
         go_on.wait(5)
 
-    def never(request, report, cancel):
+    def never(request, context: JobContext):
         raise AssertionError("was cancelled before")
 
     second = job(never)
@@ -100,9 +100,9 @@ def test_a_job_cancelled_while_it_waits_never_starts_its_work(qtbot, thread, tol
 def test_cancel_reaches_a_running_job(qtbot, thread, told):
     entered = threading.Event()
 
-    def work(request, report, cancel):
+    def work(request, context: JobContext):
         entered.set()
-        while not cancel.cancel_requested:
+        while not context.cancel.cancel_requested:
             threading.Event().wait(0.001)
         raise JobCancelled
 
@@ -118,7 +118,7 @@ def test_the_collector_rests_while_a_folder_is_scanned_and_passes_over_what_was_
 ):
     made = []
 
-    def work(request, report, cancel):
+    def work(request, context: JobContext):
         made.append([[number] for number in range(3)])
         return gc.isenabled()
 

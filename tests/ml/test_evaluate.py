@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
-from cnn_studio.core.job.jobs import JobCancelled, ignore_reports
+from cnn_studio.core.job.jobs import JobCancelled, JobContext
 from cnn_studio.ml.evaluate import measure_model
 from cnn_studio.ml.pipeline import evaluation_batches
 
@@ -12,7 +12,7 @@ def test_a_model_is_measured_on_every_image_in_order(make_model, make_store, can
     model = make_model()
     rows = np.arange(21)[::-1].copy()
     events = []
-    found = measure_model(model, evaluation_batches(images, rows, labels[rows], 8), events.append, cancel)
+    found = measure_model(model, evaluation_batches(images, rows, labels[rows], 8), JobContext(events.append, cancel))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, model.predict(np.asarray(images)[rows], verbose=0), atol=1e-6)
     assert events[0] == StageStarted(Stage.EVALUATE, 21)
@@ -24,7 +24,7 @@ def test_a_model_is_measured_on_every_image_in_order(make_model, make_store, can
 def test_no_image_gives_no_row(make_model, make_store, cancel):
     images, labels = make_store(3)
     batches = evaluation_batches(images, np.zeros(0, np.int64), labels[:0], 8)
-    assert measure_model(make_model(), batches, ignore_reports, cancel).shape == (0, 3)
+    assert measure_model(make_model(), batches, JobContext(cancel=cancel)).shape == (0, 3)
 
 
 def test_cancel_acts_within_a_batch(make_model, make_store, cancel, monkeypatch):
@@ -39,5 +39,5 @@ def test_cancel_acts_within_a_batch(make_model, make_store, cancel, monkeypatch)
 
     monkeypatch.setattr(model, "predict_on_batch", predict)
     with pytest.raises(JobCancelled):
-        measure_model(model, evaluation_batches(images, np.arange(21), labels, 8), ignore_reports, cancel)
+        measure_model(model, evaluation_batches(images, np.arange(21), labels, 8), JobContext(cancel=cancel))
     assert calls == [8]

@@ -12,7 +12,7 @@ from PIL import Image
 from cnn_studio.core.errors import ModelFileError, StorageError
 from cnn_studio.core.experiment.settings import Colour, Fit, ImageSettings
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext, ignore_reports
 from cnn_studio.ml import export
 from cnn_studio.ml.build import build_model
 from cnn_studio.ml.export import export_model, usage_snippet
@@ -34,7 +34,7 @@ def raw():
 
 def exported(source, target, raw=None, cancel=None, report=ignore_reports, **more):
     cancel = cancel or CancelToken()
-    return export_model(source, target, raw, **{"replace": False, **more}, report=report, cancel=cancel)
+    return export_model(source, target, raw, JobContext(report, cancel), **{"replace": False, **more})
 
 
 def in_a_fresh_process(code, *arguments):
@@ -83,7 +83,7 @@ def test_the_snippet_says_what_the_app_says(make_model, tmp_path, facts, fit):
     exif[0x0112] = 6  # lies on its side
     Image.fromarray(pixels).save(picture, quality=95, exif=exif)
     model, found = load_model(target)
-    (ours,) = predict_files(model, found, [picture], ignore_reports, CancelToken())
+    (ours,) = predict_files(model, found, [picture], JobContext())
     printed = in_a_fresh_process(usage_snippet(found, str(target)), picture)
     theirs = [line.rsplit(": ", 1) for line in printed.splitlines() if ": " in line]
     assert [name for name, _ in theirs] == [name for name, _ in ours.ranked]
@@ -98,7 +98,7 @@ def test_the_snippet_knows_when_the_model_is_not_sure(make_model, facts, tmp_pat
     assert found.threshold == threshold
     Image.new("RGB", (20, 20), (120, 90, 60)).save(tmp_path / "photo.png")
     model, loaded = load_model(target)
-    (ours,) = predict_files(model, loaded, [tmp_path / "photo.png"], ignore_reports, CancelToken())
+    (ours,) = predict_files(model, loaded, [tmp_path / "photo.png"], JobContext())
     assert ours.unsure is says_so
     printed = in_a_fresh_process(usage_snippet(loaded, str(target)), tmp_path / "photo.png")
     assert ("not sure" in printed) is says_so

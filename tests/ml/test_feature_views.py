@@ -7,7 +7,7 @@ import pytest
 from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.experiment.augmentation import parse_augmentation
 from cnn_studio.core.job.events import Progress
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext, ignore_reports
 from cnn_studio.ml import features
 from cnn_studio.ml.augment import Augmentation
 from cnn_studio.ml.features import RowSource, Views, cache_features
@@ -55,7 +55,7 @@ def views(text="rotation=90,brightness=0.3", count=VIEWS, seed=0, training=TRAIN
 
 
 def cached(source, files, wanted, report=ignore_reports, token=None, model=None):
-    return cache_features(model or network(), source, files, report, token or CancelToken(), views=wanted)
+    return cache_features(model or network(), source, files, JobContext(report, token or CancelToken()), views=wanted)
 
 
 def rows_of_views(found):

@@ -14,7 +14,7 @@ from filelock import FileLock
 from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.errors import StorageError
 from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, ignore_reports
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext, ignore_reports
 from cnn_studio.core.store import rows as store_rows
 from cnn_studio.core.store.prepared import clear_store, features_folder, store_size
 from cnn_studio.ml import features, pipeline
@@ -75,7 +75,7 @@ def in_halves(monkeypatch):
 
 
 def cached(model, source, files, report=ignore_reports, token=None):
-    return cache_features(model, source, files, report, token or CancelToken())
+    return cache_features(model, source, files, JobContext(report, token or CancelToken()))
 
 
 def assert_right(found, model, source, files, tolerance=1e-6):

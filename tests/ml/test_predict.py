@@ -8,7 +8,7 @@ from PIL import Image
 from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.image.decoder import read_image
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
-from cnn_studio.core.job.jobs import JobCancelled, ignore_reports
+from cnn_studio.core.job.jobs import JobCancelled, JobContext
 from cnn_studio.ml import predict
 from cnn_studio.ml.predict import predict_files
 
@@ -37,7 +37,7 @@ def test_answers_come_in_order_with_an_error_per_bad_file(make_model, facts, pic
     paths = [broken, *good[:3], missing, *good[3:], good[0]]
     events = []
     model = make_model()
-    found = list(predict_files(model, facts, paths, events.append, cancel, batch_size=4))
+    found = list(predict_files(model, facts, paths, JobContext(events.append, cancel), batch_size=4))
     assert [one.path for one in found] == paths
     for one in found:
         if one.path in (broken, missing):
@@ -58,17 +58,17 @@ def test_answers_come_in_order_with_an_error_per_bad_file(make_model, facts, pic
 def test_pictures_are_fitted_as_in_training(make_model, facts, pictures, cancel, fit):
     path = pictures(3)[0]  # 5 × 30
     model = make_model()
-    (found,) = predict_files(model, replace(facts, fit=fit), [path], ignore_reports, cancel)
+    (found,) = predict_files(model, replace(facts, fit=fit), [path], JobContext(cancel=cancel))
     direct = model.predict(read_image(path, 16, 16, fit)[None], verbose=0)[0]
     assert dict(found.ranked) == pytest.approx(dict(zip(facts.class_names, direct.tolist(), strict=True)), abs=1e-6)
 
 
 def test_nothing_to_classify(make_model, facts, cancel):
-    assert list(predict_files(make_model(), facts, [], ignore_reports, cancel)) == []
+    assert list(predict_files(make_model(), facts, [], JobContext(cancel=cancel))) == []
 
 
 def test_only_bad_files(make_model, facts, cancel, tmp_path):
-    (found,) = predict_files(make_model(), facts, [tmp_path / "missing.png"], ignore_reports, cancel)
+    (found,) = predict_files(make_model(), facts, [tmp_path / "missing.png"], JobContext(cancel=cancel))
     assert found.error
 
 
@@ -77,7 +77,7 @@ def test_few_shapes_are_traced(make_model, facts, pictures, cancel, monkeypatch)
     sizes = []
     original = model.predict_on_batch
     monkeypatch.setattr(model, "predict_on_batch", lambda batch: sizes.append(len(batch)) or original(batch))
-    assert len(list(predict_files(model, facts, pictures(11), ignore_reports, cancel, batch_size=8))) == 11
+    assert len(list(predict_files(model, facts, pictures(11), JobContext(cancel=cancel), batch_size=8))) == 11
     assert sizes == [8, 4]
 
 
@@ -87,7 +87,7 @@ def test_cancel_ends_between_two_batches_and_the_decoding_threads_end_too(
     decoded = []
     monkeypatch.setattr(predict, "read_image", lambda path, *size: decoded.append(path) or read_image(path, *size))
     paths = pictures(40)
-    answers = predict_files(make_model(), facts, paths, ignore_reports, cancel, batch_size=4)
+    answers = predict_files(make_model(), facts, paths, JobContext(cancel=cancel), batch_size=4)
     first = [next(answers) for _ in range(4)]
     assert [one.path for one in first] == paths[:4]
     cancel.cancel()
@@ -98,7 +98,7 @@ def test_cancel_ends_between_two_batches_and_the_decoding_threads_end_too(
 
 
 def test_stop_keeps_the_answers_so_far(make_model, facts, pictures, cancel):
-    answers = predict_files(make_model(), facts, pictures(12), ignore_reports, cancel, batch_size=4)
+    answers = predict_files(make_model(), facts, pictures(12), JobContext(cancel=cancel), batch_size=4)
     next(answers)
     cancel.stop()
     assert len(list(answers)) == 3
@@ -108,4 +108,4 @@ def test_class_names_are_needed(make_model, facts, cancel):
     from dataclasses import replace
 
     with pytest.raises(ValueError, match="class names"):
-        predict_files(make_model(), replace(facts, class_names=()), [], ignore_reports, cancel)
+        predict_files(make_model(), replace(facts, class_names=()), [], JobContext(cancel=cancel))

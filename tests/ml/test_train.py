@@ -8,7 +8,7 @@ import pytest
 from cnn_studio.core.errors import TrainingError
 from cnn_studio.core.experiment.settings import TrainingSettings
 from cnn_studio.core.job.events import BatchEnded, EpochEnded, Message, Progress, Stage, StageStarted, TrainingStarted
-from cnn_studio.core.job.jobs import JobCancelled, ignore_reports
+from cnn_studio.core.job.jobs import JobCancelled, JobContext
 from cnn_studio.ml import memory, train
 from cnn_studio.ml.pipeline import balanced_class_weights, evaluation_batches, training_batches
 from cnn_studio.ml.train import fit_model
@@ -41,7 +41,7 @@ def validation_loss(model, validation):
 
 def test_events_and_history(make_model, batches, checkpoint, cancel):
     events = []
-    history = fit_model(make_model(), settings(), *batches, checkpoint, events.append, cancel)
+    history = fit_model(make_model(), settings(), *batches, checkpoint, JobContext(events.append, cancel))
     assert events[0] == StageStarted(Stage.TRAIN, 3 * (4 + 2))
     assert events[1] == TrainingStarted(3, 4, 30, 12, make_model().count_params())
     steps = [(event.epoch, event.step) for event in events if isinstance(event, BatchEnded)]
@@ -75,8 +75,7 @@ def test_a_batch_reports_its_own_figures(make_model, make_store, checkpoint, can
         training,
         evaluation_batches(images, np.arange(6), labels[:6], 6),
         checkpoint,
-        events.append,
-        cancel,
+        JobContext(events.append, cancel),
     )
     reported = [event for event in events if isinstance(event, BatchEnded)]
     for event, (pictures, truth, weight) in zip(reported, direct, strict=True):
@@ -101,8 +100,7 @@ def test_every_optimizer_learns(make_model, make_store, checkpoint, cancel, opti
         training,
         validation,
         checkpoint,
-        ignore_reports,
-        cancel,
+        JobContext(cancel=cancel),
     )
     assert history.best.val_loss < 0.7 * history.epochs[0].loss
     assert history.best.val_accuracy >= 0.6
@@ -118,8 +116,7 @@ def test_same_seed_same_history(make_model, make_store, tmp_path, cancel):
             training_batches(images, np.arange(30), labels[:30], 8, seed),
             evaluation_batches(images, np.arange(30, 42), labels[30:], 8),
             tmp_path / f"{name}.weights.h5",
-            ignore_reports,
-            cancel,
+            JobContext(cancel=cancel),
         )
         return [figure for record in history.epochs for figure in (record.loss, record.val_loss)]
 
@@ -146,7 +143,7 @@ def test_stop_in_the_first_epoch_acts_within_a_batch_and_keeps_the_weights(make_
     model = make_model()
     before = model.get_weights()
     report = At(BatchEnded, 2, cancel.stop)
-    history = fit_model(model, settings(), *batches, checkpoint, report, cancel)
+    history = fit_model(model, settings(), *batches, checkpoint, JobContext(report, cancel))
     assert (history.epochs, history.best_epoch, history.best, history.ended) == ((), 0, None, "stopped")
     assert sum(isinstance(event, BatchEnded) for event in report.events) == 2
     assert any(not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
@@ -156,7 +153,7 @@ def test_stop_in_the_first_epoch_acts_within_a_batch_and_keeps_the_weights(make_
 def test_stop_in_a_later_epoch_gives_the_best_one_back(make_model, batches, checkpoint, cancel):
     model = make_model()
     report = At(BatchEnded, 10, cancel.stop)  # the second batch of epoch 3
-    history = fit_model(model, settings(epochs=50), *batches, checkpoint, report, cancel)
+    history = fit_model(model, settings(epochs=50), *batches, checkpoint, JobContext(report, cancel))
     assert (len(history.epochs), history.ended) == (2, "stopped")
     assert validation_loss(model, batches[1]) == pytest.approx(history.best.val_loss, rel=1e-4)
 
@@ -178,7 +175,7 @@ def during_validation(monkeypatch, act, number=1):
 
 def test_stop_acts_within_a_batch_of_validation(make_model, batches, checkpoint, cancel, monkeypatch):
     begun = during_validation(monkeypatch, cancel.stop)
-    history = fit_model(make_model(), settings(), *batches, checkpoint, ignore_reports, cancel)
+    history = fit_model(make_model(), settings(), *batches, checkpoint, JobContext(cancel=cancel))
     assert begun == [0]
     assert (history.best_epoch, history.ended) == (0, "stopped")
 
@@ -186,18 +183,18 @@ def test_stop_acts_within_a_batch_of_validation(make_model, batches, checkpoint,
 def test_cancel_acts_within_a_batch_of_validation(make_model, batches, checkpoint, cancel, monkeypatch):
     begun = during_validation(monkeypatch, cancel.cancel, number=3)
     with pytest.raises(JobCancelled):
-        fit_model(make_model(), settings(), *batches, checkpoint, ignore_reports, cancel)
+        fit_model(make_model(), settings(), *batches, checkpoint, JobContext(cancel=cancel))
     assert begun == [0, 1, 0]
 
 
 def test_cancel_acts_within_a_training_batch_and_before_the_first(make_model, batches, checkpoint, cancel):
     report = At(BatchEnded, 2, cancel.cancel)
     with pytest.raises(JobCancelled):
-        fit_model(make_model(), settings(), *batches, checkpoint, report, cancel)
+        fit_model(make_model(), settings(), *batches, checkpoint, JobContext(report, cancel))
     assert sum(isinstance(event, BatchEnded) for event in report.events) == 2
     late = []
     with pytest.raises(JobCancelled):
-        fit_model(make_model(), settings(), *batches, checkpoint, late.append, cancel)
+        fit_model(make_model(), settings(), *batches, checkpoint, JobContext(late.append, cancel))
     assert late == []
 
 
@@ -223,7 +220,7 @@ def test_early_stopping_waits_for_the_patience_and_keeps_the_best(make_model, ba
         original(self, epoch)
 
     monkeypatch.setattr(train.BestWeights, "keep", keep)
-    history = fit_model(model, settings(epochs=20, patience=3), *batches, checkpoint, ignore_reports, cancel)
+    history = fit_model(model, settings(epochs=20, patience=3), *batches, checkpoint, JobContext(cancel=cancel))
     assert (len(history.epochs), history.best_epoch, history.ended) == (5, 2, "early_stopping")
     assert list(kept) == [1, 2]
     assert all(np.array_equal(a, b) for a, b in zip(kept[2], model.get_weights(), strict=True))
@@ -241,14 +238,13 @@ def test_no_early_stopping_when_it_is_off_or_the_epochs_are_over(
         settings(epochs=epochs, patience=2, early_stopping=early_stopping),
         *batches,
         checkpoint,
-        ignore_reports,
-        cancel,
+        JobContext(cancel=cancel),
     )
     assert (len(history.epochs), history.best_epoch, history.ended) == (epochs, 1, "completed")
 
 
 def test_the_checkpoint_alone_brings_the_best_model_back(make_model, batches, checkpoint, cancel):
-    history = fit_model(make_model(), settings(), *batches, checkpoint, ignore_reports, cancel)
+    history = fit_model(make_model(), settings(), *batches, checkpoint, JobContext(cancel=cancel))
     survivor = make_model(seed=9)
     survivor.load_weights(checkpoint)
     assert validation_loss(survivor, batches[1]) == pytest.approx(history.best.val_loss, rel=1e-4)
@@ -261,7 +257,7 @@ def test_a_full_disk_loses_nothing(make_model, batches, checkpoint, cancel, monk
     monkeypatch.setattr(keras.Model, "save_weights", full)
     events = []
     model = make_model()
-    history = fit_model(model, settings(), *batches, checkpoint, events.append, cancel)
+    history = fit_model(model, settings(), *batches, checkpoint, JobContext(events.append, cancel))
     messages = [event.text for event in events if isinstance(event, Message)]
     assert len(messages) == 1
     assert "disk is full" in messages[0]
@@ -272,7 +268,7 @@ def test_a_run_folder_that_goes_away_loses_nothing(make_model, batches, tmp_path
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     events = []
-    history = fit_model(make_model(), settings(), *batches, blocked / "b.weights.h5", events.append, cancel)
+    history = fit_model(make_model(), settings(), *batches, blocked / "b.weights.h5", JobContext(events.append, cancel))
     assert history.best_epoch > 0
     assert sum(isinstance(event, Message) for event in events) == 1
 
@@ -281,7 +277,7 @@ def test_divergence_names_the_learning_rate(make_model, batches, checkpoint, can
     model = make_model()
     model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
     with pytest.raises(TrainingError, match=r"loss became nan at epoch 1, batch 1.*smaller learning rate") as caught:
-        fit_model(model, settings(), *batches, checkpoint, ignore_reports, cancel)
+        fit_model(model, settings(), *batches, checkpoint, JobContext(cancel=cancel))
     assert caught.value.field == "training.learning_rate"
     assert "0.001" in caught.value.hint
 
@@ -293,7 +289,7 @@ def test_divergence_after_a_good_epoch_keeps_it(make_model, batches, checkpoint,
         model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
 
     report = At(EpochEnded, 2, break_it)
-    history = fit_model(model, settings(), *batches, checkpoint, report, cancel)
+    history = fit_model(model, settings(), *batches, checkpoint, JobContext(report, cancel))
     assert (len(history.epochs), history.ended) == (2, "early_stopping")
     assert any("nan" in event.text for event in report.events if isinstance(event, Message))
     assert validation_loss(model, batches[1]) == pytest.approx(history.best.val_loss, rel=1e-4)
@@ -319,7 +315,7 @@ def test_out_of_memory_gets_a_sentence(make_model, batches, checkpoint, cancel, 
 
     monkeypatch.setattr(keras.Model, "fit", fail)
     with pytest.raises(TrainingError, match="batch of 8 images at 16 × 16 pixels") as caught:
-        fit_model(make_model(), settings(), *batches, checkpoint, ignore_reports, cancel)
+        fit_model(make_model(), settings(), *batches, checkpoint, JobContext(cancel=cancel))
     assert caught.value.field == "training.batch_size"
     assert "smaller batch size" in caught.value.hint
 
@@ -330,14 +326,14 @@ def test_a_bug_is_not_taken_for_a_lack_of_memory(make_model, batches, checkpoint
 
     monkeypatch.setattr(keras.Model, "fit", fail)
     with pytest.raises(KeyError):
-        fit_model(make_model(), settings(), *batches, checkpoint, ignore_reports, cancel)
+        fit_model(make_model(), settings(), *batches, checkpoint, JobContext(cancel=cancel))
 
 
 def test_a_batch_that_cannot_fit_is_refused_before_it_is_tried(make_model, batches, checkpoint, cancel, monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 1000)
     monkeypatch.setattr(keras.Model, "fit", lambda *args, **kwargs: pytest.fail("was tried"))
     with pytest.raises(TrainingError, match="batch of 8 images at 16 × 16 pixels: it takes") as caught:
-        fit_model(make_model(), settings(), *batches, checkpoint, ignore_reports, cancel)
+        fit_model(make_model(), settings(), *batches, checkpoint, JobContext(cancel=cancel))
     assert caught.value.field == "training.batch_size"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from cnn_studio.core.experiment.augmentation import parse_augmentation
 from cnn_studio.core.experiment.settings import TrainingSettings
-from cnn_studio.core.job.jobs import ignore_reports
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.ml.pipeline import balanced_class_weights, evaluation_batches, training_batches, with_labels
 from cnn_studio.ml.train import compile_model, fit_model
 from cnn_studio.ml.training_network import LabelMixing, training_network
@@ -31,8 +31,7 @@ def test_validation_images_are_never_augmented(make_model, make_store, tmp_path,
         training,
         validation,
         tmp_path / "b.weights.h5",
-        ignore_reports,
-        cancel,
+        JobContext(cancel=cancel),
         parse_augmentation(text),
     )
     probabilities = model.predict_on_batch(np.asarray(images[30:42]))
@@ -66,7 +65,7 @@ def test_a_training_repeats_with_its_seed(make_model, make_store, tmp_path, canc
         settings = TrainingSettings(epochs=1, batch_size=8, seed=seed)
         augmentation = parse_augmentation("flip_horizontal,rotation,zoom,mix_up")
         fit_model(
-            model, settings, training, validation, tmp_path / "b.weights.h5", ignore_reports, cancel, augmentation
+            model, settings, training, validation, tmp_path / "b.weights.h5", JobContext(cancel=cancel), augmentation
         )
         return np.concatenate([weight.ravel() for weight in model.get_weights()])
 

@@ -14,7 +14,7 @@ from cnn_studio.core.errors import DatasetError
 from cnn_studio.core.image.decoder import IMAGE_SUFFIXES, holds_image_data
 from cnn_studio.core.image.issues import Issue, IssueKind
 from cnn_studio.core.job.events import Message, Stage
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.job.threads import ProgressMeter
 from cnn_studio.core.text import printable
 
@@ -80,7 +80,7 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
     return [int(part) if index % 2 else part for index, part in enumerate(parts)], name
 
 
-def list_folder(root: Path, report: Report, cancel: CancelToken) -> Listing:
+def list_folder(root: Path, context: JobContext) -> Listing:
     """Find the class folders below ``root`` and every file in them; nothing is decoded.
 
     Raises:
@@ -91,12 +91,12 @@ def list_folder(root: Path, report: Report, cancel: CancelToken) -> Listing:
     listing = Listing(root)
     folders, files = _entries_of_root(root)
     while inner := _wrapped_folder(folders, files):
-        report(Message(f"{root.name} holds nothing but the folder {inner.name}, so that one is used."))
+        context.report(Message(f"{root.name} holds nothing but the folder {inner.name}, so that one is used."))
         root = listing.root = root / inner.name
         folders, files = _entries_of_root(root)
     if not folders:
         raise _no_class_folders(root, files)
-    walk = _Walk(listing, report, cancel)
+    walk = _Walk(listing, context)
     walk.note_loose_images(files, "")
     if splits := _split_folders(root, folders):
         for folder, split in splits:
@@ -216,10 +216,10 @@ def _holds_folders(folder: os.DirEntry[str]) -> bool:
 class _Walk:
     """Fills a listing, class folder by class folder."""
 
-    def __init__(self, listing: Listing, report: Report, cancel: CancelToken) -> None:
+    def __init__(self, listing: Listing, context: JobContext) -> None:
         self._listing = listing
-        self._cancel = cancel
-        self._meter = ProgressMeter(Stage.SCAN, 0, report)
+        self._cancel = context.cancel
+        self._meter = ProgressMeter(Stage.SCAN, 0, context.report)
         # With the root's own parents: a link to one of those would lead through half the disk and back.
         root = listing.root
         self._parents = frozenset(filter(None, (_identity(folder) for folder in (root, *root.parents))))

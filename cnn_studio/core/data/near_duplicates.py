@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cnn_studio.core.image.fingerprints import SIDE, brightness, colour_differences
 from cnn_studio.core.job.events import Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import CancelToken, JobContext
 from cnn_studio.core.job.threads import ProgressMeter
 
 LOOKALIKES_VERSION = 1
@@ -55,13 +55,13 @@ _Floats = NDArray[np.float32]
 _Ints = NDArray[np.int64]
 
 
-def find_lookalikes(fingerprints: NDArray[np.uint8], report: Report, cancel: CancelToken) -> _Ints:
+def find_lookalikes(fingerprints: NDArray[np.uint8], context: JobContext) -> _Ints:
     """Put pictures that look alike into groups.
 
     Args:
         fingerprints: (n, FINGERPRINT_BYTES), from ``make_fingerprint``.
-        report: gets a ``StageStarted(COMPARE)`` and ``Progress`` in images.
-        cancel: looked at between blocks.
+        context: ``report`` is told a ``StageStarted(COMPARE)`` and ``Progress`` in images. ``cancel`` is looked at
+            between blocks.
 
     Returns:
         The number of each picture's group (n,), from 1 in the order of their first pictures; 0 for a picture that
@@ -81,9 +81,11 @@ def find_lookalikes(fingerprints: NDArray[np.uint8], report: Report, cancel: Can
     first_places = np.full(count, len(which), np.int64)
     np.minimum.at(first_places, which, np.arange(len(which)))
     distinct = fingerprints[first_places]
-    report(StageStarted(Stage.COMPARE, count))
-    first, second, mirrored = _close_pairs(distinct, ProgressMeter(Stage.COMPARE, count, report), cancel)
-    likeness = _checked(distinct, first, second, mirrored, cancel)
+    context.report(StageStarted(Stage.COMPARE, count))
+    first, second, mirrored = _close_pairs(
+        distinct, ProgressMeter(Stage.COMPARE, count, context.report), context.cancel
+    )
+    likeness = _checked(distinct, first, second, mirrored, context.cancel)
     alike = _stand_out(count, first, second, likeness)
     links = coo_array((np.ones(alike.sum(), np.int8), (first[alike], second[alike])), shape=(count, count))
     _, component = connected_components(links, directed=False)

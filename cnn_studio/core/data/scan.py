@@ -21,14 +21,14 @@ from cnn_studio.core.image.decoder import ImageError, ImageFacts, check_image, h
 from cnn_studio.core.image.fingerprints import are_blank
 from cnn_studio.core.image.issues import Issue, IssueKind
 from cnn_studio.core.job.events import Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.job.threads import ProgressMeter, map_in_threads
 from cnn_studio.core.text import printable
 
 _Outcome = ImageFacts | ImageError
 
 
-def scan_folder(root: Path, report: Report, cancel: CancelToken) -> Dataset:
+def scan_folder(root: Path, context: JobContext) -> Dataset:
     """Read a folder with one sub-folder of images per class.
 
     Folders inside a class folder belong to that class; links are followed. ``train/ val/ test/`` (also ``training``,
@@ -39,24 +39,24 @@ def scan_folder(root: Path, report: Report, cancel: CancelToken) -> Dataset:
 
     Args:
         root: the folder.
-        report: gets a ``FolderListed`` as soon as the files' first bytes have been seen, unless everything is known
-            already; a ``StageStarted`` for each stage and ``Progress`` about ten times a second.
-        cancel: looked at before every file.
+        context: ``report`` is told a ``FolderListed`` as soon as the files' first bytes have been seen, unless
+            everything is known already; a ``StageStarted`` for each stage and ``Progress`` about ten times a second.
+            ``cancel`` is looked at before every file.
 
     Raises:
         DatasetError: there is no such folder, it may not be read, or no class folder in it holds a usable image.
         JobCancelled: the user discarded the job.
     """
-    report(StageStarted(Stage.SCAN))
-    listing = list_folder(root, report, cancel)
+    context.report(StageStarted(Stage.SCAN))
+    listing = list_folder(root, context)
     cache = ScanCache(listing.root)
     try:
         recalled = [cache.recall(file.path, file.size, file.modified_ns) for file in listing.files]
         if None in recalled:
-            _report_listing(listing, recalled, report, cancel)
-        outcomes = _checked(listing, recalled, cache, report, cancel)
+            _report_listing(listing, recalled, context)
+        outcomes = _checked(listing, recalled, cache, context)
         dataset = _dataset(listing, outcomes)
-        dataset = _with_groups(dataset, _contents(listing, outcomes), cache, report, cancel)
+        dataset = _with_groups(dataset, _contents(listing, outcomes), cache, context)
     except BaseException:
         cache.save(complete=False)
         raise
@@ -64,7 +64,7 @@ def scan_folder(root: Path, report: Report, cancel: CancelToken) -> Dataset:
     return dataset
 
 
-def _report_listing(listing: Listing, recalled: Sequence[_Outcome | None], report: Report, cancel: CancelToken) -> None:
+def _report_listing(listing: Listing, recalled: Sequence[_Outcome | None], context: JobContext) -> None:
     """Tell what the folder seems to hold: of files not known yet, those that begin like an image."""
 
     def sniff(index: int) -> _Outcome | None:
@@ -72,22 +72,22 @@ def _report_listing(listing: Listing, recalled: Sequence[_Outcome | None], repor
             return ImageFacts(0, 0, grey=False, format="")
         return recalled[index]
 
-    seen = list(map_in_threads(sniff, range(len(recalled)), cancel, batch=256))
+    seen = list(map_in_threads(sniff, range(len(recalled)), context.cancel, batch=256))
     with suppress(DatasetError):  # nothing that looks like an image; the check says what it is
         listed = _dataset(listing, seen)
         count_ahead(listed)  # here, so that the window need not
-        report(FolderListed(listed))
+        context.report(FolderListed(listed))
 
 
 def _checked(
-    listing: Listing, recalled: Sequence[_Outcome | None], cache: ScanCache, report: Report, cancel: CancelToken
+    listing: Listing, recalled: Sequence[_Outcome | None], cache: ScanCache, context: JobContext
 ) -> list[_Outcome]:
     """What each file is, in order; from memory where it has not changed."""
     files = listing.files
     outcomes = list(recalled)
     unknown = [index for index, outcome in enumerate(outcomes) if outcome is None]
-    report(StageStarted(Stage.SCAN, len(files)))
-    meter = ProgressMeter(Stage.SCAN, len(files), report, already=len(files) - len(unknown))
+    context.report(StageStarted(Stage.SCAN, len(files)))
+    meter = ProgressMeter(Stage.SCAN, len(files), context.report, already=len(files) - len(unknown))
 
     def check(index: int) -> _Outcome:
         try:
@@ -95,7 +95,7 @@ def _checked(
         except ImageError as error:
             return error.alone()
 
-    for index, outcome in zip(unknown, map_in_threads(check, unknown, cancel), strict=True):
+    for index, outcome in zip(unknown, map_in_threads(check, unknown, context.cancel), strict=True):
         file = files[index]
         cache.remember(file.path, file.size, file.modified_ns, outcome)
         # The cache has the fingerprint now; twice would be too much for 100,000 images.
@@ -113,16 +113,14 @@ def _contents(listing: Listing, outcomes: Sequence[_Outcome]) -> dict[str, str]:
     }
 
 
-def _with_groups(
-    dataset: Dataset, contents: Mapping[str, str], cache: ScanCache, report: Report, cancel: CancelToken
-) -> Dataset:
+def _with_groups(dataset: Dataset, contents: Mapping[str, str], cache: ScanCache, context: JobContext) -> Dataset:
     """The data set with what comparing its images with each other tells."""
     paths = [file.path for file in dataset.files]
     fingerprints = cache.fingerprints(paths)
     key = f"{LOOKALIKES_VERSION} {hashlib.blake2b(fingerprints.data, digest_size=16).hexdigest()}"
     similar = cache.recall_groups(key)
     if similar is None or len(similar) != len(paths):
-        similar = find_lookalikes(fingerprints, report, cancel).tolist()
+        similar = find_lookalikes(fingerprints, context).tolist()
         cache.remember_groups(key, similar)
     identical = _numbered([contents[path] for path in paths])
     blank = are_blank(fingerprints).tolist()

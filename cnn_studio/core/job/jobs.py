@@ -1,6 +1,6 @@
 """What every job is given: somewhere to report to, and a way to be told to stop.
 
-A job is a plain function ``job(request, report, cancel) -> result``. It touches no widget, raises only
+A job is a plain function ``job(request, context) -> result``. It touches no widget, raises only
 ``CnnStudioError`` children or ``JobCancelled``, and is called the same way by the window, the command line and tests.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from cnn_studio.core.job.events import Event
 
@@ -61,3 +62,20 @@ class CancelToken:
 
 def ignore_reports(event: Event) -> None:
     """A ``Report`` for callers that do not listen."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """What a job is called with beside its request.
+
+    Attributes:
+        report: takes what the job has to tell, on the job's thread.
+        cancel: what the user wishes of it.
+    """
+
+    report: Report = ignore_reports
+    cancel: CancelToken = field(default_factory=CancelToken)
+
+    def reporting_to(self, report: Report) -> JobContext:
+        """The same wishes, told to somebody else: who filters or keeps what passes."""
+        return replace(self, report=report)

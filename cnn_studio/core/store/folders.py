@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from cnn_studio.core.errors import StorageError
 from cnn_studio.core.job.events import Message
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import JobContext
 
 RESERVE_BYTES = 64 * 1024**2
 """What is left free on the disk, for everything else that writes there."""
@@ -21,13 +21,13 @@ _LOCK_NAME = "lock"
 
 
 @contextmanager
-def locked(folder: Path, report: Report, cancel: CancelToken, seconds: float) -> Iterator[None]:
+def locked(folder: Path, context: JobContext, seconds: float) -> Iterator[None]:
     """Hold the folder against other processes.
 
     Args:
         folder: exists.
-        report: told once when another process has to be waited for.
-        cancel: looked at while waiting.
+        context: ``report`` is told once when another process has to be waited for. ``cancel`` is looked at while
+            waiting.
         seconds: how long to wait.
 
     Raises:
@@ -42,7 +42,7 @@ def locked(folder: Path, report: Report, cancel: CancelToken, seconds: float) ->
             lock.acquire(timeout=0.2)
             break
         except Timeout:
-            cancel.raise_if_cancelled()
+            context.cancel.raise_if_cancelled()
             if time.monotonic() >= give_up:
                 raise StorageError(
                     "Another cnn_studio is preparing the same images.",
@@ -50,7 +50,7 @@ def locked(folder: Path, report: Report, cancel: CancelToken, seconds: float) ->
                     path=folder,
                 ) from None
             if not told:
-                report(Message("Waiting for another cnn_studio that is preparing the same images."))
+                context.report(Message("Waiting for another cnn_studio that is preparing the same images."))
                 told = True
     try:
         yield

@@ -24,7 +24,7 @@ from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.image.decoder import ImageError, decoder_id, read_image
 from cnn_studio.core.image.issues import Issue
 from cnn_studio.core.job.events import Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import CancelToken, JobContext
 from cnn_studio.core.job.threads import ProgressMeter, map_in_threads
 from cnn_studio.core.paths import cache_dir
 from cnn_studio.core.store.folders import (
@@ -82,8 +82,7 @@ def prepare_images(
     dataset: Dataset,
     height: int,
     width: int,
-    report: Report,
-    cancel: CancelToken,
+    context: JobContext,
     cache: Path | None = None,
     *,
     fit: Fit = Fit.SQUASH,
@@ -97,8 +96,8 @@ def prepare_images(
         dataset: the scanned folder.
         height: rows of each prepared image, in pixels.
         width: columns, in pixels.
-        report: gets a ``StageStarted`` and ``Progress`` about ten times a second.
-        cancel: looked at before every file.
+        context: ``report`` is told a ``StageStarted`` and ``Progress`` about ten times a second. ``cancel`` is looked
+            at before every file.
         cache: where stores are kept; the user's cache folder when None.
         fit: how pictures of other proportions are made to fit.
 
@@ -117,14 +116,16 @@ def prepare_images(
 
     stores = _stores_folder(cache)
     folder = stores / _store_name(dataset.root, height, width, fit)
-    report(StageStarted(Stage.PREPARE, len(dataset.files)))
+    context.report(StageStarted(Stage.PREPARE, len(dataset.files)))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder, report, cancel, LOCK_SECONDS), StoreRows(folder, height * width * 3) as store:
+        with locked(folder, context, LOCK_SECONDS), StoreRows(folder, height * width * 3) as store:
             todo = [file for file in dataset.files if _row_of(store, file) is None]
             _make_room(stores, folder, len(todo) * store.row_bytes)
-            meter = ProgressMeter(Stage.PREPARE, len(dataset.files), report, already=len(dataset.files) - len(todo))
-            passing = _decode_into(store, todo, decode, meter, cancel)
+            meter = ProgressMeter(
+                Stage.PREPARE, len(dataset.files), context.report, already=len(dataset.files) - len(todo)
+            )
+            passing = _decode_into(store, todo, decode, meter, context.cancel)
             os.utime(folder)  # used now: what _make_room goes by
             prepared = _result(store, dataset, height, width, passing)
     except OSError as error:

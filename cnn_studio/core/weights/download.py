@@ -20,7 +20,7 @@ from cnn_studio.core.atomic_file import storage_error
 from cnn_studio.core.errors import StorageError, WeightsError
 from cnn_studio.core.experiment.backbones import Backbone, find_backbone
 from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled, Report
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext
 from cnn_studio.core.paths import cache_dir
 from cnn_studio.core.weights.check import CheckedWeights, check_weights
 from cnn_studio.core.weights.weights import MEGABYTE, other_ways, part_path, weights_path, weights_status
@@ -35,7 +35,7 @@ _CHUNK = 2**18
 _SPARE = 50 * MEGABYTE
 
 
-def download_weights(name: str, report: Report, cancel: CancelToken) -> CheckedWeights:
+def download_weights(name: str, context: JobContext) -> CheckedWeights:
     """Download a backbone's weights to where Keras looks for them.
 
     What a broken connection or *stop* leaves is kept and gone on with the next time; *cancel* removes it. The file
@@ -43,8 +43,7 @@ def download_weights(name: str, report: Report, cancel: CancelToken) -> CheckedW
 
     Args:
         name: of the backbone.
-        report: told how far it is, in MB.
-        cancel: ends it.
+        context: ``report`` is told how far it is, in MB. ends it.
 
     Raises:
         ExperimentError: there is no such backbone.
@@ -55,20 +54,20 @@ def download_weights(name: str, report: Report, cancel: CancelToken) -> CheckedW
     backbone = find_backbone(name)
     status = weights_status(name)
     if status.usable:
-        report(Message(f"The weights of {backbone.title} are here already: {status.path}."))
+        context.report(Message(f"The weights of {backbone.title} are here already: {status.path}."))
         return check_weights(status.path, backbone)
     part, target = part_path(backbone), weights_path(backbone)
     with _alone(backbone), _in_words(backbone, target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            resumed = _fetch(backbone, part, report, cancel)
-            whole = _is_right(backbone, part, cancel)
+            resumed = _fetch(backbone, part, context)
+            whole = _is_right(backbone, part, context.cancel)
             if resumed and not whole:
                 # The first half may be of another day's file.
-                report(Message("The two parts of the download do not fit together; it starts anew."))
+                context.report(Message("The two parts of the download do not fit together; it starts anew."))
                 part.unlink()
-                _fetch(backbone, part, report, cancel)
-                whole = _is_right(backbone, part, cancel)
+                _fetch(backbone, part, context)
+                whole = _is_right(backbone, part, context.cancel)
         except JobCancelled:
             part.unlink(missing_ok=True)
             raise
@@ -138,11 +137,11 @@ def _in_words(backbone: Backbone, target: Path) -> Iterator[None]:
         raise storage_error(target, error) from error
 
 
-def _fetch(backbone: Backbone, part: Path, report: Report, cancel: CancelToken) -> bool:
+def _fetch(backbone: Backbone, part: Path, context: JobContext) -> bool:
     """Bring ``part`` to its full length; whether it went on with something that was there before."""
     have = part.stat().st_size if part.exists() else 0
     if have:
-        cancel.mark_something_to_keep()
+        context.cancel.mark_something_to_keep()
     try:
         answer = _open(source_url(backbone), have)
     except urllib.error.HTTPError as error:
@@ -156,7 +155,7 @@ def _fetch(backbone: Backbone, part: Path, report: Report, cancel: CancelToken) 
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length and length.isdigit() else backbone.weights_bytes
         _check_space(part, total - have)
-        _write(answer, part, have, total, report, cancel, backbone)
+        _write(answer, part, have, total, context, backbone)
     return resumed
 
 
@@ -180,19 +179,18 @@ def _write(
     part: Path,
     done: int,
     total: int,
-    report: Report,
-    cancel: CancelToken,
+    context: JobContext,
     backbone: Backbone,
 ) -> None:
     whole = -(-total // MEGABYTE)
-    report(StageStarted(Stage.DOWNLOAD, whole))
+    context.report(StageStarted(Stage.DOWNLOAD, whole))
     started, at_start, last = time.monotonic(), done, -1
     with part.open("ab" if done else "wb") as file:
         while chunk := answer.read(_CHUNK):
             file.write(chunk)
             done += len(chunk)
-            cancel.mark_something_to_keep()
-            if cancel.stop_requested:
+            context.cancel.mark_something_to_keep()
+            if context.cancel.stop_requested:
                 raise WeightsError(
                     f"Stopped after {done // MEGABYTE} of {whole} MB.",
                     hint=f"cnn-studio weights get {backbone.name} goes on from there.",
@@ -200,7 +198,7 @@ def _write(
             if done // MEGABYTE != last:
                 last = done // MEGABYTE
                 rate = (done - at_start) / MEGABYTE / max(time.monotonic() - started, 1e-3)
-                report(Progress(Stage.DOWNLOAD, last, whole, "MB", rate))
+                context.report(Progress(Stage.DOWNLOAD, last, whole, "MB", rate))
     if done < total and answer.headers.get("Content-Length"):
         raise ConnectionError(f"the connection ended after {done // MEGABYTE} of {whole} MB")
 

@@ -16,7 +16,7 @@ from cnn_studio.core.atomic_file import replacing
 from cnn_studio.core.errors import WeightsError
 from cnn_studio.core.experiment.backbones import BACKBONES, Backbone, find_backbone
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
-from cnn_studio.core.job.jobs import CancelToken, Report
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.weights.check import CheckedWeights, check_weights, recognise_weights
 
 _CHUNK = 2**20
@@ -138,13 +138,12 @@ class ImportRequest:
     name: str | None = None
 
 
-def import_weights(request: ImportRequest, report: Report, cancel: CancelToken) -> CheckedWeights:
+def import_weights(request: ImportRequest, context: JobContext) -> CheckedWeights:
     """Copy a file of the user's to where Keras looks for it, once it is known to fit.
 
     Args:
         request: which file.
-        report: told how far it is.
-        cancel: ends it; nothing is left behind.
+        context: ``report`` is told how far it is. ends it; nothing is left behind.
 
     Returns:
         The file in its new place; its ``note`` says so when it is not the one that Keras publishes.
@@ -171,23 +170,23 @@ def import_weights(request: ImportRequest, report: Report, cancel: CancelToken) 
             path=source,
         )
     with replacing(target) as part:
-        _copy(source, part, report, cancel)
+        _copy(source, part, context)
         # The copy is what will be used: a card that is pulled out, or a full disk, must not go unnoticed.
-        check_weights(part, backbone, lambda _: cancel.raise_if_cancelled())
+        check_weights(part, backbone, lambda _: context.cancel.raise_if_cancelled())
     part_path(backbone).unlink(missing_ok=True)
     return check_weights(target, backbone)
 
 
-def _copy(source: Path, target: Path, report: Report, cancel: CancelToken) -> None:
+def _copy(source: Path, target: Path, context: JobContext) -> None:
     total = source.stat().st_size
-    report(StageStarted(Stage.DOWNLOAD, -(-total // MEGABYTE)))
+    context.report(StageStarted(Stage.DOWNLOAD, -(-total // MEGABYTE)))
     done = 0
     with source.open("rb") as reading, target.open("wb") as writing:
         while chunk := reading.read(_CHUNK):
-            cancel.raise_if_cancelled()
+            context.cancel.raise_if_cancelled()
             writing.write(chunk)
             done += len(chunk)
-            report(Progress(Stage.DOWNLOAD, done // MEGABYTE, -(-total // MEGABYTE), "MB"))
+            context.report(Progress(Stage.DOWNLOAD, done // MEGABYTE, -(-total // MEGABYTE), "MB"))
 
 
 def megabytes(backbone: Backbone) -> str:

@@ -20,7 +20,7 @@ from PySide6.QtCore import QObject, QThread, Signal
 
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.job.events import Event
-from cnn_studio.core.job.jobs import CancelToken, JobCancelled
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext
 from cnn_studio.tasks import Job as JobFunction
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ _MAKES_MANY_OBJECTS = frozenset({JobKind.SCAN})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """A job to run: ``function(request, report, token)``, and what to call it in front of a person."""
+    """A job to run: ``function(request, context)``, and what to call it in front of a person."""
 
     kind: JobKind
     title: str
@@ -119,7 +119,7 @@ class JobThread(QThread):
         try:
             job.token.raise_if_cancelled()
             with _collector_at_rest(job.kind in _MAKES_MANY_OBJECTS):
-                result = job.function(job.request, report, job.token)
+                result = job.function(job.request, JobContext(report, job.token))
         except JobCancelled:
             self.cancelled.emit(job)
         except CnnStudioError as error:
