@@ -83,7 +83,7 @@ def train_folds(
     decided, _ = apply_decisions(dataset, experiment.decisions)
     for number, part in enumerate(fold_datasets(decided, experiment.split, folds), start=1):
         context.report(Message(f"Fold {number} of {folds}."))
-        yield train(TrainRequest(part, experiment, out / f"fold {number}"), JobContext(report_once, context.cancel))
+        yield train(TrainRequest(part, experiment, out / f"fold {number}"), context.reporting_to(report_once))
 
 
 def _summary(done: list[TrainedModel], asked: int) -> CrossValidation:

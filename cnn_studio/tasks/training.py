@@ -168,7 +168,7 @@ def _train_in(
     batches = SplitBatches(dataset, material.assignment, experiment.training)
     images = RowSource(material.prepared.open(), material.prepared.rows, material.prepared.path.parent.name)
     keep = _HistoryKeeper(run, context.report)
-    model, network, history = _fitted(material, experiment, run, batches, images, JobContext(keep, context.cancel))
+    model, network, history = _fitted(material, experiment, run, batches, images, context.reporting_to(keep))
 
     def measure(split: Split) -> Measured:
         labels = batches.labels(split)

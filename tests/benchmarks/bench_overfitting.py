@@ -52,7 +52,7 @@ def measure(folder, options, home):
     for seed in range(options.seeds):
         for variant, found in figures.items():
             print(f"{folder.name}, seed {seed}, {variant} …", file=sys.stderr, flush=True)
-            found.append(train(folder, JobContext(variant, seed), options, home / f"{folder.name} {seed} {variant}"))
+            found.append(train(folder, variant, seed, options, home / f"{folder.name} {seed} {variant}"))
     for variant, found in figures.items():
         columns = [text([each[name] for each in found]) for name in found[0] if name != "seconds"]
         seconds = statistics.median(second for each in found for second in each["seconds"])

@@ -147,9 +147,9 @@ def test_the_split_of_a_divided_folder_can_be_chosen(run, tmp_path, write_hard_b
     for part, each in (("train", 4), ("val", 3), ("test", 2)):
         write_hard_blobs(tmp_path / "divided" / part, each=each)
     assert evaluate(run.model, tmp_path / "divided").evaluation.images == 8
-    assert evaluate(run.model, JobContext(tmp_path / "divided", Split.VALIDATION)).evaluation.images == 12
+    assert evaluate(run.model, tmp_path / "divided", Split.VALIDATION).evaluation.images == 12
     with pytest.raises(DatasetError, match="does not come with a test folder"):
-        evaluate(run.model, JobContext(write_hard_blobs(tmp_path / "plain", each=2), Split.TEST))
+        evaluate(run.model, write_hard_blobs(tmp_path / "plain", each=2), Split.TEST)
 
 
 def test_a_file_made_elsewhere_is_measured_with_names_given(tmp_path, write_hard_blobs):

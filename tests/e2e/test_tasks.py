@@ -32,7 +32,7 @@ def train(folder, run, report=ignore_reports, token=None, **changes):
 
 def train_in_child(folder, run, answers):
     reported = []
-    trained = train(folder, JobContext(run, reported.append))
+    trained = train(folder, run, reported.append)
     answers.put((trained, reported))
 
 
@@ -62,7 +62,7 @@ def test_files_that_vanish_between_scan_and_preparation_are_left_out(blobs, tmp_
 
 def test_what_is_reported_is_what_was_used(blobs, tmp_path):
     reported = []
-    trained = train(blobs, JobContext(tmp_path / "run", reported.append))
+    trained = train(blobs, tmp_path / "run", reported.append)
     started = next(event for event in reported if isinstance(event, events.TrainingStarted))
     manifest = runs.read_manifest(runs.read_run(trained.run))
     used = [split for _, _, split in manifest]
@@ -82,7 +82,7 @@ def test_a_batch_too_large_for_memory_is_told_before_anything_is_prepared(blobs,
     changes = {"training.batch_size": 4096, "image.height": 1024, "image.width": 1024}
     reported = []
     with pytest.raises(TrainingError, match="not enough memory for a batch of 4096") as caught:
-        train(blobs, JobContext(tmp_path / "run", reported.append), **changes)
+        train(blobs, tmp_path / "run", reported.append, **changes)
     assert caught.value.field == "training.batch_size"
     assert not any(isinstance(event, events.StageStarted) and event.stage is events.Stage.PREPARE for event in reported)
     assert not (tmp_path / "run").exists()
@@ -97,7 +97,7 @@ def test_cancel_and_stop_during_preparation_leave_nothing(blobs, tmp_path, wish)
             getattr(token, wish)()
 
     with pytest.raises(JobCancelled):
-        train(blobs, JobContext(tmp_path / "run", end_when_preparing), token)
+        train(blobs, tmp_path / "run", end_when_preparing, token)
     assert not (tmp_path / "run").exists()
 
 
@@ -108,7 +108,7 @@ def test_stop_in_the_first_epoch_keeps_the_model_of_that_moment(blobs, tmp_path)
         if isinstance(event, events.BatchEnded):
             token.stop()
 
-    trained = train(blobs, JobContext(tmp_path / "run", stop_at_first_batch), token)
+    trained = train(blobs, tmp_path / "run", stop_at_first_batch, token)
     assert trained.ended == "stopped"
     assert trained.epochs == 0
     assert trained.model.exists()
@@ -165,7 +165,7 @@ def test_an_interrupted_run_is_recovered_from_its_best_weights(blobs, tmp_path, 
             raise RuntimeError("the power went")
 
     with pytest.raises(RuntimeError):
-        train(blobs, JobContext(tmp_path / "run", die))
+        train(blobs, tmp_path / "run", die)
     run = runs.read_run(tmp_path / "run")
     assert not run.model.exists()
     assert run.status is runs.RunStatus.FAILED

@@ -81,7 +81,7 @@ def train(
 
 def fine_tuned(folder, run, name="vgg16", learning_rate=1e-4, epochs=1, **more):
     tuning = {"learning_rate": learning_rate, "epochs": epochs}
-    return train(folder, JobContext(run, name), transfer="fine_tuned", fine_tuning=tuning, **more)
+    return train(folder, run, name, transfer="fine_tuned", fine_tuning=tuning, **more)
 
 
 def measured_by_keras(trained, folder):
@@ -128,7 +128,7 @@ HEADS = [
 def test_frozen_exports_the_whole_network_which_answers_as_the_kept_features_do(
     blobs, tmp_path, weights_files, name, head
 ):
-    trained = train(blobs, JobContext(tmp_path / "run", name), **head)
+    trained = train(blobs, tmp_path / "run", name, **head)
     accuracy, loss = measured_by_keras(trained, blobs)
     assert trained.validation.accuracy == pytest.approx(accuracy)
     assert trained.validation.loss == pytest.approx(loss, rel=1e-4)
@@ -423,7 +423,7 @@ def test_what_16_bits_cost_with_real_weights_and_images(
     largest = {}
     for bits, limit in ((32, features.SINGLE_PRECISION_BYTES), (16, 0)):
         monkeypatch.setattr(features, "SINGLE_PRECISION_BYTES", limit)
-        trained = train(folder, JobContext(tmp_path / f"run{bits}", name), size=150, training={"epochs": 5}, **head)
+        trained = train(folder, tmp_path / f"run{bits}", name, size=150, training={"epochs": 5}, **head)
         source = networks[-1].source
         assert source.values.dtype == np.dtype(f"float{bits}")
         by_features = networks[-1].model.predict_on_batch(np.asarray(source.values[source.rows], np.float32))
