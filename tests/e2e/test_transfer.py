@@ -356,6 +356,7 @@ def test_what_mixes_images_is_refused_as_views(blobs, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_everything_can_be_fine_tuned(blobs, tmp_path, weights_files):
     trained = fine_tuned(blobs, tmp_path / "run", unfreeze_from="everything", learning_rate=1e-6)
     assert trained.best_epoch == 3
