@@ -17,6 +17,7 @@ from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, Fill, Un
 from cnn_studio.core.experiment.settings import BackboneArchitecture
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.comparison import AugmentationTrial
+from cnn_studio.core.runs.trained import Ended
 from cnn_studio.core.weights.weights import find_weights
 
 _UNIT_TEXT = {
@@ -114,7 +115,7 @@ def compare(
     width = max((len(trial.title) for trial in comparison.trials), default=0)
     for trial in comparison.trials:
         face.say(f"  {trial.title:<{width}}  {trial_text(trial)}")
-    if comparison.ended == "stopped":
+    if comparison.ended is Ended.STOPPED:
         face.say("Stopped by you before all were tried.")
     return 0
 
