@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 
-from cnn_studio.core.errors import TrainingError
+from cnn_studio.core.errors import TooLittleMemoryError
 from cnn_studio.core.experiment.layer_plan import PlannedLayer
 
 BYTES_PER_PARAMETER = 16
@@ -48,7 +48,7 @@ def check_parameters(layers: Sequence[PlannedLayer], height: int, width: int) ->
         width: of the images, in pixels, for the sentence.
 
     Raises:
-        TrainingError: it needs more than 60 % of this machine's memory; names the largest layer.
+        TooLittleMemoryError: it needs more than 60 % of this machine's memory; names the largest layer.
     """
     total = total_memory()
     parameters = sum(layer.parameters for layer in layers)
@@ -56,7 +56,7 @@ def check_parameters(layers: Sequence[PlannedLayer], height: int, width: int) ->
     if total is None or needed <= _SHARE_FOR_PARAMETERS * total:
         return
     largest = max(layers, key=lambda layer: layer.parameters)
-    raise TrainingError(
+    raise TooLittleMemoryError(
         f"The network has {parameters:,} parameters at {height} × {width} pixels, {largest.parameters:,} of them in "
         f"layer {largest.name}. Training it takes {gigabytes(needed)} of memory; this machine has {gigabytes(total)}.",
         hint="Use a smaller image size, fewer dense units, pooling, or global average pooling in place of flatten.",
@@ -78,7 +78,7 @@ def check_batch(
         image_size: height and width in pixels, for the sentence.
 
     Raises:
-        TrainingError: more is needed than the system has left; the field is the batch size.
+        TooLittleMemoryError: more is needed than the system has left; the field is the batch size.
     """
     available = available_memory()
     values = sum(prod(side or 1 for side in shape) for shape in output_shapes)
@@ -88,7 +88,7 @@ def check_batch(
     raise out_of_memory(batch_size, *image_size, f"it takes {gigabytes(needed)} and {gigabytes(available)} are free")
 
 
-def out_of_memory(batch_size: int, height: int, width: int, detail: str = "") -> TrainingError:
+def out_of_memory(batch_size: int, height: int, width: int, detail: str = "") -> TooLittleMemoryError:
     """The error for a batch that does not fit.
 
     Args:
@@ -98,7 +98,7 @@ def out_of_memory(batch_size: int, height: int, width: int, detail: str = "") ->
         detail: figures, for the sentence; may be empty.
     """
     why = f": {detail}" if detail else ""
-    return TrainingError(
+    return TooLittleMemoryError(
         f"There is not enough memory for a batch of {batch_size} images at {height} × {width} pixels{why}.",
         hint="Use a smaller batch size or a smaller image size." if batch_size > 1 else "Use a smaller image size.",
         field="training.batch_size",

@@ -27,7 +27,7 @@ from cnn_studio.core.experiment.settings import BackboneArchitecture
 from cnn_studio.core.job.events import EpochEnded, Event, Message, TrainingStageStarted
 from cnn_studio.core.job.jobs import JobCancelled, JobContext, Report
 from cnn_studio.core.runs import run as runs
-from cnn_studio.core.runs.run import Run, RunStatus
+from cnn_studio.core.runs.run import Run
 from cnn_studio.core.runs.trained import TrainedModel
 from cnn_studio.core.runs.training_lock import held
 from cnn_studio.core.weights.weights import find_weights
@@ -93,7 +93,7 @@ def train(request: TrainRequest, context: JobContext) -> TrainedModel:
             raise
         except Exception as error:
             if run.checkpoint.exists():
-                runs.end_run(run, RunStatus.FAILED, {}, str(error))
+                runs.fail_run(run, error)
             else:
                 runs.discard_run(run)
             raise
@@ -208,7 +208,7 @@ def _train_in(
             write_measured(one, measured_path(run.model, one.split))
     except StorageError as error:  # the model is safe, and can be measured again
         context.report(Message(f"{error} The figures of each image were not kept."))
-    runs.end_run(run, RunStatus.FINISHED, metrics, history.ended)
+    runs.finish_run(run, metrics, history.ended)
     run.checkpoint.unlink(missing_ok=True)
     return TrainedModel(
         run=run.folder,

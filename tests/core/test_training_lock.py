@@ -6,7 +6,7 @@ import pytest
 from cnn_studio.core.data.split import split_dataset
 from cnn_studio.core.errors import StorageError
 from cnn_studio.core.experiment.experiment import Experiment
-from cnn_studio.core.runs.run import RunState, RunStatus, create_run, discard_run, end_run, list_runs
+from cnn_studio.core.runs.run import RunState, create_run, discard_run, finish_run, list_runs
 from cnn_studio.core.runs.trained import Ended
 from cnn_studio.core.runs.training_lock import LOCK_NAME, held, is_held
 
@@ -86,7 +86,7 @@ def test_a_held_folder_counts_as_empty_and_goes_when_it_stays_so(tmp_path, new_r
     with held(tmp_path / "runs" / "one"):
         run = new_run(tmp_path / "runs" / "one")
         assert run.state() is RunState.TRAINING
-        end_run(run, RunStatus.FINISHED, {}, Ended.COMPLETED)
+        finish_run(run, {}, Ended.COMPLETED)
     assert only_run(tmp_path / "runs").state() is RunState.FINISHED
     with held(tmp_path / "runs" / "nothing"):
         pass

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.run import Run, RunState
+from cnn_studio.core.runs.trained import Ended
 from cnn_studio.core.store.prepared import store_size
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
@@ -32,9 +33,9 @@ from cnn_studio.gui.widgets.empty_state import EmptyState
 
 COLUMNS = ("When", "Data set", "Architecture", "Validation accuracy", "Test accuracy", "How it ended")
 ENDED = {
-    "completed": "all epochs done",
-    "early_stopping": "ended early: no further gain",
-    "stopped": "stopped by you",
+    Ended.COMPLETED: "all epochs done",
+    Ended.EARLY_STOPPING: "ended early: no further gain",
+    Ended.STOPPED: "stopped by you",
 }
 Index = QModelIndex | QPersistentModelIndex
 _USE_A_MODEL = (JobKind.EXPORT, JobKind.PREDICT, JobKind.EVALUATE, JobKind.CALIBRATE, JobKind.EXPLAIN, JobKind.REPORT)
@@ -97,12 +98,12 @@ def _ending(run: Run, state: RunState) -> str:
         return "being trained"
     if state is RunState.TRAINING_ELSEWHERE:
         return "being trained by another cnn_studio"
-    if state is RunState.FINISHED:
-        return ENDED.get(run.detail, run.detail)
+    if run.ended is not None:
+        return ENDED[run.ended]
     if run.model.exists():
         return "interrupted; best model recovered"
-    if state is RunState.FAILED:
-        return f"failed: {run.detail}"
+    if run.failure is not None:
+        return f"failed: {run.failure.text()}"
     return "interrupted; can be recovered" if run.checkpoint.exists() else "interrupted before the first epoch"
 
 
