@@ -21,9 +21,9 @@ from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS
 from cnn_studio.core.experiment.augmentation import describe
 from cnn_studio.core.experiment.backbones import BACKBONES
 from cnn_studio.core.experiment.settings import USUAL_LEARNING_RATE, BackboneArchitecture, Optimizer
-from cnn_studio.core.job.events import Message
+from cnn_studio.core.job.events import DeviceKind, Message
 from cnn_studio.core.job.jobs import JobContext
-from cnn_studio.core.runs.trained import CrossValidation, TrainedModel
+from cnn_studio.core.runs.trained import CrossValidation, Ended, TrainedModel
 from cnn_studio.core.weights.weights import find_weights
 
 
@@ -142,7 +142,7 @@ def train(
             for note in notes:
                 face.report(Message(note))
         settings, recommended = choices.on_data(
-            found, lambda: tasks.start_runtime(None, JobContext(face.report, face.token)).kind == "gpu"
+            found, lambda: tasks.start_runtime(None, JobContext(face.report, face.token)).kind is DeviceKind.GPU
         )
         if recommended:
             face.report(Message(recommended.reason))
@@ -221,9 +221,9 @@ def evaluation_values(evaluation: Evaluation) -> dict[str, Any]:
 
 def _tell_trained(face: Face, trained: TrainedModel) -> None:
     how = {
-        "completed": "all epochs done",
-        "early_stopping": "ended early, since the validation loss fell no further",
-        "stopped": "stopped by you",
+        Ended.COMPLETED: "all epochs done",
+        Ended.EARLY_STOPPING: "ended early, since the validation loss fell no further",
+        Ended.STOPPED: "stopped by you",
     }[trained.ended]
     face.say(f"{trained.epochs} epochs in {trained.seconds:.0f} s on {trained.device}: {how}.")
     if trained.best_epoch:

@@ -42,6 +42,10 @@ class TrainingError(CnnStudioError):
     """Training could not go on: out of memory, no usable device, numbers that diverged."""
 
 
+class TooLittleMemoryError(TrainingError):
+    """A network, or a batch, does not fit into memory."""
+
+
 class StorageError(CnnStudioError):
     """Something could not be written: a full disk, no permission, a folder that is in use."""
 

@@ -30,10 +30,10 @@ from cnn_studio.core.job.threads import ProgressMeter
 from cnn_studio.core.store.folders import RESERVE_BYTES, free_bytes, locked, make_room, remove_folder, size_text
 from cnn_studio.core.store.prepared import LOCK_SECONDS, features_folder
 from cnn_studio.core.store.rows import Row, StoreRows
+from cnn_studio.core.system.memory import available_memory
 from cnn_studio.ml import runtime
 from cnn_studio.ml.augment import Augmentation
 from cnn_studio.ml.fixed_part import fingerprint
-from cnn_studio.ml.memory import available_memory
 from cnn_studio.ml.pipeline import evaluation_batches
 
 BUDGET_BYTES = 20 * 1024**3
@@ -219,7 +219,7 @@ def _why_not_worth_it(size: int, source: RowSource, count: int) -> str:
 
 
 def _memory_to_use() -> float:
-    return _SHARE_OF_MEMORY * (available_memory() or 0)
+    return _SHARE_OF_MEMORY * available_memory()
 
 
 def _cached(work: _Work, dtype: np.dtype[Any], context: JobContext, cache: Path | None) -> RowSource | None:

@@ -1,42 +1,21 @@
-"""How much memory there is, and whether a model fits: asked before allocating, because Linux kills what takes too much.
+"""Whether a model fits into memory: asked before allocating, because Linux kills what takes too much.
 
 Estimates are lower bounds, so that nothing which would have worked is refused.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from math import prod
-from pathlib import Path
 
-from cnn_studio.core.errors import TrainingError
+from cnn_studio.core.errors import TooLittleMemoryError
 from cnn_studio.core.experiment.layer_plan import PlannedLayer
+from cnn_studio.core.system.memory import available_memory, total_memory
 
 BYTES_PER_PARAMETER = 16
 """float32 value, gradient, and Adam's two moments."""
 
 _SHARE_FOR_PARAMETERS = 0.6
-
-
-def total_memory() -> int | None:
-    """Bytes of memory of this machine, or None where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
-        return None
-
-
-def available_memory() -> int | None:
-    """Bytes that can be taken without swapping (Linux's own estimate), or None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
 
 
 def check_parameters(layers: Sequence[PlannedLayer], height: int, width: int) -> None:
@@ -48,17 +27,17 @@ def check_parameters(layers: Sequence[PlannedLayer], height: int, width: int) ->
         width: of the images, in pixels, for the sentence.
 
     Raises:
-        TrainingError: it needs more than 60 % of this machine's memory; names the largest layer.
+        TooLittleMemoryError: it needs more than 60 % of the memory there is; names the largest layer.
     """
     total = total_memory()
     parameters = sum(layer.parameters for layer in layers)
     needed = parameters * BYTES_PER_PARAMETER
-    if total is None or needed <= _SHARE_FOR_PARAMETERS * total:
+    if needed <= _SHARE_FOR_PARAMETERS * total:
         return
     largest = max(layers, key=lambda layer: layer.parameters)
-    raise TrainingError(
+    raise TooLittleMemoryError(
         f"The network has {parameters:,} parameters at {height} × {width} pixels, {largest.parameters:,} of them in "
-        f"layer {largest.name}. Training it takes {gigabytes(needed)} of memory; this machine has {gigabytes(total)}.",
+        f"layer {largest.name}. Training it takes {gigabytes(needed)} of memory; there are {gigabytes(total)}.",
         hint="Use a smaller image size, fewer dense units, pooling, or global average pooling in place of flatten.",
         field="image",
     )
@@ -78,17 +57,17 @@ def check_batch(
         image_size: height and width in pixels, for the sentence.
 
     Raises:
-        TrainingError: more is needed than the system has left; the field is the batch size.
+        TooLittleMemoryError: more is needed than is left; the field is the batch size.
     """
     available = available_memory()
     values = sum(prod(side or 1 for side in shape) for shape in output_shapes)
     needed = 4 * values * batch_size + BYTES_PER_PARAMETER * parameters
-    if available is None or needed <= available:
+    if needed <= available:
         return
     raise out_of_memory(batch_size, *image_size, f"it takes {gigabytes(needed)} and {gigabytes(available)} are free")
 
 
-def out_of_memory(batch_size: int, height: int, width: int, detail: str = "") -> TrainingError:
+def out_of_memory(batch_size: int, height: int, width: int, detail: str = "") -> TooLittleMemoryError:
     """The error for a batch that does not fit.
 
     Args:
@@ -98,7 +77,7 @@ def out_of_memory(batch_size: int, height: int, width: int, detail: str = "") ->
         detail: figures, for the sentence; may be empty.
     """
     why = f": {detail}" if detail else ""
-    return TrainingError(
+    return TooLittleMemoryError(
         f"There is not enough memory for a batch of {batch_size} images at {height} × {width} pixels{why}.",
         hint="Use a smaller batch size or a smaller image size." if batch_size > 1 else "Use a smaller image size.",
         field="training.batch_size",

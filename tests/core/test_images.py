@@ -64,7 +64,7 @@ def error_of(path: Path) -> ImageError:
         check_image(path)
     with pytest.raises(ImageError) as again:
         read_image(path, 8, 8)
-    assert again.value.kind is caught.value.kind
+    assert again.value.cause.kind is caught.value.cause.kind
     assert caught.value.message.endswith((".", ")"))
     return caught.value
 
@@ -380,16 +380,16 @@ def test_other_content_is_named(tmp_path, content, words):
     path.write_bytes(content)
     error = error_of(path)
     assert words in error.message
-    assert error.kind is IssueKind.UNREADABLE
-    assert error.lasting
+    assert error.cause.kind is IssueKind.UNREADABLE
+    assert error.cause.lasting
     assert not holds_image_data(path)
-    assert error_of(path.rename(tmp_path / "notes.txt")).kind is IssueKind.NOT_AN_IMAGE
+    assert error_of(path.rename(tmp_path / "notes.txt")).cause.kind is IssueKind.NOT_AN_IMAGE
 
 
 def test_text_that_begins_like_an_image_is_still_text(tmp_path):
     path = tmp_path / "cars.txt"
     path.write_text("BMW, Audi and other cars that I like very much indeed.")
-    assert error_of(path).kind is IssueKind.NOT_AN_IMAGE
+    assert error_of(path).cause.kind is IssueKind.NOT_AN_IMAGE
 
 
 def test_postscript_is_not_even_tried(tmp_path, monkeypatch):
@@ -397,13 +397,13 @@ def test_postscript_is_not_even_tried(tmp_path, monkeypatch):
     monkeypatch.setattr("subprocess.check_call", lambda *_, **__: pytest.fail("something was run"))
     path = tmp_path / "drawing.jpg"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
-    assert error_of(path).kind is IssueKind.UNREADABLE
+    assert error_of(path).cause.kind is IssueKind.UNREADABLE
 
 
 def test_an_empty_file_is_called_empty(tmp_path):
     path = tmp_path / "empty.jpg"
     path.touch()
-    assert error_of(path).kind is IssueKind.EMPTY_FILE
+    assert error_of(path).cause.kind is IssueKind.EMPTY_FILE
     assert "0 bytes" in error_of(path).message
 
 
@@ -414,7 +414,7 @@ def test_a_truncated_file_is_called_incomplete(tmp_path, suffix, kept):
     Image.fromarray(noise(64, 64)).save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole))])
-    assert error_of(path).kind is IssueKind.TRUNCATED
+    assert error_of(path).cause.kind is IssueKind.TRUNCATED
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -424,7 +424,7 @@ def test_a_large_jpeg_that_lost_only_its_last_rows_is_found(tmp_path, progressiv
     Image.fromarray(noise(640, 640)).save(path, progressive=progressive)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(0.97 * len(whole))])
-    assert error_of(path).kind is IssueKind.TRUNCATED
+    assert error_of(path).cause.kind is IssueKind.TRUNCATED
 
 
 @pytest.mark.parametrize("suffix", WHOLE_FORMATS)
@@ -477,8 +477,8 @@ def test_whatever_pillow_raises_becomes_an_image_error(tmp_path, monkeypatch, wr
     error = error_of(path)
     large = isinstance(raised, MemoryError | Image.DecompressionBombError)
     expected = IssueKind.TOO_LARGE if large else IssueKind.UNREADABLE
-    assert error.kind in {expected, IssueKind.TRUNCATED}
-    assert (error.kind is IssueKind.TRUNCATED) == isinstance(raised, EOFError)
+    assert error.cause.kind in {expected, IssueKind.TRUNCATED}
+    assert (error.cause.kind is IssueKind.TRUNCATED) == isinstance(raised, EOFError)
 
 
 # -- size limit ----------------------------------------------------------------------------------------------------
@@ -497,7 +497,7 @@ def test_a_bomb_is_refused_by_its_header(tmp_path):
     path = tmp_path / "bomb.png"
     path.write_bytes(png_header(100_000, 90_000) + struct.pack(">I", 8) + b"IDAT")
     error = error_of(path)
-    assert error.kind is IssueKind.TOO_LARGE
+    assert error.cause.kind is IssueKind.TOO_LARGE
     assert "9,000 megapixels" in error.message
 
 
@@ -527,9 +527,9 @@ def test_large_pictures_take_turns(tmp_path, monkeypatch, write_image):
 
 def test_a_missing_file(tmp_path, write_image):
     error = error_of(tmp_path / "gone.jpg")
-    assert error.kind is IssueKind.MISSING
-    assert not error.lasting
-    assert error_of(write_image(tmp_path / "file.png") / "inside.jpg").kind is IssueKind.MISSING
+    assert error.cause.kind is IssueKind.MISSING
+    assert not error.cause.lasting
+    assert error_of(write_image(tmp_path / "file.png") / "inside.jpg").cause.kind is IssueKind.MISSING
 
 
 @pytest.mark.parametrize(
@@ -544,8 +544,8 @@ def test_what_the_system_refuses_is_not_blamed_on_the_file(tmp_path, monkeypatch
 
     monkeypatch.setattr(Path, "open", refuse)
     error = error_of(path)
-    assert error.kind is kind
-    assert not error.lasting
+    assert error.cause.kind is kind
+    assert not error.cause.lasting
 
 
 def test_a_file_without_read_permission(tmp_path, write_image):
@@ -553,16 +553,16 @@ def test_a_file_without_read_permission(tmp_path, write_image):
     path.chmod(0)
     if os.access(path, os.R_OK):
         pytest.skip("this user may read everything")
-    assert error_of(path).kind is IssueKind.NO_PERMISSION
+    assert error_of(path).cause.kind is IssueKind.NO_PERMISSION
 
 
 def test_folders_pipes_and_impossible_names(tmp_path):
-    assert error_of(tmp_path).kind is IssueKind.NOT_AN_IMAGE
+    assert error_of(tmp_path).cause.kind is IssueKind.NOT_AN_IMAGE
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.jpg")
-        assert error_of(tmp_path / "pipe.jpg").kind is IssueKind.NOT_AN_IMAGE
-    assert error_of(tmp_path / ("n" * 300)).kind in {IssueKind.UNREADABLE, IssueKind.MISSING}
-    assert error_of(tmp_path / "nul\0.jpg").kind is IssueKind.UNREADABLE
+        assert error_of(tmp_path / "pipe.jpg").cause.kind is IssueKind.NOT_AN_IMAGE
+    assert error_of(tmp_path / ("n" * 300)).cause.kind in {IssueKind.UNREADABLE, IssueKind.MISSING}
+    assert error_of(tmp_path / "nul\0.jpg").cause.kind is IssueKind.UNREADABLE
 
 
 @pytest.mark.parametrize("name", ["猫 の写真.png", "Gato ñandú é.png", "🐱.png", "n" * 240 + ".png", "a%20b#?.png"])

@@ -1,13 +1,17 @@
+import errno
 import json
 
 import pytest
 
+from cnn_studio.core.atomic_file import replacing
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.image_file import ImageFile, Split
 from cnn_studio.core.data.split import split_dataset
-from cnn_studio.core.errors import CnnStudioError, StorageError
+from cnn_studio.core.errors import CnnStudioError, ModelFileError, StorageError, TooLittleMemoryError, TrainingError
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.runs import run as runs
+from cnn_studio.core.runs.failure import FailureKind
+from cnn_studio.core.runs.trained import Ended
 
 
 @pytest.fixture
@@ -26,12 +30,55 @@ def run(tmp_path, dataset):
     return runs.create_run(tmp_path / "run", dataset, split_dataset(dataset, experiment.split), experiment)
 
 
+def rewrite(run, **changes):
+    """Change values of ``run.json``, as written before the key "error" was in it."""
+    values = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    del values["error"]
+    (run.folder / "run.json").write_text(json.dumps(values | changes), encoding="utf-8")
+
+
 def test_a_run_reads_back_as_it_was_written(run):
     assert runs.read_run(run.folder) == run
     assert run.experiment() == Experiment()
-    ended = runs.end_run(run, runs.RunStatus.FINISHED, {"val_accuracy": 0.5}, "completed")
+    ended = runs.finish_run(run, {"val_accuracy": 0.5}, Ended.STOPPED)
     assert runs.read_run(run.folder) == ended
     assert ended.metrics == {"val_accuracy": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (TooLittleMemoryError("A batch does not fit."), FailureKind.MEMORY, "there was not enough memory"),
+        (StorageError("You may not write."), FailureKind.STORAGE, "a file could not be written"),
+        (TrainingError("The loss became nan."), FailureKind.TRAINING, "training could not go on"),
+        (ModelFileError("It is damaged."), FailureKind.OTHER, "it could not be completed (ModelFileError)"),
+        (KeyError("gone"), FailureKind.UNEXPECTED, "an error that should not happen (KeyError)"),
+    ],
+)
+def test_a_failure_is_kept_as_a_code(run, error, kind, text):
+    failed = runs.fail_run(run, error)
+    assert runs.read_run(run.folder) == failed
+    assert (failed.failure.kind, failed.failure.text()) == (kind, text)
+    assert str(error) not in (run.folder / "run.json").read_text(encoding="utf-8")
+
+
+def test_a_full_disk_is_told_from_a_forbidden_folder(run):
+    with pytest.raises(StorageError) as caught, replacing(run.folder / "model.keras"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert runs.fail_run(run, caught.value).failure.kind is FailureKind.DISK_FULL
+
+
+@pytest.mark.parametrize("detail", ["completed", "early_stopping", "stopped"])
+def test_the_end_of_a_run_of_an_earlier_version_is_read(run, detail):
+    rewrite(run, status="finished", detail=detail)
+    assert runs.read_run(run.folder).ended.value == detail
+
+
+def test_the_sentence_of_a_failure_in_an_earlier_version_is_told_as_it_is(run):
+    rewrite(run, status="failed", detail="The disk is full: best.weights.h5 could not be written.")
+    read = runs.read_run(run.folder)
+    assert read.failure.text() == "The disk is full: best.weights.h5 could not be written."
+    assert read.state() is runs.RunState.FAILED
 
 
 def test_the_manifest_is_the_split_that_was_used(run, dataset):
@@ -55,8 +102,7 @@ def test_a_folder_with_something_in_it_is_never_taken(tmp_path, dataset):
 def test_runs_are_listed_latest_first_and_strangers_passed_over(tmp_path, dataset):
     for number, created in enumerate(("2026-01-01T00:00:00+00:00", "2026-03-01T00:00:00+00:00")):
         run = runs.create_run(tmp_path / str(number), dataset, split_dataset(dataset, Experiment().split), Experiment())
-        values = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
-        (run.folder / "run.json").write_text(json.dumps(values | {"created": created}), encoding="utf-8")
+        rewrite(run, created=created)
     (tmp_path / "stranger").mkdir()
     (tmp_path / "stranger" / "run.json").write_text("{]", encoding="utf-8")
     assert [run.folder.name for run in runs.list_runs(tmp_path)] == ["1", "0"]

@@ -22,6 +22,7 @@ from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.listing import natural_key
 from cnn_studio.core.data.scan import scan_folder
 from cnn_studio.core.errors import DatasetError
+from cnn_studio.core.image.causes import Cause, Reason
 from cnn_studio.core.image.decoder import ImageError, read_image
 from cnn_studio.core.image.fingerprints import FINGERPRINT_BYTES
 from cnn_studio.core.image.issues import IssueKind
@@ -378,6 +379,34 @@ def test_a_second_scan_decodes_nothing(class_folders, decoded):
     assert decoded == []
 
 
+def scan_file() -> Path:
+    (file,) = (cache_dir() / "scan").iterdir()
+    return file
+
+
+def test_what_is_remembered_of_a_file_left_out_is_a_code_and_no_sentence(class_folders):
+    root = class_folders({"a": 1, "b": 1})
+    (root / "a" / "bad.jpg").write_text("hello")
+    (issue,) = scanned(root).issues
+    assert issue.detail == "The file holds text, not an image (“hello”)."
+    assert b'"unreadable","text",["hello"]' in scan_file().read_bytes()
+    assert b"not an image" not in scan_file().read_bytes()
+
+
+def test_a_sentence_remembered_by_an_earlier_version_is_found_out_anew(class_folders, decoded):
+    root = class_folders({"a": 1, "b": 1})
+    (root / "a" / "bad.jpg").write_text("hello")
+    first = scanned(root)
+    whole = scan_file().read_bytes()
+    old = whole.replace(b'"unreadable","text",["hello"]', b'"unreadable","Das ist kein Bild."')
+    assert old != whole
+    scan_file().write_bytes(old)
+    decoded.clear()
+    assert scanned(root) == first
+    assert decoded == ["bad.jpg"]
+    assert b"kein Bild" not in scan_file().read_bytes()
+
+
 def test_a_changed_and_an_added_file_alone_are_decoded_again(class_folders, write_image, decoded):
     root = class_folders({"a": 3, "b": 2})
     scanned(root)
@@ -395,7 +424,7 @@ def test_what_may_pass_is_not_remembered(class_folders, monkeypatch):
 
     def refuse(path):
         if path.name == "0001.png":
-            raise ImageError("You may not read this file.", IssueKind.NO_PERMISSION, path, lasting=False)
+            raise ImageError(Cause(IssueKind.NO_PERMISSION, Reason.NO_PERMISSION), path)
         return check(path)
 
     monkeypatch.setattr(scan, "check_image", refuse)

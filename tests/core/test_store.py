@@ -18,6 +18,7 @@ from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.scan import scan_folder
 from cnn_studio.core.errors import DatasetError, StorageError
 from cnn_studio.core.experiment.settings import Fit
+from cnn_studio.core.image.causes import Cause, Reason
 from cnn_studio.core.image.decoder import ImageError, read_image
 from cnn_studio.core.image.issues import IssueKind
 from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted
@@ -254,10 +255,24 @@ def test_files_that_went_bad_since_the_scan_are_named(dataset, decoded, monkeypa
     assert decoded.count("a/0001.png") == 2
 
 
+def test_a_failure_is_kept_as_a_code_and_an_earlier_versions_sentence_found_out_anew(dataset, decoded):
+    (dataset.root / "a" / "0002.png").write_text("hello")
+    (issue,) = prepared(dataset).issues
+    (rows,) = (cache_dir() / "prepared").glob("*/rows.jsonl")
+    code = b'-1,"unreadable","text",["hello"]]'
+    assert code in rows.read_bytes()
+    rows.write_bytes(rows.read_bytes().replace(code, b'-1,"unreadable","Das ist kein Bild."]'))
+    decoded.clear()
+    assert prepared(dataset).issues == (issue,)
+    assert decoded == ["a/0002.png"]
+    assert issue.detail == "The file holds text, not an image (“hello”)."
+    assert code in rows.read_bytes()
+
+
 def test_a_file_that_comes_back_is_used(dataset, monkeypatch):
     def refuse(path, height, width, fit):
         if path.name == "0001.png":
-            raise ImageError("You may not read this file.", IssueKind.NO_PERMISSION, path, lasting=False)
+            raise ImageError(Cause(IssueKind.NO_PERMISSION, Reason.NO_PERMISSION), path)
         return read_image(path, height, width, fit)
 
     monkeypatch.setattr(store, "read_image", refuse)

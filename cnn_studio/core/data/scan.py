@@ -150,7 +150,7 @@ def _dataset(listing: Listing, outcomes: Sequence[_Outcome | None]) -> Dataset:
         if isinstance(outcome, ImageFacts):
             usable.append((file, outcome))
         elif outcome is not None:
-            issues.append(Issue(file.path, outcome.kind, outcome.message))
+            issues.append(Issue(file.path, outcome.cause.kind, outcome.message))
     # A network can only learn the classes it is shown in training.
     taught = {file.class_folder for file, _ in usable if file.split in {None, Split.TRAIN}}
     issues += _empty_classes(listing, taught)

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 
 from cnn_studio.core.atomic_file import replacing
 from cnn_studio.core.errors import StorageError
+from cnn_studio.core.image.causes import cause_from_fields
 from cnn_studio.core.image.decoder import ImageError, ImageFacts, decoder_id
 from cnn_studio.core.image.fingerprints import FINGERPRINT_BYTES, FINGERPRINT_VERSION
-from cnn_studio.core.image.issues import IssueKind
 from cnn_studio.core.paths import cache_dir
 
 _FOLDERS_KEPT = 64
 _BYTES_KEPT = 512 * 1024**2  # 100,000 images take 75 MB
-_ENTRY_OF_IMAGE = 8  # fields; that of a file left out has four
+_ENTRY_OF_IMAGE = 8  # fields; that of a file left out has five
 _ENTRIES_IN_A_LINE = 1000
 _log = logging.getLogger(__name__)
 
@@ -61,8 +61,8 @@ class ScanCache:
                 int(s), int(m), int(height), int(width), bool(grey), str(name), str(content), int(row)
             ] if (s, m) == (size, modified_ns) and 0 <= row < len(self._known_fingerprints):  # fmt: skip
                 found: ImageFacts | ImageError = ImageFacts(height, width, grey, name, content)
-            case [int(s), int(m), str(kind), str(detail)] if (s, m) == (size, modified_ns) and kind in set(IssueKind):
-                found = ImageError(detail, IssueKind(kind), self._root / path)
+            case [int(s), int(m), *fields] if (s, m) == (size, modified_ns) and (cause := cause_from_fields(fields)):
+                found = ImageError(cause, self._root / path)
             case _:
                 return None
         self._fresh[path] = entry
@@ -75,8 +75,8 @@ class ScanCache:
             self._new_fingerprints += found.fingerprint
             facts = [found.height, found.width, found.grey, found.format, found.content]
             self._fresh[path] = [size, modified_ns, *facts, row]
-        elif found.lasting:
-            self._fresh[path] = [size, modified_ns, found.kind.value, found.message]
+        elif found.cause.lasting:
+            self._fresh[path] = [size, modified_ns, *found.cause.as_fields()]
         else:
             return
         self._learnt = True

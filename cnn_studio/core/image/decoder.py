@@ -48,8 +48,9 @@ from PIL import (
 
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.experiment.settings import Fit
+from cnn_studio.core.image.causes import Cause, Reason
 from cnn_studio.core.image.fingerprints import LEAST_SIDE, make_fingerprint
-from cnn_studio.core.image.foreign_files import HEAD_BYTES, describe_content, is_text, lost_its_end
+from cnn_studio.core.image.foreign_files import HEAD_BYTES, is_text, lost_its_end, recognise_content
 from cnn_studio.core.image.issues import IssueKind
 from cnn_studio.core.image.pixels import GREY_MODES, flatten, is_colourless
 
@@ -94,22 +95,16 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class ImageError(CnnStudioError):
-    """An image file cannot be used; the message is a sentence about the file that does not name it.
+    """An image file cannot be used; ``cause`` says why, and the message is its sentence."""
 
-    Attributes:
-        kind: the reason, for grouping.
-        lasting: whether the reason lies in the file's content, so that it holds until the file changes.
-    """
-
-    def __init__(self, message: str, kind: IssueKind, path: Path, *, lasting: bool = True) -> None:
-        super().__init__(message, path=path)
-        self.kind = kind
-        self.lasting = lasting
+    def __init__(self, cause: Cause, path: Path) -> None:
+        super().__init__(cause.sentence(), path=path)
+        self.cause = cause
         self._file = path
 
     def alone(self) -> ImageError:
         """The same without traceback and cause, which would keep the decoder's memory alive: for keeping."""
-        return ImageError(self.message, self.kind, self._file, lasting=self.lasting)
+        return ImageError(self.cause, self._file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,14 +257,14 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     except Exception as error:
         # Decoders meet hostile bytes: besides OSError, Pillow was seen to raise SyntaxError, ValueError, struct.error,
         # zlib.error, IndexError, KeyError, TypeError, OverflowError and EOFError.
-        raise _explained(path, error) from error
+        raise ImageError(_cause_of(path, error), path) from error
 
 
 def _regular_file(path: Path) -> IO[bytes]:
     # Asked first, because opening a named pipe would wait for ever.
     if not stat.S_ISREG(path.stat().st_mode):
-        kind = "a folder" if path.is_dir() else "no ordinary file"
-        raise ImageError(f"This is {kind}, not an image.", IssueKind.NOT_AN_IMAGE, path, lasting=False)
+        reason = Reason.FOLDER if path.is_dir() else Reason.NO_ORDINARY_FILE
+        raise ImageError(Cause(IssueKind.NOT_AN_IMAGE, reason), path)
     return path.open("rb")
 
 
@@ -285,15 +280,13 @@ def _identified(stream: IO[bytes], path: Path) -> ImageFile.ImageFile:
     """Like ``PIL.Image.open``, with our own pixel limit and without its memory mapping and warnings."""
     head = stream.read(HEAD_BYTES)
     if not head:
-        raise ImageError("The file is empty (0 bytes).", IssueKind.EMPTY_FILE, path)
+        raise ImageError(Cause(IssueKind.EMPTY_FILE, Reason.EMPTY), path)
     for name, factory, accepts in _decoders():
         accepted = accepts(head[:16])
         if not accepted:
             continue
         if isinstance(accepted, str):
-            raise ImageError(
-                f"The file is a {name} image, which this Pillow was built without.", IssueKind.UNREADABLE, path
-            )
+            raise ImageError(Cause(IssueKind.UNREADABLE, Reason.NO_DECODER, (name,)), path)
         stream.seek(0)
         try:
             # No file name: Pillow would map the file into memory, and the process die if it is cut meanwhile.
@@ -304,38 +297,34 @@ def _identified(stream: IO[bytes], path: Path) -> ImageFile.ImageFile:
             raise
         width, height = image.size
         if width * height > PIXEL_LIMIT:
-            raise ImageError(
-                f"The picture is too large: {width} × {height} pixels are "
-                f"{width * height / 1e6:,.0f} megapixels; at most {PIXEL_LIMIT / 1e6:.0f} can be read.",
-                IssueKind.TOO_LARGE,
-                path,
-            )
+            facts = width, height, round(width * height / 1e6), round(PIXEL_LIMIT / 1e6)
+            raise ImageError(Cause(IssueKind.TOO_LARGE, Reason.TOO_MANY_PIXELS, facts), path)
         return image
     promised = path.suffix.lower() in IMAGE_SUFFIXES
-    raise ImageError(describe_content(head), IssueKind.UNREADABLE if promised else IssueKind.NOT_AN_IMAGE, path)
+    kind = IssueKind.UNREADABLE if promised else IssueKind.NOT_AN_IMAGE
+    raise ImageError(Cause(kind, *recognise_content(head)), path)
 
 
-def _explained(path: Path, error: Exception) -> ImageError:
-    """Any failure met while reading ``path`` in a person's words."""
+def _cause_of(path: Path, error: Exception) -> Cause:
+    """Why ``path`` cannot be used, after any failure met while reading it."""
     # Pillow's own OSErrors carry no errno; the system's always do.
     if isinstance(error, OSError) and error.errno is not None:
-        return _system_refused(path, error)
+        return _refused_by_system(error)
     if isinstance(error, Image.DecompressionBombError):
-        return ImageError("The picture has too many pixels to be decoded safely.", IssueKind.TOO_LARGE, path)
+        return Cause(IssueKind.TOO_LARGE, Reason.BOMB)
     if isinstance(error, MemoryError):
-        return ImageError("There is not enough memory to decode it.", IssueKind.TOO_LARGE, path, lasting=False)
+        return Cause(IssueKind.TOO_LARGE, Reason.NO_MEMORY)
     if "truncated" in str(error).lower() or isinstance(error, EOFError) or _is_cut(path):
-        return ImageError("The image is incomplete: the file ends too early.", IssueKind.TRUNCATED, path)
-    return ImageError("The image is damaged and cannot be decoded.", IssueKind.UNREADABLE, path)
+        return Cause(IssueKind.TRUNCATED, Reason.CUT)
+    return Cause(IssueKind.UNREADABLE, Reason.DAMAGED)
 
 
-def _system_refused(path: Path, error: OSError) -> ImageError:
+def _refused_by_system(error: OSError) -> Cause:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return ImageError("The file is no longer there.", IssueKind.MISSING, path, lasting=False)
+        return Cause(IssueKind.MISSING, Reason.GONE)
     if isinstance(error, PermissionError):
-        return ImageError("You may not read this file.", IssueKind.NO_PERMISSION, path, lasting=False)
-    reason = error.strerror or str(error)
-    return ImageError(f"The file could not be read: {reason}.", IssueKind.UNREADABLE, path, lasting=False)
+        return Cause(IssueKind.NO_PERMISSION, Reason.NO_PERMISSION)
+    return Cause(IssueKind.UNREADABLE, Reason.NOT_READ, (error.strerror or str(error),))
 
 
 def _is_cut(path: Path) -> bool:

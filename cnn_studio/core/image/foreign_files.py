@@ -5,51 +5,48 @@ from __future__ import annotations
 import re
 import struct
 
+from cnn_studio.core.image.causes import Reason
+
 HEAD_BYTES = 512
-"""How much of a file's beginning ``describe_content`` wants to see."""
+"""How much of a file's beginning ``recognise_content`` wants to see."""
 
 _MAGIC = (
-    (b"%PDF-", "a PDF document"),
-    (b"PK\x03\x04", "a ZIP archive or an office document"),
-    (b"\x1f\x8b", "a compressed archive"),
-    (b"7z\xbc\xaf\x27\x1c", "a compressed archive"),
-    (b"Rar!", "a compressed archive"),
-    (b"8BPS", "a Photoshop document"),
-    (b"%!", "a PostScript drawing"),
-    (b"\xc5\xd0\xd3\xc6", "a PostScript drawing"),
-    (b"\x00\x05\x16\x07", "the side notes macOS keeps of another file"),
-    (b"SQLite format 3", "a database"),
-    (b"\x1a\x45\xdf\xa3", "a video"),
-    (b"MZ", "a program"),
-    (b"\x7fELF", "a program"),
+    (b"%PDF-", Reason.PDF),
+    (b"PK\x03\x04", Reason.ZIP),
+    (b"\x1f\x8b", Reason.ARCHIVE),
+    (b"7z\xbc\xaf\x27\x1c", Reason.ARCHIVE),
+    (b"Rar!", Reason.ARCHIVE),
+    (b"8BPS", Reason.PHOTOSHOP),
+    (b"%!", Reason.POSTSCRIPT),
+    (b"\xc5\xd0\xd3\xc6", Reason.POSTSCRIPT),
+    (b"\x00\x05\x16\x07", Reason.SIDE_NOTES),
+    (b"SQLite format 3", Reason.DATABASE),
+    (b"\x1a\x45\xdf\xa3", Reason.VIDEO),
+    (b"MZ", Reason.PROGRAM),
+    (b"\x7fELF", Reason.PROGRAM),
 )
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _WEB_PAGE = re.compile(r"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
-def describe_content(head: bytes) -> str:
-    """What a file that is no image holds, as a sentence.
+def recognise_content(head: bytes) -> tuple[Reason, tuple[str, ...]]:
+    """What a file that is no image holds instead, with facts for the sentence.
 
     Args:
         head: its first ``HEAD_BYTES`` bytes.
     """
     text = _as_text(head)
     if text is not None:
-        return _describe_text(text)
-    for magic, words in _MAGIC:
+        return _recognise_text(text)
+    for magic, reason in _MAGIC:
         if head.startswith(magic):
-            return f"The file holds {words}, not an image."
+            return reason, ()
     if head[4:8] == b"ftyp":
-        if head[8:12] in _HEIC_BRANDS:
-            return (
-                "The file is a HEIC photo, which cannot be read here: save it as JPEG, "
-                "or install cnn-studio[heif] with pip."
-            )
-        return "The file holds a video, not an image."
+        return Reason.HEIC if head[8:12] in _HEIC_BRANDS else Reason.VIDEO, ()
     if head[:4] == b"RIFF" and head[8:12] in {b"AVI ", b"WAVE"}:
-        return "The file holds a video or sound, not an image."
-    return "The file is not an image of any kind that can be read here."
+        return Reason.VIDEO_OR_SOUND, ()
+    return Reason.UNKNOWN, ()
 
 
 def is_text(head: bytes) -> bool:
@@ -57,16 +54,16 @@ def is_text(head: bytes) -> bool:
     return _as_text(head) is not None
 
 
-def _describe_text(text: str) -> str:
+def _recognise_text(text: str) -> tuple[Reason, tuple[str, ...]]:
     start = text.lstrip()
     if start.startswith("version https://git-lfs"):
-        return "The file is a Git LFS pointer, not the image itself: run “git lfs pull” in its repository."
+        return Reason.LFS_POINTER, ()
     if "<svg" in start[:HEAD_BYTES].lower():
-        return "The file holds an SVG drawing; only pixel images such as JPEG or PNG can be used."
+        return Reason.SVG, ()
     if _WEB_PAGE.search(start):
-        return "The file holds a web page, not an image: the download probably failed."
+        return Reason.WEB_PAGE, ()
     first = start.splitlines()[0][:40] if start else ""
-    return f"The file holds text, not an image{f' (“{first}”)' if first else ''}."
+    return (Reason.TEXT, (first,)) if first else (Reason.BLANK_TEXT, ())
 
 
 def _as_text(head: bytes) -> str | None:

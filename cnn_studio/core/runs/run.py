@@ -9,6 +9,7 @@
 ``model.uncalibrated.keras``  the same as it was before it was calibrated
 ``evaluation-….npz``          what the model said of each image it was measured on
 ``run.json``                  what it is, how it ended, its figures; written first and last
+``training.lock``             while it trains: held by the process that does
 ============================  ================================================================
 """
 
@@ -18,7 +19,7 @@ import csv
 import json
 import shutil
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -30,14 +31,34 @@ from cnn_studio.core.data.split import SplitAssignment
 from cnn_studio.core.data.split_file import split_csv
 from cnn_studio.core.errors import CnnStudioError, StorageError
 from cnn_studio.core.experiment.experiment import Experiment, experiment_to_toml, read_experiment
+from cnn_studio.core.runs.failure import Failure, FailureKind, failure_of
+from cnn_studio.core.runs.trained import Ended
+from cnn_studio.core.runs.training_lock import LOCK_NAME, is_held, is_held_here
 
 
 class RunStatus(StrEnum):
-    """How far a run came. One that says RUNNING and is not the one running now was interrupted."""
+    """How far a run came, as its file says; ``Run.state`` tells one that is running from one that was interrupted."""
 
     RUNNING = "running"
     FINISHED = "finished"
     FAILED = "failed"
+
+
+class RunState(StrEnum):
+    """What is the matter with a run at this moment."""
+
+    TRAINING = "training"
+    TRAINING_ELSEWHERE = "training_elsewhere"
+    INTERRUPTED = "interrupted"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+_STATE = {
+    RunStatus.RUNNING: RunState.INTERRUPTED,  # when nobody holds its lock
+    RunStatus.FINISHED: RunState.FINISHED,
+    RunStatus.FAILED: RunState.FAILED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +74,8 @@ class Run:
         created: ISO 8601 time, UTC.
         architecture: the preset it started from.
         metrics: figures of the best model, accuracies 0–1; empty until it has finished.
-        detail: how it ended, or why it failed.
+        ended: how a finished one came to its end.
+        failure: why a failed one did.
     """
 
     folder: Path
@@ -64,7 +86,8 @@ class Run:
     created: str
     architecture: str
     metrics: dict[str, float]
-    detail: str = ""
+    ended: Ended | None = None
+    failure: Failure | None = None
 
     @property
     def checkpoint(self) -> Path:
@@ -81,6 +104,16 @@ class Run:
         """Figures per epoch."""
         return self.folder / "history.csv"
 
+    def state(self) -> RunState:
+        """What is the matter with it at this moment; asks the disk whether another process is training it."""
+        if is_held_here(self.folder):
+            return RunState.TRAINING
+        return RunState.TRAINING_ELSEWHERE if is_held(self.folder) else _STATE[self.status]
+
+    def is_being_trained(self) -> bool:
+        """Whether somebody, here or elsewhere, is training it at this moment."""
+        return self.state() in {RunState.TRAINING, RunState.TRAINING_ELSEWHERE}
+
     def experiment(self) -> Experiment:
         """The settings it was started with.
 
@@ -96,7 +129,7 @@ def create_run(folder: Path, dataset: Dataset, assignment: SplitAssignment, expe
     Raises:
         StorageError: the folder exists and is not empty, or cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(file.name != LOCK_NAME for file in folder.iterdir())):
         raise StorageError(
             f"{folder} exists already and is not empty.",
             hint="Choose a new folder for the run; an earlier run is never overwritten.",
@@ -114,15 +147,17 @@ def create_run(folder: Path, dataset: Dataset, assignment: SplitAssignment, expe
     )
     write_text(folder / "experiment.toml", experiment_to_toml(experiment))
     write_text(folder / "manifest.csv", split_csv(dataset, assignment))
-    _write(run)
-    return run
+    return _written(run)
 
 
-def end_run(run: Run, status: RunStatus, metrics: dict[str, float], detail: str) -> Run:
-    """Write down how the run ended."""
-    ended = replace(run, status=status, metrics=metrics, detail=detail)
-    _write(ended)
-    return ended
+def finish_run(run: Run, metrics: dict[str, float], ended: Ended) -> Run:
+    """Write down how the run ended, with its model's figures."""
+    return _written(replace(run, status=RunStatus.FINISHED, metrics=metrics, ended=ended))
+
+
+def fail_run(run: Run, error: Exception) -> Run:
+    """Write down what ended the run."""
+    return _written(replace(run, status=RunStatus.FAILED, failure=failure_of(error)))
 
 
 def discard_run(run: Run) -> None:
@@ -138,16 +173,18 @@ def read_run(folder: Path) -> Run:
     """
     try:
         values = json.loads((folder / "run.json").read_text(encoding="utf-8", errors="surrogateescape"))
+        status, detail = RunStatus(values["status"]), values["detail"]
         return Run(
             folder=folder,
-            status=RunStatus(values["status"]),
+            status=status,
             data_name=values["data_name"],
             data_root=values["data_root"],
             class_names=tuple(values["class_names"]),
             created=values["created"],
             architecture=values["architecture"],
             metrics=values["metrics"],
-            detail=values["detail"],
+            ended=Ended(detail) if status is RunStatus.FINISHED else None,
+            failure=_failure(detail, values.get("error", "")) if status is RunStatus.FAILED else None,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CnnStudioError(
@@ -214,7 +251,23 @@ def measurable_splits(model: Path) -> dict[Split, int]:
     return {split: counts[split] for split in (Split.VALIDATION, Split.TEST) if counts[split]}
 
 
-def _write(run: Run) -> None:
-    values = asdict(run)
-    del values["folder"]
+def _failure(detail: str, error: str) -> Failure:
+    if detail in set(FailureKind):
+        return Failure(FailureKind(detail), error)
+    return Failure(FailureKind.OTHER, said=detail)  # earlier versions wrote a sentence
+
+
+def _written(run: Run) -> Run:
+    values = {
+        "status": run.status,
+        "data_name": run.data_name,
+        "data_root": run.data_root,
+        "class_names": run.class_names,
+        "created": run.created,
+        "architecture": run.architecture,
+        "metrics": run.metrics,
+        "detail": run.ended or (run.failure.kind if run.failure else ""),
+        "error": run.failure.error if run.failure else "",
+    }
     write_text(run.folder / "run.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+    return run

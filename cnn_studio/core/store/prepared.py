@@ -21,6 +21,7 @@ from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.errors import DatasetError, StorageError
 from cnn_studio.core.experiment.settings import Fit
+from cnn_studio.core.image.causes import Cause
 from cnn_studio.core.image.decoder import ImageError, decoder_id, read_image
 from cnn_studio.core.image.issues import Issue
 from cnn_studio.core.job.events import Stage, StageStarted
@@ -192,17 +193,17 @@ def _decode_into(
     decode: Callable[[ImageFile], NDArray[np.uint8] | ImageError],
     meter: ProgressMeter,
     cancel: CancelToken,
-) -> dict[str, ImageError]:
+) -> dict[str, Cause]:
     """Decode files and append them; returns failures that may pass, which are not written down."""
-    passing: dict[str, ImageError] = {}
+    passing: dict[str, Cause] = {}
     batch = max(1, min(16, _BYTES_PER_BATCH // store.row_bytes))
     try:
         for file, outcome in zip(todo, map_in_threads(decode, todo, cancel, batch=batch), strict=True):
             if isinstance(outcome, ImageError):
-                if outcome.lasting:
-                    store.add_failure(file.path, file.bytes, file.modified_ns, outcome.kind, outcome.message)
+                if outcome.cause.lasting:
+                    store.add_failure(file.path, file.bytes, file.modified_ns, outcome.cause)
                 else:
-                    passing[file.path] = outcome
+                    passing[file.path] = outcome.cause
             else:
                 store.add(file.path, file.bytes, file.modified_ns, outcome)
             if store.waiting_bytes >= _BYTES_BETWEEN_FLUSHES:
@@ -213,19 +214,14 @@ def _decode_into(
     return passing
 
 
-def _result(
-    store: StoreRows, dataset: Dataset, height: int, width: int, passing: dict[str, ImageError]
-) -> PreparedImages:
+def _result(store: StoreRows, dataset: Dataset, height: int, width: int, passing: dict[str, Cause]) -> PreparedImages:
     rows = np.full(len(dataset.files), -1, dtype=np.int64)
     issues: list[Issue] = []
     for index, file in enumerate(dataset.files):
         row = _row_of(store, file)
-        if row is None:
-            error = passing[file.path]
-            issues.append(Issue(file.path, error.kind, error.message))
-        elif row.kind is not None:
-            issues.append(Issue(file.path, row.kind, row.detail))
-        else:
+        if cause := passing[file.path] if row is None else row.cause:
+            issues.append(Issue(file.path, cause.kind, cause.sentence()))
+        elif row is not None:
             rows[index] = row.number
     return PreparedImages(store.images, rows, tuple(issues), height, width, store.total_rows)
 

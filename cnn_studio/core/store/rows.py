@@ -15,7 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from cnn_studio.core.image.issues import IssueKind
+from cnn_studio.core.image.causes import Cause, cause_from_fields
 
 IMAGES_NAME = "images.u8"
 ROWS_NAME = "rows.jsonl"
@@ -30,14 +30,13 @@ class Row:
         size: of the file when it was decoded, in bytes.
         modified_ns: its time of last change, nanoseconds since 1970.
         number: its row of pixels; -1 for none.
-        kind, detail: why it has none.
+        cause: why it has none.
     """
 
     size: int
     modified_ns: int
     number: int
-    kind: IssueKind | None = None
-    detail: str = ""
+    cause: Cause | None = None
 
 
 class StoreRows:
@@ -81,9 +80,9 @@ class StoreRows:
         self._waiting_pixels.append(pixels)
         self._waiting_lines.append((path, Row(size, modified_ns, number)))
 
-    def add_failure(self, path: str, size: int, modified_ns: int, kind: IssueKind, detail: str) -> None:
+    def add_failure(self, path: str, size: int, modified_ns: int, cause: Cause) -> None:
         """Note that a file has no pixels and will not until it changes."""
-        self._waiting_lines.append((path, Row(size, modified_ns, -1, kind, detail)))
+        self._waiting_lines.append((path, Row(size, modified_ns, -1, cause)))
 
     def flush(self) -> None:
         """Write what is waiting: the pixels, then the lines that name them.
@@ -145,8 +144,8 @@ class StoreRows:
 
 def _line(path: str, row: Row) -> bytes:
     fields: list[Any] = [path, row.size, row.modified_ns, row.number]
-    if row.kind is not None:
-        fields += [row.kind.value, row.detail]
+    if row.cause is not None:
+        fields += row.cause.as_fields()
     return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
 
 
@@ -159,7 +158,7 @@ def _entry(line: bytes, written: int) -> tuple[str, Row] | None:
     match fields:
         case [str(path), int(size), int(modified_ns), int(number)] if 0 <= number < written:
             return path, Row(size, modified_ns, number)
-        case [str(path), int(size), int(modified_ns), -1, str(kind), str(detail)] if kind in set(IssueKind):
-            return path, Row(size, modified_ns, -1, IssueKind(kind), detail)
+        case [str(path), int(size), int(modified_ns), -1, *fields] if cause := cause_from_fields(fields):
+            return path, Row(size, modified_ns, -1, cause)
         case _:
             return None

@@ -30,7 +30,7 @@ from cnn_studio.core.experiment.settings import (
     Schedule,
 )
 from cnn_studio.core.job import events
-from cnn_studio.core.runs.trained import TrainedModel
+from cnn_studio.core.runs.trained import Ended, TrainedModel
 from cnn_studio.gui.dialogs.save_file import save_file
 from cnn_studio.gui.jobs.job_thread import Job, JobKind
 from cnn_studio.gui.look import theme
@@ -53,9 +53,9 @@ PRECISIONS = [
     ("16 bits, weights 32 (mixed)", Precision.MIXED),
 ]
 ENDED = {
-    "completed": "All epochs are done.",
-    "early_stopping": "Ended early: the validation loss fell no further.",
-    "stopped": "Stopped by you.",
+    Ended.COMPLETED: "All epochs are done.",
+    Ended.EARLY_STOPPING: "Ended early: the validation loss fell no further.",
+    Ended.STOPPED: "Stopped by you.",
 }
 
 
