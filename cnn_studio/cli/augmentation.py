@@ -10,9 +10,9 @@ import typer
 
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
-from cnn_studio.cli.settings import Choices
 from cnn_studio.cli.training import refuse_used
 from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS, RECOMMENDED
+from cnn_studio.core.advice.choices import Choices
 from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, Fill, Unit, augmentation_text
 from cnn_studio.core.experiment.settings import BackboneArchitecture
 from cnn_studio.core.job.jobs import JobContext

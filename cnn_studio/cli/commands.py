@@ -17,7 +17,7 @@ from cnn_studio.cli.console import Face, telling_failures
 from cnn_studio.cli.data import label_errors, scan
 from cnn_studio.cli.evaluation import calibrate, evaluate, explain
 from cnn_studio.cli.models import AsJson, ClassNames, ModelPath, model_file, names_in
-from cnn_studio.cli.settings import preset_values, presets_text
+from cnn_studio.cli.presets import preset_values, presets_text
 from cnn_studio.cli.training import refuse_used, train
 from cnn_studio.cli.weights import app as weights_app
 from cnn_studio.core import paths

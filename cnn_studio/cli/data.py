@@ -11,7 +11,7 @@ import typer
 
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
-from cnn_studio.cli.settings import Choices
+from cnn_studio.core.advice.choices import Choices
 from cnn_studio.core.advice.suggestions import suggest_image_settings
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data import dataset

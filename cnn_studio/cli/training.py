@@ -10,9 +10,9 @@ import typer
 
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
-from cnn_studio.cli.settings import Choices
 from cnn_studio.cli.wording import accuracy_sentence, cross_validation_sentences
 from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS, choose_augmentation
+from cnn_studio.core.advice.choices import Choices
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.split_file import read_split, with_split
 from cnn_studio.core.errors import ExperimentError, StorageError

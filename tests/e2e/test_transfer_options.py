@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cnn_studio.cli import run
-from cnn_studio.cli.settings import Choices
 from cnn_studio.core.advice.augmentation import recommend_augmentation
+from cnn_studio.core.advice.choices import Choices
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.errors import ExperimentError
