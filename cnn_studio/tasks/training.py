@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnn_studio.core.advice.augmentation import why_not_augmentable
+from cnn_studio.core.advice.preflight import refuse
 from cnn_studio.core.advice.suggestions import suggest_experiment
 from cnn_studio.core.atomic_file import csv_text, write_text
 from cnn_studio.core.data import dataset as datasets
@@ -73,10 +73,7 @@ def train(request: TrainRequest, context: JobContext) -> TrainedModel:
     scanned, notes = apply_decisions(request.dataset, experiment.decisions)
     for note in notes:
         context.report(Message(note))
-    if reason := why_not_trainable(scanned, experiment.split):
-        raise reason
-    if problem := why_not_augmentable(experiment):
-        raise problem
+    refuse(experiment, scanned)
     layers = plan_layers(experiment.architecture, experiment.image, len(scanned.class_names))
     weights_file = _weights_file(experiment, context.report)
     started = time.monotonic()
