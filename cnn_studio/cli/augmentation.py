@@ -17,6 +17,7 @@ from cnn_studio.core.advice.preflight import refuse
 from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, Fill, Unit, augmentation_text
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.comparison import AugmentationTrial
+from cnn_studio.core.runs.trained import Ended
 
 _UNIT_TEXT = {
     Unit.SWITCH: "",
@@ -111,7 +112,7 @@ def compare(
     width = max((len(trial.title) for trial in comparison.trials), default=0)
     for trial in comparison.trials:
         face.say(f"  {trial.title:<{width}}  {trial_text(trial)}")
-    if comparison.ended == "stopped":
+    if comparison.ended is Ended.STOPPED:
         face.say("Stopped by you before all were tried.")
     return 0
 

@@ -19,6 +19,7 @@ from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION, Augmentatio
 from cnn_studio.core.experiment.settings import BackboneArchitecture, Schedule, TrainingSettings, TransferMode
 from cnn_studio.core.job.events import Progress, Stage, StageStarted, TrainingStageStarted, TrainingStarted
 from cnn_studio.core.job.jobs import JobCancelled, JobContext
+from cnn_studio.core.runs.trained import Ended
 from cnn_studio.ml.backbones import set_trainable_from
 from cnn_studio.ml.best_weights import BestWeights
 from cnn_studio.ml.features import RowSource, Views, cache_features
@@ -150,7 +151,7 @@ def fit_in_stages(
     context.cancel.mark_something_to_keep()
     height, width = model.inputs[0].shape[1:3]
     records: list[EpochRecord] = []
-    ended, network = "", networks[0]
+    ended, network = Ended.COMPLETED, networks[0]
     for plan, network in zip(plans, networks, strict=True):
         set_trainable_from(model, architecture, plan.depth)
         train_batches, validation_batches = feed(network.source)
@@ -191,7 +192,7 @@ def fit_in_stages(
         best.settle()
         records += watch.records
         context.report(Progress(Stage.TRAIN, steps, steps, unit="batches"))
-        if ended == "stopped":
+        if ended is Ended.STOPPED:
             break
     return TrainingHistory(tuple(records), best.epoch, ended), network
 

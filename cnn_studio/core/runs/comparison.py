@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.job.events import Event
-
-if TYPE_CHECKING:
-    pass
+from cnn_studio.core.runs.trained import Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,7 @@ class AugmentationTrial:
 
 @dataclass(frozen=True, slots=True)
 class AugmentationComparison:
-    """Every trial that was completed, the one without augmentation first; ``ended`` is "completed" or "stopped"."""
+    """Every trial that was completed, the one without augmentation first; ``ended`` is never ``EARLY_STOPPING``."""
 
     trials: tuple[AugmentationTrial, ...]
-    ended: str
+    ended: Ended
