@@ -15,6 +15,7 @@ from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS, RECOMMENDE
 from cnn_studio.core.advice.choices import Choices
 from cnn_studio.core.advice.preflight import refuse
 from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, Fill, Unit, augmentation_text
+from cnn_studio.core.job.events import DeviceKind
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.comparison import AugmentationTrial
 from cnn_studio.core.runs.trained import Ended
@@ -100,7 +101,7 @@ def compare(
     with face.working():
         found = tasks.scan(folder, JobContext(face.report, face.token))
         settings, _ = choices.on_data(
-            found, lambda: tasks.start_runtime(None, JobContext(face.report, face.token)).kind == "gpu"
+            found, lambda: tasks.start_runtime(None, JobContext(face.report, face.token)).kind is DeviceKind.GPU
         )
         request = tasks.CompareRequest(found, settings, epochs, out)
         comparison = tasks.compare_augmentations(request, JobContext(face.report, face.token))
@@ -127,4 +128,4 @@ def trial_text(trial: AugmentationTrial) -> str:
 
 
 def _values(trial: AugmentationTrial) -> dict[str, Any]:
-    return {**asdict(trial), "run": str(trial.run), "verdict": trial.verdict}
+    return {**asdict(trial), "run": str(trial.run), "verdict": trial.verdict or ""}

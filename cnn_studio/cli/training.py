@@ -20,7 +20,7 @@ from cnn_studio.core.errors import ExperimentError, StorageError
 from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, DEFAULT_ARCHITECTURE
 from cnn_studio.core.experiment.backbones import BACKBONES
-from cnn_studio.core.job.events import Message
+from cnn_studio.core.job.events import DeviceKind, Message
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.trained import CrossValidation, TrainedModel
 
@@ -136,7 +136,7 @@ def train(
             for note in notes:
                 face.report(Message(note))
         settings, notes = choices.on_data(
-            found, lambda: tasks.start_runtime(None, JobContext(face.report, face.token)).kind == "gpu"
+            found, lambda: tasks.start_runtime(None, JobContext(face.report, face.token)).kind is DeviceKind.GPU
         )
         for note in notes:
             face.report(Message(note))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from cnn_studio.core.evaluation.figures import Evaluation
@@ -24,6 +25,14 @@ class TrialEnded(Event):
     """One of several trainings that are compared is complete."""
 
     trial: AugmentationTrial
+
+
+class TrialVerdict(StrEnum):
+    """What a trial says of its augmentation; the value is what the command line prints."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    UNCLEAR = "no clear difference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +59,13 @@ class AugmentationTrial:
     high: float = 0.0
 
     @property
-    def verdict(self) -> str:
-        """What the difference says: "better", "worse", "no clear difference", or "" for the trial without."""
+    def verdict(self) -> TrialVerdict | None:
+        """What the difference says; None for the trial without augmentation."""
         if self.name == "none":
-            return ""
-        return "better" if self.low > 0 else "worse" if self.high < 0 else "no clear difference"
+            return None
+        if self.low > 0:
+            return TrialVerdict.BETTER
+        return TrialVerdict.WORSE if self.high < 0 else TrialVerdict.UNCLEAR
 
 
 @dataclass(frozen=True, slots=True)
