@@ -29,6 +29,7 @@ from cnn_studio.core.job.jobs import JobCancelled, JobContext, Report
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.run import Run, RunStatus
 from cnn_studio.core.runs.trained import TrainedModel
+from cnn_studio.core.runs.training_lock import held
 from cnn_studio.core.weights.weights import find_weights
 
 if TYPE_CHECKING:
@@ -80,18 +81,19 @@ def train(request: TrainRequest, context: JobContext) -> TrainedModel:
     _refuse_what_does_not_fit(layers, experiment, context.report)
     dataset, prepared = _prepare(scanned, experiment, context)
     assignment = split_dataset(dataset, experiment.split)
-    run = runs.create_run(request.run, dataset, assignment, experiment)
-    try:
-        return _train_in(run, _Material(dataset, prepared, assignment, weights_file), experiment, started, context)
-    except JobCancelled:
-        runs.discard_run(run)
-        raise
-    except Exception as error:
-        if run.checkpoint.exists():
-            runs.end_run(run, RunStatus.FAILED, {}, str(error))
-        else:
+    with held(request.run):
+        run = runs.create_run(request.run, dataset, assignment, experiment)
+        try:
+            return _train_in(run, _Material(dataset, prepared, assignment, weights_file), experiment, started, context)
+        except JobCancelled:
             runs.discard_run(run)
-        raise
+            raise
+        except Exception as error:
+            if run.checkpoint.exists():
+                runs.end_run(run, RunStatus.FAILED, {}, str(error))
+            else:
+                runs.discard_run(run)
+            raise
 
 
 def _refuse_what_does_not_fit(layers: tuple[PlannedLayer, ...], experiment: Experiment, report: Report) -> None:
@@ -318,14 +320,19 @@ def recover(folder: Path, context: JobContext) -> ModelFacts:
     """Make the model file of a run that was interrupted, from the best weights it had written.
 
     Raises:
-        CnnStudioError: the folder is no run, or it ended before its first epoch did.
+        CnnStudioError: the folder is no run, it is being trained, or it ended before its first epoch did.
     """
     run = runs.read_run(folder)
+    with held(folder):
+        return _recovered(run, context)
+
+
+def _recovered(run: Run, context: JobContext) -> ModelFacts:
     if not run.checkpoint.exists():
         raise CnnStudioError(
-            f"The run in {folder.name} ended before its first epoch was complete, so it has no model.",
+            f"The run in {run.folder.name} ended before its first epoch was complete, so it has no model.",
             hint="Train it again with the same settings.",
-            path=folder,
+            path=run.folder,
         )
     from cnn_studio.ml import runtime
 

@@ -18,6 +18,7 @@ from cnn_studio.core.experiment.layer_plan import ImpossibleArchitectureError
 from cnn_studio.core.job import events
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext, ignore_reports
 from cnn_studio.core.runs import run as runs
+from cnn_studio.core.runs.training_lock import LOCK_NAME, held
 
 
 def request_for(folder, run, **changes):
@@ -181,6 +182,9 @@ def test_nothing_to_recover_is_told(blobs, tmp_path):
     trained.model.unlink()
     with pytest.raises(CnnStudioError, match="no model"):
         tasks.recover(trained.run, JobContext())
+    with held(trained.run), pytest.raises(StorageError, match="is being trained"):
+        tasks.recover(trained.run, JobContext())
+    assert not (trained.run / LOCK_NAME).exists()
 
 
 def test_training_is_a_plain_keras_training(blobs, tmp_path):

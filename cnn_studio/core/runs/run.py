@@ -9,6 +9,7 @@
 ``model.uncalibrated.keras``  the same as it was before it was calibrated
 ``evaluation-….npz``          what the model said of each image it was measured on
 ``run.json``                  what it is, how it ended, its figures; written first and last
+``training.lock``             while it trains: held by the process that does
 ============================  ================================================================
 """
 
@@ -30,14 +31,32 @@ from cnn_studio.core.data.split import SplitAssignment
 from cnn_studio.core.data.split_file import split_csv
 from cnn_studio.core.errors import CnnStudioError, StorageError
 from cnn_studio.core.experiment.experiment import Experiment, experiment_to_toml, read_experiment
+from cnn_studio.core.runs.training_lock import LOCK_NAME, is_held, is_held_here
 
 
 class RunStatus(StrEnum):
-    """How far a run came. One that says RUNNING and is not the one running now was interrupted."""
+    """How far a run came, as its file says; ``Run.state`` tells one that is running from one that was interrupted."""
 
     RUNNING = "running"
     FINISHED = "finished"
     FAILED = "failed"
+
+
+class RunState(StrEnum):
+    """What is the matter with a run at this moment."""
+
+    TRAINING = "training"
+    TRAINING_ELSEWHERE = "training_elsewhere"
+    INTERRUPTED = "interrupted"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+_STATE = {
+    RunStatus.RUNNING: RunState.INTERRUPTED,  # when nobody holds its lock
+    RunStatus.FINISHED: RunState.FINISHED,
+    RunStatus.FAILED: RunState.FAILED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +100,16 @@ class Run:
         """Figures per epoch."""
         return self.folder / "history.csv"
 
+    def state(self) -> RunState:
+        """What is the matter with it at this moment; asks the disk whether another process is training it."""
+        if is_held_here(self.folder):
+            return RunState.TRAINING
+        return RunState.TRAINING_ELSEWHERE if is_held(self.folder) else _STATE[self.status]
+
+    def is_being_trained(self) -> bool:
+        """Whether somebody, here or elsewhere, is training it at this moment."""
+        return self.state() in {RunState.TRAINING, RunState.TRAINING_ELSEWHERE}
+
     def experiment(self) -> Experiment:
         """The settings it was started with.
 
@@ -96,7 +125,7 @@ def create_run(folder: Path, dataset: Dataset, assignment: SplitAssignment, expe
     Raises:
         StorageError: the folder exists and is not empty, or cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(file.name != LOCK_NAME for file in folder.iterdir())):
         raise StorageError(
             f"{folder} exists already and is not empty.",
             hint="Choose a new folder for the run; an earlier run is never overwritten.",

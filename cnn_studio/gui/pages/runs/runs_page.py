@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QUrl, Slot
@@ -22,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.core.runs import run as runs
-from cnn_studio.core.runs.run import Run, RunStatus
+from cnn_studio.core.runs.run import Run, RunState
 from cnn_studio.core.store.prepared import store_size
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
@@ -47,12 +46,12 @@ class RunsModel(QAbstractTableModel):
     def __init__(self) -> None:
         super().__init__()
         self.runs: list[Run] = []
-        self.running: Path | None = None
+        self._states: list[RunState] = []
 
-    def set_runs(self, found: list[Run], running: Path | None) -> None:
-        """Show these runs; ``running`` is the folder of the one that is being trained."""
+    def set_runs(self, found: list[Run]) -> None:
+        """Show these runs."""
         self.beginResetModel()
-        self.runs, self.running = found, running
+        self.runs, self._states = found, [run.state() for run in found]
         self.endResetModel()
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 -- Qt's signature
@@ -73,12 +72,12 @@ class RunsModel(QAbstractTableModel):
         """A cell's text."""
         run = self.runs[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
-            return self._text(run, index.column())
+            return self._text(run, self._states[index.row()], index.column())
         if role == Qt.ItemDataRole.ToolTipRole:
             return f"{run.folder}\nImages: {run.data_root}"
         return None
 
-    def _text(self, run: Run, column: int) -> str:
+    def _text(self, run: Run, state: RunState, column: int) -> str:
         match column:
             case 0:
                 return datetime.fromisoformat(run.created).astimezone().strftime("%Y-%m-%d %H:%M")
@@ -90,18 +89,21 @@ class RunsModel(QAbstractTableModel):
                 return _accuracy(run.metrics, "val")
             case 4:
                 return _accuracy(run.metrics, "test")
-        return self._ending(run)
+        return _ending(run, state)
 
-    def _ending(self, run: Run) -> str:
-        if run.folder == self.running:
-            return "being trained"
-        if run.status is RunStatus.FINISHED:
-            return ENDED.get(run.detail, run.detail)
-        if run.model.exists():
-            return "interrupted; best model recovered"
-        if run.status is RunStatus.FAILED:
-            return f"failed: {run.detail}"
-        return "interrupted; can be recovered" if run.checkpoint.exists() else "interrupted before the first epoch"
+
+def _ending(run: Run, state: RunState) -> str:
+    if state is RunState.TRAINING:
+        return "being trained"
+    if state is RunState.TRAINING_ELSEWHERE:
+        return "being trained by another cnn_studio"
+    if state is RunState.FINISHED:
+        return ENDED.get(run.detail, run.detail)
+    if run.model.exists():
+        return "interrupted; best model recovered"
+    if state is RunState.FAILED:
+        return f"failed: {run.detail}"
+    return "interrupted; can be recovered" if run.checkpoint.exists() else "interrupted before the first epoch"
 
 
 def _accuracy(metrics: dict[str, float], split: str) -> str:
@@ -201,7 +203,7 @@ class RunsPage(QWidget):
         size = store_size()
         self.cache_text.setText(f"Cache: {format_size(size)}")
         self.cache_button.setEnabled(size > 0 and self._session.current is None)
-        self.model.set_runs(runs.list_runs(self._session.runs_dir), self._session.training_folder())
+        self.model.set_runs(runs.list_runs(self._session.runs_dir))
         self._either.setCurrentIndex(1 if self.model.runs else 0)
         folders = [run.folder for run in self.model.runs]
         if folders:
@@ -216,7 +218,7 @@ class RunsPage(QWidget):
     @Slot()
     def _on_selection(self) -> None:
         run = self.chosen()
-        running = run is not None and run.folder == self._session.training_folder()
+        running = run is not None and run.is_being_trained()
         has_model = run is not None and not running and (run.model.exists() or run.checkpoint.exists())
         self.open_button.setEnabled(has_model)
         self.open_button.setToolTip(
@@ -271,7 +273,7 @@ class RunsPage(QWidget):
         box.open()
 
     def _delete(self, run: Run) -> None:
-        if any(self._session.is_busy_with(kind) for kind in _USE_A_MODEL):
+        if run.is_being_trained() or any(self._session.is_busy_with(kind) for kind in _USE_A_MODEL):
             return
         runs.discard_run(run)
         self._session.forget_model_in(run.folder)
