@@ -10,7 +10,6 @@ import typer
 
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
-from cnn_studio.cli.training import refuse_used
 from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS, RECOMMENDED
 from cnn_studio.core.advice.choices import Choices
 from cnn_studio.core.advice.preflight import refuse
@@ -18,6 +17,7 @@ from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, Fill, Un
 from cnn_studio.core.job.events import DeviceKind
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.comparison import AugmentationTrial
+from cnn_studio.core.runs.run import refuse_used
 from cnn_studio.core.runs.trained import Ended
 
 _UNIT_TEXT = {

@@ -16,13 +16,14 @@ from cnn_studio.core.advice.choices import Choices
 from cnn_studio.core.advice.preflight import refuse
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.split_file import read_split, with_split
-from cnn_studio.core.errors import ExperimentError, StorageError
+from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, DEFAULT_ARCHITECTURE
 from cnn_studio.core.experiment.backbones import BACKBONES
 from cnn_studio.core.job.events import DeviceKind, Message
 from cnn_studio.core.job.jobs import JobContext
-from cnn_studio.core.runs.trained import CrossValidation, TrainedModel
+from cnn_studio.core.runs.run import refuse_used
+from cnn_studio.core.runs.trained import ENDED_TEXT, CrossValidation, TrainedModel
 
 
 def train(
@@ -161,14 +162,6 @@ def _table_of_split(split_file: Path | None, folds: int | None) -> dict[str, Spl
     return read_split(split_file) if split_file else None
 
 
-def refuse_used(out: Path) -> None:
-    """Raise ``StorageError`` when ``out`` is anything but a folder to be made, or an empty one."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise StorageError(
-            f"{out} exists already and is not empty.", hint="Name a new folder; an earlier run is never overwritten."
-        )
-
-
 def finished_event(trained: TrainedModel) -> dict[str, Any]:
     """The last line of ``train --json``."""
     return {
@@ -212,11 +205,7 @@ def evaluation_values(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _tell_trained(face: Face, trained: TrainedModel) -> None:
-    how = {
-        "completed": "all epochs done",
-        "early_stopping": "ended early, since the validation loss fell no further",
-        "stopped": "stopped by you",
-    }[trained.ended]
+    how = ENDED_TEXT[trained.ended]
     face.say(f"{trained.epochs} epochs in {trained.seconds:.0f} s on {trained.device}: {how}.")
     if trained.best_epoch:
         face.say(f"Kept: the model of epoch {trained.best_epoch}, which had the lowest validation loss.")

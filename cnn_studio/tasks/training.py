@@ -187,17 +187,7 @@ def _train_in(
         measured.append(measure(Split.TEST))
     validation, test = measured[0].evaluation, measured[1].evaluation if len(measured) > 1 else None
     metrics = _metrics(history, validation, test)
-    facts = ModelFacts(
-        class_names=dataset.class_names,
-        height=experiment.image.height,
-        width=experiment.image.width,
-        fit=experiment.image.fit,
-        architecture=experiment.architecture.name,
-        metrics=metrics,
-        data_name=dataset.name,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=runtime.versions(),
-    )
+    facts = _facts(run, experiment, metrics)
     context.cancel.raise_if_cancelled()
     save_model(model, run.model, facts)
     try:
@@ -276,6 +266,23 @@ def _fitted(
     return model, network, history
 
 
+def _facts(run: Run, experiment: Experiment, metrics: dict[str, float]) -> ModelFacts:
+    """What the model file of a run is to say of itself."""
+    from cnn_studio.ml import runtime
+
+    return ModelFacts(
+        class_names=run.class_names,
+        height=experiment.image.height,
+        width=experiment.image.width,
+        fit=experiment.image.fit,
+        architecture=experiment.architecture.name,
+        metrics=metrics,
+        data_name=run.data_name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=runtime.versions(),
+    )
+
+
 def _metrics(history: TrainingHistory, validation: Evaluation, test: Evaluation | None) -> dict[str, float]:
     """The kept model's figures: training as recorded in its epoch, validation and test as evaluated."""
     metrics = {
@@ -348,17 +355,7 @@ def _recovered(run: Run, context: JobContext) -> ModelFacts:
         raise ModelFileError(
             f"The weights in {run.checkpoint} are damaged.", hint="Train the run again.", path=run.checkpoint
         ) from error
-    facts = ModelFacts(
-        class_names=run.class_names,
-        height=experiment.image.height,
-        width=experiment.image.width,
-        fit=experiment.image.fit,
-        architecture=experiment.architecture.name,
-        metrics={},
-        data_name=run.data_name,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=runtime.versions(),
-    )
+    facts = _facts(run, experiment, {})
     save_model(model, run.model, facts)
     return facts
 
