@@ -17,6 +17,7 @@ from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data import dataset
 from cnn_studio.core.data.decisions import apply_decisions
 from cnn_studio.core.data.findings import Finding, examine
+from cnn_studio.core.data.image_file import SPLIT_TEXT
 from cnn_studio.core.data.split import count_splits, split_dataset, why_not_trainable
 from cnn_studio.core.data.split_file import split_csv
 from cnn_studio.core.evaluation.label_review import LabelReview, label_review_csv
@@ -54,7 +55,7 @@ def scan(
     settings, _ = choices.on_data(found, lambda: False)
     found, notes = apply_decisions(found, settings.decisions)
     findings = examine(found, settings.image)
-    totals = {split.value: sum(n) for split, n in count_splits(found, settings.split).items()}
+    totals = {split: sum(n) for split, n in count_splits(found, settings.split).items()}
     problem = why_not_trainable(found, settings.split)
     if csv:
         write_text(csv, issues_csv(found.issues))
@@ -79,7 +80,7 @@ def scan(
     width = max((len(name) for name in found.class_names), default=0)
     for name, count in found.counts().items():
         face.say(f"  {name:<{width}}  {count:>7,}")
-    face.say("split: " + ", ".join(f"{name} {count:,}" for name, count in totals.items()))
+    face.say("split: " + ", ".join(f"{SPLIT_TEXT[split]} {count:,}" for split, count in totals.items()))
     for note in notes:
         face.say(note)
     for finding in findings:

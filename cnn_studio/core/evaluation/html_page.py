@@ -15,6 +15,7 @@ from string import Template
 import numpy as np
 
 from cnn_studio import __version__
+from cnn_studio.core.data.image_file import SPLIT_TEXT, Split
 from cnn_studio.core.evaluation.calibration import at_threshold, coverage_curve, reliability
 from cnn_studio.core.evaluation.confusion import most_confused
 from cnn_studio.core.evaluation.figures import ClassScore
@@ -162,7 +163,10 @@ def _curves(record: RunRecord) -> str:
     for column, title in (("loss", "loss"), ("accuracy", "accuracy")):
         lines = [
             Line(name, kind, points)
-            for name, kind, key in (("training", "first", column), ("validation", "second", f"val_{column}"))
+            for name, kind, key in (
+                (SPLIT_TEXT[Split.TRAIN], "first", column),
+                (SPLIT_TEXT[Split.VALIDATION], "second", f"val_{column}"),
+            )
             if (points := _points(record.history, key))
         ]
         if lines:

@@ -29,7 +29,7 @@ Source = Split | Path
 ImageAction = tuple[str, Callable[[], object]]
 """What can be done about images, and how it is called in a menu."""
 
-Submit = Callable[[JobKind, str, tasks.Job, Any], Job]
+Submit = Callable[[JobKind, str, tasks.Job[Any, Any], Any], Job]
 
 _KEPT_EXPLANATIONS = 64
 
