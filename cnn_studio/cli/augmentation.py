@@ -10,16 +10,15 @@ import typer
 
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
-from cnn_studio.cli.settings import Choices
-from cnn_studio.cli.training import refuse_used
 from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS, RECOMMENDED
+from cnn_studio.core.advice.choices import Choices
+from cnn_studio.core.advice.preflight import refuse
 from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, Fill, Unit, augmentation_text
-from cnn_studio.core.experiment.settings import BackboneArchitecture
 from cnn_studio.core.job.events import DeviceKind
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.comparison import AugmentationTrial
+from cnn_studio.core.runs.run import refuse_used
 from cnn_studio.core.runs.trained import Ended
-from cnn_studio.core.weights.weights import find_weights
 
 _UNIT_TEXT = {
     Unit.SWITCH: "",
@@ -97,9 +96,7 @@ def compare(
         augment=augment,
         changes={name: value for name, value in changes.items() if value is not None},
     )
-    expected = choices.check()
-    if isinstance(expected.architecture, BackboneArchitecture):
-        find_weights(expected.architecture.name)
+    refuse(choices.check())
     refuse_used(out)
     with face.working():
         found = tasks.scan(folder, JobContext(face.report, face.token))

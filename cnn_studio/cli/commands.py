@@ -17,8 +17,8 @@ from cnn_studio.cli.console import Face, telling_failures
 from cnn_studio.cli.data import label_errors, scan
 from cnn_studio.cli.evaluation import calibrate, evaluate, explain
 from cnn_studio.cli.models import AsJson, ClassNames, ModelPath, model_file, names_in
-from cnn_studio.cli.settings import preset_values, presets_text
-from cnn_studio.cli.training import refuse_used, train
+from cnn_studio.cli.presets import preset_values, presets_text
+from cnn_studio.cli.training import train
 from cnn_studio.cli.weights import app as weights_app
 from cnn_studio.core import paths
 from cnn_studio.core.atomic_file import write_text
@@ -196,7 +196,7 @@ def demo(
     from cnn_studio.core.system.display import find_display_problem
 
     out = out or runs.new_run_folder(paths.data_dir() / "demos", "demo")
-    refuse_used(out)
+    runs.refuse_used(out)
     if not no_window:
         problem = find_display_problem()
         if problem is None:

@@ -11,16 +11,17 @@ import typer
 
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
-from cnn_studio.cli.settings import Choices
-from cnn_studio.core.advice.suggestions import suggest_image_settings
+from cnn_studio.core.advice.choices import Choices
+from cnn_studio.core.advice.preflight import refuse
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data import dataset
 from cnn_studio.core.data.decisions import apply_decisions
 from cnn_studio.core.data.findings import Finding, examine
+from cnn_studio.core.data.image_file import SPLIT_TEXT
 from cnn_studio.core.data.split import count_splits, split_dataset, why_not_trainable
 from cnn_studio.core.data.split_file import split_csv
 from cnn_studio.core.evaluation.label_review import LabelReview, label_review_csv
-from cnn_studio.core.experiment import experiment as config
+from cnn_studio.core.experiment.architectures import DEFAULT_ARCHITECTURE
 from cnn_studio.core.image.issues import issues_csv
 from cnn_studio.core.job.jobs import JobContext, ignore_reports
 from cnn_studio.core.text import printable
@@ -46,15 +47,15 @@ def scan(
 ) -> int:
     """List a folder's classes, its split, what is odd about it, and every file left out, with the reason."""
     face = Face(as_json=False)
-    settings = config.read_experiment(experiment) if experiment else config.Experiment()
-    if group_by is not None:
-        settings = config.with_values(settings, {"split.group_pattern": group_by})
+    changes = {} if group_by is None else {"split.group_pattern": group_by}
+    choices = Choices(experiment=experiment, changes=changes)
+    choices.check()
     with face.working():
         found = tasks.scan(folder, JobContext(ignore_reports if as_json else face.report, face.token))
+    settings, _ = choices.on_data(found, lambda: False)
     found, notes = apply_decisions(found, settings.decisions)
-    image = settings.image if experiment else suggest_image_settings(found, "small_cnn")
-    findings = examine(found, image)
-    totals = {split.value: sum(n) for split, n in count_splits(found, settings.split).items()}
+    findings = examine(found, settings.image)
+    totals = {split: sum(n) for split, n in count_splits(found, settings.split).items()}
     problem = why_not_trainable(found, settings.split)
     if csv:
         write_text(csv, issues_csv(found.issues))
@@ -79,7 +80,7 @@ def scan(
     width = max((len(name) for name in found.class_names), default=0)
     for name, count in found.counts().items():
         face.say(f"  {name:<{width}}  {count:>7,}")
-    face.say("split: " + ", ".join(f"{name} {count:,}" for name, count in totals.items()))
+    face.say("split: " + ", ".join(f"{SPLIT_TEXT[split]} {count:,}" for split, count in totals.items()))
     for note in notes:
         face.say(note)
     for finding in findings:
@@ -125,7 +126,9 @@ def label_errors(
     experiment: Annotated[
         Path | None, typer.Option(help="A settings file: what is trained, and the decisions that count.")
     ] = None,
-    architecture: Annotated[str | None, typer.Option(help="What is trained; small_cnn when not given.")] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help=f"What is trained; {DEFAULT_ARCHITECTURE} when not given.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images, at most.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write the list to this CSV file.")] = None,
     as_json: AsJson = False,
@@ -137,7 +140,9 @@ def label_errors(
     if run and not experiment:
         experiment = run / "experiment.toml"
     choices = Choices(experiment=experiment, architecture=architecture, changes=changes)
-    choices.check()
+    expected = choices.check()
+    if run is None:
+        refuse(expected)
     with face.working():
         found = tasks.scan(folder, JobContext(report, face.token))
         settings, _ = choices.on_data(found, lambda: False)

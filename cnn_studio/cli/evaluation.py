@@ -175,7 +175,7 @@ def calibrate(
 
 def _tell_calibrated(face: Face, calibrated: Calibrated) -> None:
     before, after = calibrated.before, calibrated.after
-    on = f"on {calibrated.images:,} {calibrated.split} images"
+    on = f"on {calibrated.images:,} {calibrated.images_text}"
     if after.temperature != 1.0:
         face.say(
             f"Temperature {after.temperature:.3f}, fitted {on}: calibration error {before.error:.3f} → "

@@ -10,21 +10,20 @@ import typer
 
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
-from cnn_studio.cli.settings import Choices
 from cnn_studio.cli.wording import accuracy_sentence, cross_validation_sentences
-from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS, choose_augmentation
+from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS
+from cnn_studio.core.advice.choices import Choices
+from cnn_studio.core.advice.preflight import refuse
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.split_file import read_split, with_split
-from cnn_studio.core.errors import ExperimentError, StorageError
+from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.evaluation.figures import Evaluation
-from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS
-from cnn_studio.core.experiment.augmentation import describe
+from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, DEFAULT_ARCHITECTURE
 from cnn_studio.core.experiment.backbones import BACKBONES
-from cnn_studio.core.experiment.settings import USUAL_LEARNING_RATE, BackboneArchitecture, Optimizer
 from cnn_studio.core.job.events import DeviceKind, Message
 from cnn_studio.core.job.jobs import JobContext
-from cnn_studio.core.runs.trained import CrossValidation, Ended, TrainedModel
-from cnn_studio.core.weights.weights import find_weights
+from cnn_studio.core.runs.run import refuse_used
+from cnn_studio.core.runs.trained import ENDED_TEXT, CrossValidation, TrainedModel
 
 
 def train(
@@ -36,7 +35,7 @@ def train(
     architecture: Annotated[
         str | None,
         typer.Option(
-            help=f"From scratch: {', '.join(ARCHITECTURE_PRESETS)} (small_cnn when not given). "
+            help=f"From scratch: {', '.join(ARCHITECTURE_PRESETS)} ({DEFAULT_ARCHITECTURE} when not given). "
             f"Pre-trained: {', '.join(BACKBONES)}."
         ),
     ] = None,
@@ -116,8 +115,6 @@ def train(
     }
     if patience is not None:
         changes |= {"training.early_stopping": patience > 0} | ({"training.patience": patience} if patience else {})
-    if optimizer in set(Optimizer) and learning_rate is None and not (experiment or preset):
-        changes["training.learning_rate"] = USUAL_LEARNING_RATE[Optimizer(optimizer)]
     choices = Choices(
         experiment=experiment,
         preset=preset,
@@ -130,9 +127,7 @@ def train(
         changes={name: value for name, value in changes.items() if value is not None},
     )
     # What is wrong with the options, or missing here, is told before a folder of 100,000 images is read.
-    expected = choices.check()
-    if isinstance(expected.architecture, BackboneArchitecture):
-        find_weights(expected.architecture.name)
+    refuse(choices.check())
     refuse_used(out)
     table = _table_of_split(split_file, folds)
     with face.working():
@@ -141,13 +136,11 @@ def train(
             found, notes = with_split(found, table)
             for note in notes:
                 face.report(Message(note))
-        settings, recommended = choices.on_data(
+        settings, notes = choices.on_data(
             found, lambda: tasks.start_runtime(None, JobContext(face.report, face.token)).kind is DeviceKind.GPU
         )
-        if recommended:
-            face.report(Message(recommended.reason))
-        if augment and (reason := choose_augmentation(augment, found).reason):
-            face.report(Message(f"{reason} ({describe(settings.augmentation)})"))
+        for note in notes:
+            face.report(Message(note))
         if folds:
             validated = tasks.cross_validate(
                 tasks.CrossValidateRequest(found, settings, out, folds), JobContext(face.report, face.token)
@@ -167,14 +160,6 @@ def _table_of_split(split_file: Path | None, folds: int | None) -> dict[str, Spl
             "--split-file and --folds both say which images to test on.", hint="Leave out one of them."
         )
     return read_split(split_file) if split_file else None
-
-
-def refuse_used(out: Path) -> None:
-    """Raise ``StorageError`` when ``out`` is anything but a folder to be made, or an empty one."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise StorageError(
-            f"{out} exists already and is not empty.", hint="Name a new folder; an earlier run is never overwritten."
-        )
 
 
 def finished_event(trained: TrainedModel) -> dict[str, Any]:
@@ -220,11 +205,7 @@ def evaluation_values(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _tell_trained(face: Face, trained: TrainedModel) -> None:
-    how = {
-        Ended.COMPLETED: "all epochs done",
-        Ended.EARLY_STOPPING: "ended early, since the validation loss fell no further",
-        Ended.STOPPED: "stopped by you",
-    }[trained.ended]
+    how = ENDED_TEXT[trained.ended]
     face.say(f"{trained.epochs} epochs in {trained.seconds:.0f} s on {trained.device}: {how}.")
     if trained.best_epoch:
         face.say(f"Kept: the model of epoch {trained.best_epoch}, which had the lowest validation loss.")

@@ -43,6 +43,19 @@ def replacing(target: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def refuse_existing(*targets: Path) -> None:
+    """Make sure that nothing is replaced.
+
+    Raises:
+        StorageError: one of the files exists.
+    """
+    for target in targets:
+        if target.exists():
+            raise StorageError(
+                f"{target} exists already.", hint="Choose another name, or allow it to be replaced.", path=target
+            )
+
+
 def write_text(target: Path, text: str) -> None:
     """Write ``text`` as UTF-8, whole or not at all.
 

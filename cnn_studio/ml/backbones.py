@@ -134,12 +134,12 @@ def _load_weights(pretrained: keras.Model, backbone: Backbone, path: Path) -> No
             hint=f"Get them again: cnn-studio weights get {backbone.name}.",
             path=path,
         ) from error
-    if backbone.name == "efficientnet_b0":
-        _scale_as_published(pretrained)
+    if backbone.deviation_twice:
+        _divide_once_more(pretrained)
 
 
-def _scale_as_published(pretrained: keras.Model) -> None:
-    """Divide EfficientNetB0's normalised input by the root of the deviation once more.
+def _divide_once_more(pretrained: keras.Model) -> None:
+    """Divide the normalised input by the root of the deviation once more, as the published weights expect it.
 
     Keras adds a layer for that only when it downloads the weights itself (keras.applications.efficientnet,
     tensorflow#49930) and leaves it out, without a word, when they come from a path. Here it goes into the variance.

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_studio.core.atomic_file import replacing
-from cnn_studio.core.errors import ModelFileError, StorageError
+from cnn_studio.core.atomic_file import refuse_existing, replacing
+from cnn_studio.core.errors import ModelFileError
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
@@ -71,7 +71,7 @@ def export_model(
     check_ending(target)
     side_car = target.with_suffix(".json")
     if not replace:
-        _refuse_existing(target, side_car)
+        refuse_existing(target, side_car)
     context.report(StageStarted(Stage.EXPORT, _STEPS))
     model, facts = load_model(source)
     if class_names:
@@ -106,14 +106,6 @@ def export_model(
         context.cancel.raise_if_cancelled()
     context.report(Progress(Stage.EXPORT, _STEPS, _STEPS, unit="steps"))
     return facts
-
-
-def _refuse_existing(target: Path, side_car: Path) -> None:
-    for path in (target, side_car):
-        if path.exists():
-            raise StorageError(
-                f"{path} exists already.", hint="Choose another name, or allow it to be replaced.", path=path
-            )
 
 
 def _samples(given: NDArray[np.uint8] | None, facts: ModelFacts) -> NDArray[np.uint8]:

@@ -1,4 +1,5 @@
-"""The jobs, as plain functions ``job(request, context) -> result``: what the window and the command line call.
+"""The jobs, each a ``Job[Request, Result]``, a plain function ``job(request, context) -> result``: what the window and
+the command line call.
 
 Nothing here knows of Qt, and what a job needs (Keras, TensorFlow, NumPy, Pillow) is imported inside the functions:
 importing this package costs milliseconds, and the window's first paint does not wait for any of it.
@@ -6,10 +7,7 @@ importing this package costs milliseconds, and the window's first paint does not
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from cnn_studio.core.job.jobs import JobContext
+from cnn_studio.core.job.jobs import Job
 from cnn_studio.tasks.augmentation import (
     AugmentationCost,
     CostRequest,
@@ -78,6 +76,3 @@ __all__ = [
     "write_overlay",
     "write_report",
 ]
-
-Job = Callable[[Any, JobContext], Any]
-"""Any of the jobs here."""

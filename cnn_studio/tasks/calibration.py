@@ -97,6 +97,7 @@ def calibrate(request: CalibrateRequest, context: JobContext) -> Calibrated:
     return Calibrated(
         facts=facts,
         split=measured.split,
+        folder=measured.evaluation.folder,
         images=measured.evaluation.images,
         before=calibration_figures(plain),
         after=calibration_figures(after),
@@ -132,8 +133,8 @@ def _new_temperature(request: CalibrateRequest, measured: Measured, report: Repo
         # Any model may then be called surer without end, which says nothing about the next image.
         report(
             Message(
-                f"The model is right about all {measured.evaluation.images:,} {measured.split} images, so they cannot "
-                "tell how sure it should be; its probabilities were left as they were trained."
+                f"The model is right about all {measured.evaluation.images:,} {measured.evaluation.images_text}, so "
+                "they cannot tell how sure it should be; its probabilities were left as they were trained."
             )
         )
         return 1.0
@@ -150,8 +151,9 @@ def _new_threshold(request: CalibrateRequest, measured: Measured, after: Measure
             curve = coverage_curve(after.confidence, after.right)
             best = int(curve.accuracy.argmax())
             raise CnnStudioError(
-                f"No threshold makes {request.accuracy:.1%} of the answers right on the {after.split} images; the best "
-                f"reaches {curve.accuracy[best]:.1%}, answering {curve.coverage[best]:.1%} of them.",
+                f"No threshold makes {request.accuracy:.1%} of the answers right on the "
+                f"{after.evaluation.images_text}; the best reaches {curve.accuracy[best]:.1%}, answering "
+                f"{curve.coverage[best]:.1%} of them.",
                 hint="Ask for less.",
             )
         return chosen

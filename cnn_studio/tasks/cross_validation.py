@@ -13,10 +13,10 @@ from cnn_studio.core.atomic_file import csv_text, write_text
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.decisions import apply_decisions
 from cnn_studio.core.data.folds import fold_datasets
-from cnn_studio.core.errors import StorageError
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.job.events import Event, Message
 from cnn_studio.core.job.jobs import JobCancelled, JobContext
+from cnn_studio.core.runs.run import refuse_used
 from cnn_studio.core.runs.trained import CrossValidation, TrainedModel
 from cnn_studio.tasks.training import TrainRequest, train
 
@@ -39,13 +39,11 @@ def cross_validate(request: CrossValidateRequest, context: JobContext) -> CrossV
 
     Raises:
         DatasetError: a class has too few images for so many folds.
+        StorageError: ``out`` is not new.
         CnnStudioError: as ``train``.
         JobCancelled: the user cancelled.
     """
-    if request.out.exists() and (not request.out.is_dir() or any(request.out.iterdir())):
-        raise StorageError(
-            f"{request.out} exists already and is not empty.", hint="Name a new folder for the runs.", path=request.out
-        )
+    refuse_used(request.out)
     done: list[TrainedModel] = []
     try:
         for trained in train_folds(request.dataset, request.experiment, request.out, request.folds, context):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.events import FilesLeftOut
-from cnn_studio.core.data.image_file import ImageFile, Split
+from cnn_studio.core.data.image_file import SPLIT_TEXT, ImageFile, Split
 from cnn_studio.core.errors import CnnStudioError, DatasetError, StorageError
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.image.issues import Issue, IssueKind
@@ -19,11 +19,10 @@ from cnn_studio.core.job.jobs import JobContext, Report
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.run import Run
 from cnn_studio.tasks.loaded import load, named
+from cnn_studio.tasks.measuring import ask_about
 
 if TYPE_CHECKING:
     from cnn_studio.core.evaluation.measured import Measured
-
-_SPLIT_WORDS = {Split.TRAIN: "training", Split.VALIDATION: "validation", Split.TEST: "test"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +54,31 @@ def evaluate(request: EvaluateRequest, context: JobContext) -> Measured:
             images, or has them no more.
         ModelFileError: the model cannot be used.
     """
-    dataset, name = None, ""
+    dataset, split = None, request.split
     if request.folder is None:
         # Told before TensorFlow is started.
         run, split = _run_and_split(request)
-        dataset, name = _split_of_run(run, split, context.report), split.value
+        dataset = _split_of_run(run, split, context.report)
     model, facts = load(request.model, context.report, request.class_names)
     facts = named(facts)
     if dataset is None:
-        dataset, name = _folder(request, context)
-    measured = _measure(model, facts, _known(dataset, facts, context.report), name, request.model, context)
-    if runs.run_of_model(request.model) is not None:
-        _keep(measured, _kept_path(request.model, request.folder or name), context.report)
+        dataset, split = _folder(request, context)
+    answers = ask_about(model, facts, _known(dataset, facts, context.report), context)
+    folder = dataset.name if request.folder is not None else ""
+    measured = answers.scored(facts, request.model, dataset.root, split, folder)
+    if measured.without_numbers:
+        context.report(
+            Message(
+                f"The model answered {measured.without_numbers:,} of {len(answers.paths):,} images with what is no "
+                "number (NaN), so the figures mean nothing: its training has gone astray."
+            )
+        )
+    if (images := request.folder or split) is not None and runs.run_of_model(request.model) is not None:
+        _keep(measured, _kept_path(request.model, images), context.report)
     return measured
 
 
-def _kept_path(model: Path, images: str | Path) -> Path:
+def _kept_path(model: Path, images: Split | Path) -> Path:
     from cnn_studio.core.evaluation.measured_file import measured_folder_path, measured_path
 
     return measured_folder_path(model, images) if isinstance(images, Path) else measured_path(model, images)
@@ -127,9 +135,9 @@ def _split_of_run(run: Run, split: Split, report: Report) -> Dataset:
     root = Path(run.data_root)
     listed = [(path, class_name) for path, class_name, given in runs.read_manifest(run) if given is split]
     if not listed:
-        others = " or ".join(_SPLIT_WORDS[other] for other in runs.measurable_splits(run.model))
+        others = " or ".join(SPLIT_TEXT[other] for other in runs.measurable_splits(run.model))
         raise DatasetError(
-            f"The run {run.folder.name} has no {_SPLIT_WORDS[split]} images.",
+            f"The run {run.folder.name} has no {SPLIT_TEXT[split]} images.",
             hint=f"Measure it on its {others} images, or on a folder." if others else "Measure it on a folder.",
             path=run.folder,
         )
@@ -147,7 +155,7 @@ def _split_of_run(run: Run, split: Split, report: Report) -> Dataset:
         )
     if not files:
         raise DatasetError(
-            f"The {_SPLIT_WORDS[split]} images of {run.folder.name} are no longer in {root}.",
+            f"The {SPLIT_TEXT[split]} images of {run.folder.name} are no longer in {root}.",
             hint="Move them back, or measure the model on a folder.",
             path=root,
         )
@@ -156,7 +164,8 @@ def _split_of_run(run: Run, split: Split, report: Report) -> Dataset:
     return Dataset(root, run.class_names, tuple(files))
 
 
-def _folder(request: EvaluateRequest, context: JobContext) -> tuple[Dataset, str]:
+def _folder(request: EvaluateRequest, context: JobContext) -> tuple[Dataset, Split | None]:
+    """The images of a folder to measure on, and which split of it they are."""
     from cnn_studio.core.data.scan import scan_folder
 
     if request.folder is None:
@@ -171,16 +180,15 @@ def _folder(request: EvaluateRequest, context: JobContext) -> tuple[Dataset, str
             hint="Leave the split out to measure on all of its images.",
             path=request.folder,
         )
-    return _only(dataset, request.split), request.split.value
+    return _only(dataset, request.split), request.split
 
 
-def _measured_part(dataset: Dataset, report: Report) -> tuple[Dataset, str]:
-    """The images of a folder to measure on, and what to call them."""
+def _measured_part(dataset: Dataset, report: Report) -> tuple[Dataset, Split | None]:
     for split in (Split.TEST, Split.VALIDATION):
         if split in dataset.given_splits:
-            report(Message(f"{dataset.name} comes divided: measured on its {split} images only."))
-            return _only(dataset, split), split.value
-    return dataset, dataset.name
+            report(Message(f"{dataset.name} comes divided: measured on its {SPLIT_TEXT[split]} images only."))
+            return _only(dataset, split), split
+    return dataset, None
 
 
 def _only(dataset: Dataset, split: Split) -> Dataset:
@@ -210,50 +218,6 @@ def _known(dataset: Dataset, facts: ModelFacts, report: Report) -> Dataset:
         if dataset.class_names[file.label] in label_of
     )
     return replace(dataset, class_names=facts.class_names, files=files)
-
-
-def _measure(
-    model: object,
-    facts: ModelFacts,
-    dataset: Dataset,
-    name: str,
-    path: Path,
-    context: JobContext,
-) -> Measured:
-    import numpy as np
-
-    from cnn_studio.core.evaluation.measured import Measured
-    from cnn_studio.core.evaluation.scores import score_probabilities
-    from cnn_studio.core.store.prepared import prepare_images
-    from cnn_studio.ml.evaluate import measure_model
-    from cnn_studio.ml.pipeline import evaluation_batches
-
-    prepared = prepare_images(dataset, facts.height, facts.width, context, fit=facts.fit)
-    if prepared.issues:
-        context.report(FilesLeftOut(prepared.issues))
-    files = [file for file, row in zip(dataset.files, prepared.rows, strict=True) if row >= 0]
-    labels = np.asarray([file.label for file in files], dtype=np.int32)
-    batches = evaluation_batches(prepared.open(), prepared.rows[prepared.rows >= 0], labels, 32)
-    probabilities = measure_model(model, batches, context)
-    measured = Measured(
-        evaluation=score_probabilities(probabilities, labels, facts.class_names, name),
-        class_names=facts.class_names,
-        model=path,
-        root=dataset.root,
-        paths=tuple(file.path for file in files),
-        labels=labels,
-        probabilities=probabilities,
-        temperature=facts.temperature,
-        threshold=facts.threshold,
-    )
-    if measured.without_numbers:
-        context.report(
-            Message(
-                f"The model answered {measured.without_numbers:,} of {len(files):,} images with what is no number "
-                "(NaN), so the figures mean nothing: its training has gone astray."
-            )
-        )
-    return measured
 
 
 def _some(names: Sequence[str]) -> str:

@@ -7,11 +7,9 @@ import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.decisions import apply_decisions
-from cnn_studio.core.data.events import FilesLeftOut
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import DatasetError, ModelFileError
 from cnn_studio.core.evaluation.label_review import LabelDoubt, LabelReview
@@ -19,10 +17,8 @@ from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.job.jobs import JobCancelled, JobContext
 from cnn_studio.core.runs import run as runs
 from cnn_studio.tasks.cross_validation import train_folds
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from cnn_studio.tasks.loaded import load
+from cnn_studio.tasks.measuring import Answers, ask_about
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +63,6 @@ def find_label_errors(request: LabelErrorRequest, context: JobContext) -> LabelR
     return _review(judged, dataset.class_names, method)
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """Images with what a network says of them: ``labels`` (n,), ``probabilities`` (n, classes)."""
-
-    paths: tuple[str, ...]
-    labels: NDArray[np.int32]
-    probabilities: NDArray[np.float32]
-
-
 def _held_out(dataset: Dataset, folder: Path) -> tuple[Path, Dataset]:
     """A run's model, and the images of the data set that it was not trained on."""
     run = runs.read_run(folder)
@@ -101,7 +88,7 @@ def _only(dataset: Dataset, paths: Collection[str]) -> Dataset:
     return replace(dataset, files=tuple(file for file in dataset.files if file.path in paths))
 
 
-def _judge_by_folds(dataset: Dataset, request: LabelErrorRequest, work: Path, context: JobContext) -> list[_Judged]:
+def _judge_by_folds(dataset: Dataset, request: LabelErrorRequest, work: Path, context: JobContext) -> list[Answers]:
     judged = []
     for trained in train_folds(dataset, request.experiment, work, request.folds, context):
         if context.cancel.stop_requested:
@@ -113,30 +100,13 @@ def _judge_by_folds(dataset: Dataset, request: LabelErrorRequest, work: Path, co
     return judged
 
 
-def _judge(model_file: Path, dataset: Dataset, context: JobContext) -> _Judged:
+def _judge(model_file: Path, dataset: Dataset, context: JobContext) -> Answers:
     """Ask a model about every image of a data set; those that cannot be read any more are told and passed over."""
-    import numpy as np
-
-    from cnn_studio.core.store.prepared import prepare_images
-    from cnn_studio.ml import runtime
-
-    runtime.start(context.report)
-    from cnn_studio.ml.evaluate import measure_model
-    from cnn_studio.ml.model_file import load_model
-    from cnn_studio.ml.pipeline import evaluation_batches
-
-    model, facts = load_model(model_file)
-    prepared = prepare_images(dataset, facts.height, facts.width, context, fit=facts.fit)
-    if prepared.issues:
-        context.report(FilesLeftOut(prepared.issues))
-    readable = np.flatnonzero(prepared.rows >= 0)
-    labels = np.asarray([dataset.files[index].label for index in readable], np.int32)
-    batches = evaluation_batches(prepared.open(), prepared.rows[readable], labels, 32)
-    paths = tuple(dataset.files[index].path for index in readable)
-    return _Judged(paths, labels, measure_model(model, batches, context))
+    model, facts = load(model_file, context.report)
+    return ask_about(model, facts, dataset, context)
 
 
-def _review(judged: list[_Judged], class_names: tuple[str, ...], method: str) -> LabelReview:
+def _review(judged: list[Answers], class_names: tuple[str, ...], method: str) -> LabelReview:
     import numpy as np
 
     from cnn_studio.core.evaluation.label_errors import likely_label_errors

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnn_studio.core.atomic_file import write_text
-from cnn_studio.core.errors import StorageError
+from cnn_studio.core.atomic_file import refuse_existing, write_text
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
@@ -40,12 +39,8 @@ def write_report(request: ReportRequest, context: JobContext) -> Path:
     from cnn_studio.core.evaluation.html_page import report_page
     from cnn_studio.ml.model_file import read_facts
 
-    if request.target.exists() and not request.replace:
-        raise StorageError(
-            f"{request.target} exists already.",
-            hint="Choose another name, or allow it to be replaced.",
-            path=request.target,
-        )
+    if not request.replace:
+        refuse_existing(request.target)
     context.report(StageStarted(Stage.REPORT))
 
     def on_picture(done: int, total: int) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnn_studio.core.advice.augmentation import why_not_augmentable
+from cnn_studio.core.advice.preflight import refuse
 from cnn_studio.core.advice.suggestions import suggest_experiment
 from cnn_studio.core.atomic_file import csv_text, write_text
 from cnn_studio.core.data import dataset as datasets
@@ -31,6 +31,7 @@ from cnn_studio.core.runs.run import Run
 from cnn_studio.core.runs.trained import TrainedModel
 from cnn_studio.core.runs.training_lock import held
 from cnn_studio.core.weights.weights import find_weights
+from cnn_studio.tasks.measuring import Answers
 
 if TYPE_CHECKING:
     import keras
@@ -74,10 +75,7 @@ def train(request: TrainRequest, context: JobContext) -> TrainedModel:
     scanned, notes = apply_decisions(request.dataset, experiment.decisions)
     for note in notes:
         context.report(Message(note))
-    if reason := why_not_trainable(scanned, experiment.split):
-        raise reason
-    if problem := why_not_augmentable(experiment):
-        raise problem
+    refuse(experiment, scanned)
     layers = plan_layers(experiment.architecture, experiment.image, len(scanned.class_names))
     weights_file = _weights_file(experiment, context.report)
     started = time.monotonic()
@@ -157,9 +155,7 @@ def _train_in(
 
     device = runtime.start(context.report)
     # Only now: importing these imports TensorFlow, which listens to what start() sets up.
-    from cnn_studio.core.evaluation.measured import Measured
     from cnn_studio.core.evaluation.measured_file import measured_path, write_measured
-    from cnn_studio.core.evaluation.scores import score_probabilities
     from cnn_studio.ml.evaluate import measure_model
     from cnn_studio.ml.features import RowSource
     from cnn_studio.ml.model_file import save_model
@@ -172,40 +168,23 @@ def _train_in(
     keep = _HistoryKeeper(run, context.report)
     model, network, history = _fitted(material, experiment, run, batches, images, context.reporting_to(keep))
 
-    def measure(split: Split) -> Measured:
-        labels = batches.labels(split)
-        probabilities = measure_model(network.model, batches.to_measure(network.source, split), context)
-        return Measured(
-            evaluation=score_probabilities(probabilities, labels, dataset.class_names, split.value),
-            class_names=dataset.class_names,
-            model=run.model,
-            root=dataset.root,
-            paths=tuple(dataset.files[index].path for index in material.assignment.indices(split)),
-            labels=labels,
-            probabilities=probabilities,
-        )
-
-    measured = [measure(Split.VALIDATION)]
-    if Split.TEST in material.assignment.splits:
-        measured.append(measure(Split.TEST))
-    validation, test = measured[0].evaluation, measured[1].evaluation if len(measured) > 1 else None
+    facts = _facts(run, experiment)
+    measured = {}
+    for split in (Split.VALIDATION, Split.TEST):
+        if places := material.assignment.indices(split):
+            probabilities = measure_model(network.model, batches.to_measure(network.source, split), context)
+            paths = tuple(dataset.files[place].path for place in places)
+            answers = Answers(paths, batches.labels(split), probabilities)
+            measured[split] = answers.scored(facts, run.model, dataset.root, split)
+    validation = measured[Split.VALIDATION].evaluation
+    test = measured[Split.TEST].evaluation if Split.TEST in measured else None
     metrics = _metrics(history, validation, test)
-    facts = ModelFacts(
-        class_names=dataset.class_names,
-        height=experiment.image.height,
-        width=experiment.image.width,
-        fit=experiment.image.fit,
-        architecture=experiment.architecture.name,
-        metrics=metrics,
-        data_name=dataset.name,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=runtime.versions(),
-    )
+    facts = replace(facts, metrics=metrics)
     context.cancel.raise_if_cancelled()
     save_model(model, run.model, facts)
     try:
-        for one in measured:
-            write_measured(one, measured_path(run.model, one.split))
+        for split, one in measured.items():
+            write_measured(one, measured_path(run.model, split))
     except StorageError as error:  # the model is safe, and can be measured again
         context.report(Message(f"{error} The figures of each image were not kept."))
     runs.finish_run(run, metrics, history.ended)
@@ -277,6 +256,23 @@ def _fitted(
         plain.set_weights(model.get_weights())
         model, network = plain, StageNetwork(plain, images)
     return model, network, history
+
+
+def _facts(run: Run, experiment: Experiment) -> ModelFacts:
+    """What the model file of a run is to say of itself, before it has been measured."""
+    from cnn_studio.ml import runtime
+
+    return ModelFacts(
+        class_names=run.class_names,
+        height=experiment.image.height,
+        width=experiment.image.width,
+        fit=experiment.image.fit,
+        architecture=experiment.architecture.name,
+        metrics={},
+        data_name=run.data_name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=runtime.versions(),
+    )
 
 
 def _metrics(history: TrainingHistory, validation: Evaluation, test: Evaluation | None) -> dict[str, float]:
@@ -351,17 +347,7 @@ def _recovered(run: Run, context: JobContext) -> ModelFacts:
         raise ModelFileError(
             f"The weights in {run.checkpoint} are damaged.", hint="Train the run again.", path=run.checkpoint
         ) from error
-    facts = ModelFacts(
-        class_names=run.class_names,
-        height=experiment.image.height,
-        width=experiment.image.width,
-        fit=experiment.image.fit,
-        architecture=experiment.architecture.name,
-        metrics={},
-        data_name=run.data_name,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=runtime.versions(),
-    )
+    facts = _facts(run, experiment)
     save_model(model, run.model, facts)
     return facts
 

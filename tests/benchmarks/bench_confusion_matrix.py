@@ -17,6 +17,7 @@ from environment import heading, percentile
 
 def made_up(folder, classes, images):
     """A model's answers on so many images: mostly right, and each class taken for its neighbour now and then."""
+    from cnn_studio.core.data.image_file import Split
     from cnn_studio.core.evaluation.measured import Measured
     from cnn_studio.core.evaluation.scores import score_probabilities
 
@@ -30,7 +31,7 @@ def made_up(folder, classes, images):
     names = tuple(f"species {number}" for number in range(classes))
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg"))
     paths = tuple(files[number % len(files)] for number in range(images))
-    evaluation = score_probabilities(probabilities, labels, names, "test")
+    evaluation = score_probabilities(probabilities, labels, names, Split.TEST)
     return Measured(evaluation, names, folder / "model.keras", folder, paths, labels, probabilities)
 
 

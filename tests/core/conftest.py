@@ -121,7 +121,7 @@ def make_measured(tmp_path: Path) -> Callable[..., Measured]:
         truth = np.asarray(labels, np.int32)
         names = names or tuple("abcdefghijklmnopqrstuvwxyz"[: given.shape[1]])
         values = {
-            "evaluation": score_probabilities(given, truth, names, "test") if len(given) == len(truth) else None,
+            "evaluation": score_probabilities(given, truth, names, Split.TEST) if len(given) == len(truth) else None,
             "class_names": names,
             "model": tmp_path / "model.keras",
             "root": tmp_path / "pictures",

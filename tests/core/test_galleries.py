@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.evaluation.galleries import least_sure, most_typical, most_wrong
 from cnn_studio.core.evaluation.scores import score_probabilities
 
@@ -49,7 +50,7 @@ def test_none_are_none(make_measured):
 
 
 def test_they_agree_with_the_confusion_matrix(measured):
-    evaluation = score_probabilities(measured.probabilities, measured.labels, measured.class_names, "test")
+    evaluation = score_probabilities(measured.probabilities, measured.labels, measured.class_names, Split.TEST)
     for true in range(3):
         for predicted in range(3):
             assert len(measured.indices(true, predicted)) == evaluation.confusion[true][predicted]

@@ -1,5 +1,8 @@
+import inspect
+
 import pytest
 
+from cnn_studio import tasks
 from cnn_studio.core.job.events import BatchEnded, Progress, Stage, event_as_dict
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled
 
@@ -42,3 +45,15 @@ def test_events_are_plain_objects():
     }
     assert Progress(Stage.PREPARE, 1, 4, rate=2.0).seconds_left == 1.5
     assert Progress(Stage.PREPARE, 1, 4).seconds_left is None
+
+
+NO_JOBS = {"demo_experiment", "held_out_images", "planned_trials", "saved_evaluation", "usage_snippet", "write_overlay"}
+
+
+def test_every_job_takes_one_request_and_one_context():
+    functions = {name: value for name in tasks.__all__ if inspect.isfunction(value := getattr(tasks, name))}
+    assert set(functions) > NO_JOBS
+    for name in set(functions) - NO_JOBS:
+        request, context = inspect.signature(functions[name]).parameters.values()
+        assert (context.name, context.annotation) == ("context", "JobContext"), name
+        assert request.default is inspect.Parameter.empty, name

@@ -1,9 +1,13 @@
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.evaluation.measured import scaled
-from cnn_studio.core.evaluation.measured_file import measured_path, read_measured, write_measured
+from cnn_studio.core.evaluation.measured_file import measured_folder_path, measured_path, read_measured, write_measured
 
 
 @pytest.fixture
@@ -51,7 +55,7 @@ def test_ranked_and_paths(make_measured):
 
 
 def test_what_was_measured_reads_back(random_measured, tmp_path):
-    path = measured_path(tmp_path / "model.keras", "test")
+    path = measured_path(tmp_path / "model.keras", Split.TEST)
     write_measured(random_measured, path)
     found = read_measured(path, tmp_path / "model.keras")
     assert found.evaluation == random_measured.evaluation
@@ -63,6 +67,35 @@ def test_what_was_measured_reads_back(random_measured, tmp_path):
     np.testing.assert_array_equal(found.labels, random_measured.labels)
     np.testing.assert_array_equal(found.probabilities, random_measured.probabilities)
     assert [item.name for item in tmp_path.iterdir()] == ["evaluation-test.npz"]
+
+
+def write_as_before(measured, path, word):
+    """As earlier versions wrote it, with one word for split and folder."""
+    write_measured(measured, path)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    facts = json.loads(arrays["facts"].tobytes())
+    del facts["evaluation"]["folder"]
+    facts["evaluation"]["split"] = word
+    np.savez_compressed(path, **{**arrays, "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8)})
+
+
+@pytest.mark.parametrize(
+    ("folder", "word", "split", "name"),
+    [
+        ("", "test", Split.TEST, ""),
+        ("", "validation", Split.VALIDATION, ""),
+        ("flowers", "flowers", None, "flowers"),
+        ("test", "test", None, "test"),
+        ("flowers", "validation", Split.VALIDATION, "flowers"),
+    ],
+)
+def test_files_of_earlier_versions_are_read(random_measured, tmp_path, folder, word, split, name):
+    model, root = tmp_path / "model.keras", tmp_path / (folder or "pictures")
+    path = measured_folder_path(model, root) if folder else measured_path(model, Split(word))
+    write_as_before(replace(random_measured, root=root), path, word)
+    found = read_measured(path, model).evaluation
+    assert (found.split, found.folder) == (split, name)
 
 
 def test_a_file_name_that_is_not_utf_8_survives(make_measured, tmp_path):

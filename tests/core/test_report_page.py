@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -127,3 +128,17 @@ def test_answers_that_are_no_numbers_are_told(make_measured, broken):
     words = " ".join(outline(report_page(measured, ModelFacts(measured.class_names, 16, 16))).texts)
     assert f"answered {broken} images with what is no number" in words
     assert "calibration error" not in words
+
+
+def test_a_folder_called_test_does_not_pass_for_the_test_images(make_measured):
+    measured = make_measured(np.eye(3), [0, 1, 2])
+    folder = replace(measured, evaluation=replace(measured.evaluation, split=None, folder="test"))
+    divided = replace(measured, evaluation=replace(measured.evaluation, folder="flowers"))
+    for each, title, figure in (
+        (measured, "model: test images", "test accuracy"),
+        (folder, "model: images of the folder test", "accuracy on the folder test"),
+        (divided, "model: test images of the folder flowers", "test accuracy on the folder flowers"),
+    ):
+        texts = outline(report_page(each, ModelFacts(measured.class_names, 16, 16))).texts
+        assert title in texts
+        assert figure in texts

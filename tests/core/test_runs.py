@@ -11,7 +11,8 @@ from cnn_studio.core.errors import CnnStudioError, ModelFileError, StorageError,
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.failure import FailureKind
-from cnn_studio.core.runs.trained import Ended
+from cnn_studio.core.runs.trained import ENDED_TEXT, Ended
+from cnn_studio.core.runs.training_lock import LOCK_NAME
 
 
 @pytest.fixture
@@ -124,3 +125,20 @@ def test_a_file_name_that_is_not_utf_8_survives(tmp_path):
     dataset = Dataset(tmp_path, ("cat",), (ImageFile(name, 0, 8, 8, False, 1, 1),))
     run = runs.create_run(tmp_path / "run", dataset, split_dataset(dataset, Experiment().split), Experiment())
     assert runs.read_manifest(run)[0][0] == name
+
+
+def test_a_folder_for_runs_must_be_new_or_empty(tmp_path):
+    runs.refuse_used(tmp_path / "new")
+    (tmp_path / "empty").mkdir()
+    runs.refuse_used(tmp_path / "empty")
+    (tmp_path / "empty" / LOCK_NAME).touch()  # of who is about to train there
+    runs.refuse_used(tmp_path / "empty")
+    (tmp_path / "a file").touch()
+    (tmp_path / "used" / "earlier").mkdir(parents=True)
+    for taken in ("a file", "used"):
+        with pytest.raises(StorageError, match=rf"{taken} exists already and is not empty\. Name a new folder"):
+            runs.refuse_used(tmp_path / taken)
+
+
+def test_every_ending_has_words():
+    assert set(ENDED_TEXT) == set(Ended)

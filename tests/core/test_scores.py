@@ -12,6 +12,7 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.evaluation.scores import score_probabilities
 
 NAMES = ("a", "b", "c")
@@ -29,7 +30,7 @@ def test_scores_are_scikit_learns_and_wilsons():
     rng = np.random.default_rng(4)
     probabilities = rng.dirichlet([1, 1, 1], 50)
     labels = rng.integers(0, 3, 50)
-    found = score_probabilities(probabilities, labels, NAMES, "test")
+    found = score_probabilities(probabilities, labels, NAMES, Split.TEST)
     predicted = probabilities.argmax(1)
     assert (found.split, found.images) == ("test", 50)
     assert found.accuracy == accuracy_score(labels, predicted)
@@ -47,7 +48,7 @@ def test_scores_are_scikit_learns_and_wilsons():
 
 def test_a_class_without_images_and_a_certain_error_are_no_trouble():
     probabilities = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
-    found = score_probabilities(probabilities, [0, 1], NAMES, "test")
+    found = score_probabilities(probabilities, [0, 1], NAMES, Split.TEST)
     assert found.classes[2].support == 0
     assert found.classes[2].recall == 0
     assert math.isfinite(found.loss)
@@ -55,13 +56,13 @@ def test_a_class_without_images_and_a_certain_error_are_no_trouble():
 
 
 def test_all_right_is_not_surely_all_right():
-    found = score_probabilities(np.eye(3), [0, 1, 2], NAMES, "test")
+    found = score_probabilities(np.eye(3), [0, 1, 2], NAMES, Split.TEST)
     assert found.accuracy == found.accuracy_high == 1
     assert found.accuracy_low == pytest.approx(wilson(3, 3)[0])
 
 
 def test_no_image_at_all():
-    found = score_probabilities(np.zeros((0, 3)), [], NAMES, "test")
+    found = score_probabilities(np.zeros((0, 3)), [], NAMES, Split.TEST)
     assert (found.images, found.accuracy, found.accuracy_low, found.accuracy_high) == (0, 0, 0, 1)
 
 
@@ -70,7 +71,7 @@ def test_averages_and_top_k_are_scikit_learns():
     probabilities = rng.dirichlet(np.ones(8), 300)
     labels = rng.integers(0, 6, 300)  # two classes never occur
     names = tuple("abcdefgh")
-    found = score_probabilities(probabilities, labels, names, "test")
+    found = score_probabilities(probabilities, labels, names, Split.TEST)
     predicted = probabilities.argmax(1)
     report = classification_report(labels, predicted, output_dict=True, zero_division=0)
     for average in (found.macro, found.weighted):
@@ -86,5 +87,5 @@ def test_averages_and_top_k_are_scikit_learns():
 
 @pytest.mark.parametrize(("classes", "expected"), [(2, ()), (3, ()), (4, (3,)), (5, (3,)), (6, (3, 5))])
 def test_top_k_only_where_it_means_something(classes, expected):
-    found = score_probabilities(np.eye(classes), np.arange(classes), tuple("abcdef"[:classes]), "test")
+    found = score_probabilities(np.eye(classes), np.arange(classes), tuple("abcdef"[:classes]), Split.TEST)
     assert tuple(k for k, _ in found.top_k) == expected

@@ -131,7 +131,7 @@ def test_another_folder_with_a_class_missing_and_one_too_many(run, tmp_path, wri
     reported = []
     measured = evaluate(run.model, other, report=reported.append)
     assert measured.evaluation.images == 15
-    assert measured.split == "other"
+    assert (measured.split, measured.evaluation.folder) == (None, "other")
     grey = next(score for score in measured.evaluation.classes if score.name == "grey")
     assert grey.support == 0
     kept = tasks.saved_evaluation(run.model, other)
@@ -143,10 +143,20 @@ def test_another_folder_with_a_class_missing_and_one_too_many(run, tmp_path, wri
     assert "There are no images of grey here" in told
 
 
+def test_a_folder_called_like_a_split_does_not_pass_for_one(run, tmp_path, write_hard_blobs):
+    measured = evaluate(run.model, write_hard_blobs(tmp_path / "test", each=2))
+    assert measured.evaluation.images_text == "images of the folder test"
+    assert tasks.saved_evaluation(run.model, tmp_path / "test").evaluation == measured.evaluation
+    of_run = evaluate(run.model, split=Split.TEST).evaluation
+    assert (of_run.images_text, of_run.images) == ("test images", 24)
+    assert tasks.saved_evaluation(run.model, Split.TEST).evaluation == of_run
+
+
 def test_the_split_of_a_divided_folder_can_be_chosen(run, tmp_path, write_hard_blobs):
     for part, each in (("train", 4), ("val", 3), ("test", 2)):
         write_hard_blobs(tmp_path / "divided" / part, each=each)
-    assert evaluate(run.model, tmp_path / "divided").evaluation.images == 8
+    usual = evaluate(run.model, tmp_path / "divided").evaluation
+    assert (usual.images, usual.accuracy_text) == (8, "test accuracy on the folder divided")
     assert evaluate(run.model, tmp_path / "divided", Split.VALIDATION).evaluation.images == 12
     with pytest.raises(DatasetError, match="does not come with a test folder"):
         evaluate(run.model, write_hard_blobs(tmp_path / "plain", each=2), Split.TEST)
@@ -252,7 +262,7 @@ def test_an_exported_file_is_calibrated_on_a_folder_and_its_description_follows(
     with pytest.raises(ModelFileError, match="no validation images"):
         calibrate(exported, threshold=0.5)
     done = calibrate(exported, tasks.Temperature.FIT, threshold=0.4, folder=data)
-    assert (done.split, done.images) == ("data", 80)
+    assert (done.split, done.folder, done.images) == (None, "data", 80)
     described = json.loads(exported.with_suffix(".json").read_text(encoding="utf-8"))["output"]
     assert described["not_sure_below"] == 0.4
     assert described["temperature"] == done.facts.temperature

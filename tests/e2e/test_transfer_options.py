@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cnn_studio.cli import run
-from cnn_studio.cli.settings import Choices
 from cnn_studio.core.advice.augmentation import recommend_augmentation
+from cnn_studio.core.advice.choices import Choices
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.errors import ExperimentError
@@ -158,8 +158,8 @@ def not_asked():
 
 
 def test_a_backbone_by_name(photographs):
-    experiment, recommended = Choices(architecture="resnet50").on_data(photographs, not_asked)
-    assert recommended is None
+    experiment, notes = Choices(architecture="resnet50").on_data(photographs, not_asked)
+    assert notes == ()
     assert experiment.architecture == BackboneArchitecture()
     assert experiment.image.height == 224
 
@@ -185,7 +185,9 @@ def test_augmentation_by_kinds_by_preset_and_by_the_data(photographs):
     assert (kinds.rotation, kinds.flip_horizontal, kinds.zoom) == (10, True, 0)
     over = Choices(preset="flowers_tutorial", augment="none").on_data(photographs, not_asked)[0]
     assert not over.augmentation.is_on
-    chosen = Choices(augment="recommended,views=0").on_data(photographs, not_asked)[0].augmentation
+    chosen, (reason,) = Choices(augment="recommended,views=0").on_data(photographs, not_asked)
+    chosen = chosen.augmentation
+    assert reason.startswith("Only 60 images a class")
     assert chosen == recommend_augmentation(photographs).augmentation.model_copy(update={"views": 0})
     assert chosen.is_on
 
@@ -193,11 +195,11 @@ def test_augmentation_by_kinds_by_preset_and_by_the_data(photographs):
 def test_recommended_asks_for_the_device(photographs):
     choices = Choices(preset="recommended", transfer="fine_tuned", changes={"training.seed": 3})
     assert choices.check().architecture.name == "resnet50"
-    experiment, recommended = choices.on_data(photographs, lambda: True)
+    experiment, (reason,) = choices.on_data(photographs, lambda: True)
     assert experiment.image.height == 224
     assert experiment.architecture.trained_depth == "conv5"
     assert experiment.training.seed == 3
-    assert "120 colour images" in recommended.reason
+    assert "120 colour images" in reason
 
 
 def test_a_settings_file_gives_way_too(photographs, tmp_path):

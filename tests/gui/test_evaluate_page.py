@@ -51,7 +51,7 @@ def measured(tmp_path):
     for path in paths:
         (tmp_path / path).parent.mkdir(exist_ok=True, parents=True)
         Image.new("RGB", (16, 12), (200, 30, 40)).save(tmp_path / path)
-    evaluation = score_probabilities(probabilities, labels, NAMES, "test")
+    evaluation = score_probabilities(probabilities, labels, NAMES, Split.TEST)
     model = tmp_path / "run" / "model.keras"
     return Measured(evaluation, NAMES, model, tmp_path, paths, labels, probabilities.astype(np.float32))
 
@@ -226,7 +226,7 @@ def test_galleries_hold_what_they_say(page, session, measured, key, right):
 def test_an_empty_gallery_says_so(page, session, measured):
     right = measured.predicted.astype(np.int32)
     everything = replace(
-        measured, labels=right, evaluation=score_probabilities(measured.probabilities, right, NAMES, "test")
+        measured, labels=right, evaluation=score_probabilities(measured.probabilities, right, NAMES, Split.TEST)
     )
     session.saved[Split.TEST] = everything
     open_model(session, everything)
@@ -494,7 +494,7 @@ def test_a_temperature_is_told_with_its_effect_and_can_be_taken_out(qtbot, page,
 def test_a_model_that_answers_with_no_numbers_is_shown_too(qtbot, page, session, measured):
     nothing = np.full_like(measured.probabilities, np.nan)
     broken = replace(
-        measured, probabilities=nothing, evaluation=score_probabilities(nothing, measured.labels, NAMES, "test")
+        measured, probabilities=nothing, evaluation=score_probabilities(nothing, measured.labels, NAMES, Split.TEST)
     )
     session.saved[Split.TEST] = broken
     open_model(session, broken)

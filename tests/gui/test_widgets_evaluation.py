@@ -6,6 +6,7 @@ from PySide6.QtGui import QColor, QMouseEvent
 from PySide6.QtWidgets import QApplication
 from sklearn.calibration import calibration_curve
 
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.evaluation.calibration import reliability
 from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
 from cnn_studio.gui.look import theme
@@ -23,7 +24,7 @@ SCORES = (
     ClassScore("daisy", 0.6, 0.9, 0.72, 30),
 )
 EVALUATION = Evaluation(
-    "test",
+    Split.TEST,
     40,
     0.8,
     0.65,

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnn_studio.core.data.dataset import Dataset
-from cnn_studio.core.experiment.architectures import architecture_preset
+from cnn_studio.core.experiment.architectures import (
+    ARCHITECTURE_PRESETS,
+    BACKBONE_PRESETS,
+    DEFAULT_ARCHITECTURE,
+    architecture_preset,
+)
 from cnn_studio.core.experiment.backbones import find_backbone
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.experiment.settings import (
@@ -36,9 +41,9 @@ _FEW_PER_CLASS = 50
 def recommend_experiment(dataset: Dataset, *, on_gpu: bool = False) -> Recommendation:
     """The experiment that is likely to do best on a data set in reasonable time.
 
-    Small pictures get a small network of their own. Photographs get a frozen ResNet50, which needs few images and
-    whose features are computed once; on a CPU at 160 pixels, where that takes half the time of 224. Where images are
-    few, dropout keeps the head from learning them by heart.
+    Small pictures get a small network of their own. Photographs get the usual backbone, frozen, which needs few images
+    and whose features are computed once; on a CPU at 160 pixels, where that takes half the time of 224. Where images
+    are few, dropout keeps the head from learning them by heart.
 
     Args:
         dataset: a scanned data set.
@@ -51,12 +56,13 @@ def recommend_experiment(dataset: Dataset, *, on_gpu: bool = False) -> Recommend
     kind = "grey" if grey else "colour"
     what = f"{len(dataset.files):,} {kind} images of {classes} classes, {side} pixels on the shorter side"
     if 0 < side < _TINY:
-        name = "lenet5" if grey else "two_block_cnn"
+        colour = Colour.GREY if grey else Colour.RGB
+        name = next(name for name, preset in ARCHITECTURE_PRESETS.items() if preset.first_for_tiny is colour)
         return Recommendation(
             suggest_experiment(dataset, name),
             f"{what}: so small that {architecture_preset(name).title}, trained from scratch, suits them best.",
         )
-    backbone = find_backbone("resnet50")
+    backbone = find_backbone(BackboneArchitecture().name)
     image = suggest_image_settings(dataset, backbone.name)
     if not on_gpu and image.height > _CPU_SIZE:
         image = ImageSettings(height=_CPU_SIZE, width=_CPU_SIZE, colour=image.colour)
@@ -77,18 +83,21 @@ def recommend_experiment(dataset: Dataset, *, on_gpu: bool = False) -> Recommend
     )
 
 
-def suggest_image_settings(dataset: Dataset, architecture_name: str) -> ImageSettings:
-    """The image size and colour to begin with on this data set.
+def suggest_image_settings(dataset: Dataset | None, architecture_name: str = DEFAULT_ARCHITECTURE) -> ImageSettings:
+    """The image size and colour to begin with on this data set; without one yet, what the architecture was made for.
 
     The architecture's usual size, but no larger than the median picture's shorter side: enlarging small pictures
-    costs time and adds nothing, unless the architecture cannot do with less. Grey when every file is.
+    costs time and adds nothing, unless the architecture cannot do with less. Grey when every file is. An architecture
+    that the user has given a name of his own counts as the default one.
     """
-    preset = architecture_preset(architecture_name)
-    side = max(preset.smallest_size, min(preset.usual_size, dataset.median_side or preset.usual_size))
-    return ImageSettings(height=side, width=side, colour=Colour.GREY if dataset.is_grey else Colour.RGB)
+    presets = ARCHITECTURE_PRESETS | BACKBONE_PRESETS
+    preset = presets.get(architecture_name, presets[DEFAULT_ARCHITECTURE])
+    side = min(preset.usual_size, (dataset.median_side if dataset else 0) or preset.usual_size)
+    side = max(side, preset.smallest_size)
+    return ImageSettings(height=side, width=side, colour=Colour.GREY if dataset and dataset.is_grey else Colour.RGB)
 
 
-def suggest_experiment(dataset: Dataset, architecture_name: str = "small_cnn") -> Experiment:
+def suggest_experiment(dataset: Dataset, architecture_name: str = DEFAULT_ARCHITECTURE) -> Experiment:
     """The experiment to begin with on this data set: good enough that *open folder → Train* works."""
     return Experiment(
         image=suggest_image_settings(dataset, architecture_name),

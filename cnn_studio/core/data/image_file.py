@@ -14,6 +14,10 @@ class Split(StrEnum):
     TEST = "test"
 
 
+SPLIT_TEXT = {Split.TRAIN: "training", Split.VALIDATION: "validation", Split.TEST: "test"}
+"""The same in words, to go before "images" or "accuracy"."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageFile:
     """One usable image.

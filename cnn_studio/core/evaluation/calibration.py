@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cnn_studio.core.data.image_file import Split
+from cnn_studio.core.evaluation.figures import images_text
 from cnn_studio.core.evaluation.measured import Measured, log_loss, scaled
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.intervals import wilson_interval
@@ -218,19 +220,26 @@ class Calibrated:
 
     Attributes:
         facts: what the model file says of itself now, with its temperature and threshold.
-        split: which images it was done on: "validation" or the name of a folder.
+        split: which images it was done on, see ``Evaluation``.
         images: how many.
         before: at temperature 1.
         after: at the temperature the model has now.
         coverage: what the threshold does on these images; None without a threshold.
+        folder: name of the folder it was done on; "" for the images of the model's run.
     """
 
     facts: ModelFacts
-    split: str
+    split: Split | None
     images: int
     before: CalibrationFigures
     after: CalibrationFigures
     coverage: Coverage | None
+    folder: str = ""
+
+    @property
+    def images_text(self) -> str:
+        """Which images it was done on, in words."""
+        return images_text(self.split, self.folder)
 
 
 def calibration_figures(measured: Measured) -> CalibrationFigures:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cnn_studio.core.data.image_file import SPLIT_TEXT, Split
+
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
@@ -24,7 +26,7 @@ class Evaluation:
     """How good a model is on a set of images it was not trained on.
 
     Attributes:
-        split: which images: "validation", "test" or the name of a folder.
+        split: which images: that split of the model's run, or of a folder that comes divided; None for a whole folder.
         images: how many.
         accuracy: fraction right, 0–1.
         accuracy_low, accuracy_high: its 95 % Wilson interval.
@@ -36,9 +38,10 @@ class Evaluation:
         weighted: the mean of the classes' scores, each counting as often as it has images. None without images.
         top_k: (k, accuracy 0–1 when the true class need only be among the k most likely), for k = 3 and 5 where there
             are more classes.
+        folder: name of the folder that was measured; "" for the images of the model's run.
     """
 
-    split: str
+    split: Split | None
     images: int
     accuracy: float
     accuracy_low: float
@@ -49,3 +52,21 @@ class Evaluation:
     macro: ClassScore | None = None
     weighted: ClassScore | None = None
     top_k: tuple[tuple[int, float], ...] = ()
+    folder: str = ""
+
+    @property
+    def images_text(self) -> str:
+        """Which images these are, in words; see ``images_text``."""
+        return images_text(self.split, self.folder)
+
+    @property
+    def accuracy_text(self) -> str:
+        """What accuracy this is, in words: "test accuracy", "accuracy on the folder flowers"."""
+        of_split = f"{SPLIT_TEXT[self.split]} accuracy" if self.split else "accuracy"
+        return f"{of_split} on the folder {self.folder}" if self.folder else of_split
+
+
+def images_text(split: Split | None, folder: str) -> str:
+    """Images in words: "test images", "images of the folder flowers", "test images of the folder flowers"."""
+    of_split = f"{SPLIT_TEXT[split]} images" if split else "images"
+    return f"{of_split} of the folder {folder}" if folder else of_split

@@ -15,6 +15,7 @@ from string import Template
 import numpy as np
 
 from cnn_studio import __version__
+from cnn_studio.core.data.image_file import SPLIT_TEXT, Split
 from cnn_studio.core.evaluation.calibration import at_threshold, coverage_curve, reliability
 from cnn_studio.core.evaluation.confusion import most_confused
 from cnn_studio.core.evaluation.figures import ClassScore
@@ -82,7 +83,7 @@ def report_page(
     )
     return template.substitute(
         version=escape(__version__),
-        title=_text(f"{facts.data_name or measured.model.stem}: {_what(measured)}"),
+        title=_text(f"{facts.data_name or measured.model.stem}: {evaluation.images_text}"),
         subtitle=_subtitle(measured, facts),
         headline=headline,
         figures=_figures(measured),
@@ -105,11 +106,6 @@ def _images(count: int) -> str:
     return f"{count:,} image{'' if count == 1 else 's'}"
 
 
-def _what(measured: Measured) -> str:
-    """Which images were measured, in words."""
-    return f"{measured.split} images" if measured.split in {"validation", "test"} else f"images of {measured.split}"
-
-
 def _subtitle(measured: Measured, facts: ModelFacts) -> str:
     parts = [
         f"Model {measured.model.name}" + (f" ({facts.architecture})" if facts.architecture else ""),
@@ -125,7 +121,7 @@ def _subtitle(measured: Measured, facts: ModelFacts) -> str:
 def _figures(measured: Measured) -> str:
     evaluation = measured.evaluation
     figures = [
-        (f"{evaluation.accuracy:.1%}", f"{measured.split} accuracy"),
+        (f"{evaluation.accuracy:.1%}", evaluation.accuracy_text),
         (f"{evaluation.accuracy_low:.1%} – {evaluation.accuracy_high:.1%}", "its 95 % interval (Wilson)"),
         *((f"{accuracy:.1%}", f"true class among the {k} likeliest (top-{k})") for k, accuracy in evaluation.top_k),
         *((f"{average.f1:.3f}", "F1, mean of all classes (macro)") for average in [evaluation.macro] if average),
@@ -167,7 +163,10 @@ def _curves(record: RunRecord) -> str:
     for column, title in (("loss", "loss"), ("accuracy", "accuracy")):
         lines = [
             Line(name, kind, points)
-            for name, kind, key in (("training", "first", column), ("validation", "second", f"val_{column}"))
+            for name, kind, key in (
+                (SPLIT_TEXT[Split.TRAIN], "first", column),
+                (SPLIT_TEXT[Split.VALIDATION], "second", f"val_{column}"),
+            )
             if (points := _points(record.history, key))
         ]
         if lines:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.evaluation.figures import Evaluation
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
@@ -25,7 +26,7 @@ class Measured:
     """What a model said of each of n images, and how good that is.
 
     Attributes:
-        evaluation: the figures; ``evaluation.split`` says which images these are.
+        evaluation: the figures; its ``split`` and ``folder`` say which images these are.
         class_names: in label order.
         model: the model file.
         root: the folder that ``paths`` are relative to.
@@ -54,8 +55,8 @@ class Measured:
             )
 
     @property
-    def split(self) -> str:
-        """Which images these are: "validation", "test" or the name of a folder."""
+    def split(self) -> Split | None:
+        """Which split these images are, of the model's run or of a folder; None for a whole folder."""
         return self.evaluation.split
 
     @cached_property

@@ -20,21 +20,26 @@ from typing import Any
 import numpy as np
 
 from cnn_studio.core.atomic_file import replacing
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
 from cnn_studio.core.evaluation.measured import Measured
 
 
-def measured_path(model: Path, split: str) -> Path:
+def measured_path(model: Path, split: Split) -> Path:
     """Where what a run's model said of one of its splits is kept."""
-    return model.parent / f"evaluation-{split}.npz"
+    return _path(model, split)
+
+
+def _path(model: Path, images: str) -> Path:
+    return model.parent / f"evaluation-{images}.npz"
 
 
 def measured_folder_path(model: Path, folder: Path) -> Path:
     """Where what a run's model said of another folder's images is kept; folders of the same name are told apart."""
     place = os.fsencode(folder.absolute())
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", folder.name)[:40]
-    return measured_path(model, f"{name}-{hashlib.blake2b(place, digest_size=4).hexdigest()}")
+    return _path(model, f"{name}-{hashlib.blake2b(place, digest_size=4).hexdigest()}")
 
 
 def write_measured(measured: Measured, path: Path) -> None:
@@ -68,14 +73,14 @@ def read_measured(path: Path, model: Path) -> Measured:
     """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return _measured(archive, model)
+            return _measured(archive, path, model)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise CnnStudioError(
             f"What was measured before ({path.name}) cannot be read.", hint="Measure again.", path=path
         ) from error
 
 
-def _measured(archive: Mapping[str, Any], model: Path) -> Measured:
+def _measured(archive: Mapping[str, Any], path: Path, model: Path) -> Measured:
     facts = json.loads(archive["facts"].tobytes())
     names = tuple(facts["class_names"])
     labels = np.asarray(archive["labels"], np.int32)
@@ -83,7 +88,7 @@ def _measured(archive: Mapping[str, Any], model: Path) -> Measured:
     if probabilities.shape != (len(labels), len(names)) or not ((labels >= 0) & (labels < len(names))).all():
         raise ValueError("labels and probabilities do not go together")
     return Measured(
-        evaluation=_evaluation(facts["evaluation"]),
+        evaluation=_evaluation({**facts["evaluation"], **_which_images(facts, path, model)}),
         class_names=names,
         model=model,
         root=Path(facts["root"]),
@@ -92,6 +97,19 @@ def _measured(archive: Mapping[str, Any], model: Path) -> Measured:
         probabilities=probabilities,
         temperature=float(facts["temperature"]),
     )
+
+
+def _which_images(facts: dict[str, Any], path: Path, model: Path) -> dict[str, Any]:
+    """The split and the folder that were measured.
+
+    Files of earlier versions hold one word for both, the name of a split or of the folder. A folder may be called like
+    a split: where the file lies tells which it is.
+    """
+    word, folder = facts["evaluation"]["split"], facts["evaluation"].get("folder")
+    if folder is None:
+        folder = "" if path == _path(model, word) else Path(facts["root"]).name
+        word = None if word == folder else word
+    return {"split": None if word is None else Split(word), "folder": folder}
 
 
 def _evaluation(values: dict[str, Any]) -> Evaluation:

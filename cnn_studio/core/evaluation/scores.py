@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.evaluation.confusion import confusion_counts
 from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
 from cnn_studio.core.evaluation.measured import log_loss
@@ -17,7 +18,11 @@ TOP = (3, 5)
 
 
 def score_probabilities(
-    probabilities: NDArray[np.floating], labels: ArrayLike, class_names: Sequence[str], split_name: str
+    probabilities: NDArray[np.floating],
+    labels: ArrayLike,
+    class_names: Sequence[str],
+    split: Split | None,
+    folder: str = "",
 ) -> Evaluation:
     """Score probabilities against the truth. Imports scikit-learn, so it is for jobs.
 
@@ -25,7 +30,8 @@ def score_probabilities(
         probabilities: (n, classes), rows that sum to 1.
         labels: (n,) true labels.
         class_names: in label order.
-        split_name: what to call these images.
+        split: which images these are, see ``Evaluation``.
+        folder: where they are of a folder, its name.
 
     Returns:
         Accuracy with its 95 % Wilson score interval, cross-entropy, scikit-learn's scores per class and their
@@ -35,12 +41,12 @@ def score_probabilities(
     count = len(truth)
     low, high = wilson_interval(0, 0)
     if count == 0:
-        return Evaluation(split_name, 0, 0.0, low, high, 0.0)
+        return Evaluation(split, 0, 0.0, low, high, 0.0, folder=folder)
     predicted = probabilities.argmax(axis=1)
     right = int((predicted == truth).sum())
     low, high = wilson_interval(right, count)
     return Evaluation(
-        split=split_name,
+        split=split,
         images=count,
         accuracy=right / count,
         accuracy_low=low,
@@ -51,6 +57,7 @@ def score_probabilities(
         macro=_average(truth, predicted, "macro"),
         weighted=_average(truth, predicted, "weighted"),
         top_k=tuple((k, _top_accuracy(probabilities, truth, k)) for k in TOP if k < len(class_names)),
+        folder=folder,
     )
 
 

@@ -9,6 +9,7 @@ from cnn_studio.core.experiment.backbones import BACKBONES
 from cnn_studio.core.experiment.settings import (
     Activation,
     BackboneArchitecture,
+    Colour,
     Features,
     Padding,
     Pooling,
@@ -26,6 +27,7 @@ class ArchitecturePreset:
         summary: what it is good for, one sentence a newcomer understands.
         usual_size: image side in pixels it was designed for; a data set of smaller images lowers it.
         smallest_size: image side in pixels below which it cannot work, or the program's least.
+        first_for_tiny: the colour of those tiny pictures for which it is the one to try first; None for none.
     """
 
     architecture: ScratchArchitecture | BackboneArchitecture
@@ -33,6 +35,7 @@ class ArchitecturePreset:
     summary: str
     usual_size: int
     smallest_size: int = 8
+    first_for_tiny: Colour | None = None
 
 
 _ALL = (
@@ -56,12 +59,14 @@ _ALL = (
         "LeNet-5",
         "LeCun's 1998 network with average pooling and tanh: made for small grey pictures such as digits.",
         32,
+        first_for_tiny=Colour.GREY,
     ),
     ArchitecturePreset(
         ScratchArchitecture(name="two_block_cnn", blocks=((32, 32), (64, 64)), dropout=0.0, dense=(512,)),
         "Two-block CNN",
         "Two blocks of two convolutions, each ending in max pooling: the classic for 32-pixel pictures.",
         32,
+        first_for_tiny=Colour.RGB,
     ),
     ArchitecturePreset(
         ScratchArchitecture(
@@ -85,6 +90,9 @@ _ALL = (
 
 ARCHITECTURE_PRESETS: dict[str, ArchitecturePreset] = {preset.architecture.name: preset for preset in _ALL}
 """Networks trained from random weights."""
+
+DEFAULT_ARCHITECTURE = ScratchArchitecture().name
+"""The one to begin with."""
 
 BACKBONE_PRESETS: dict[str, ArchitecturePreset] = {
     name: ArchitecturePreset(

@@ -62,6 +62,8 @@ class Backbone:
         weights_hash: as Keras publishes it, MD5 or (64 letters) SHA-256; "" where Keras publishes none.
         weights_layout: digest of the shapes of all weights, see ``core.weights.layout_digest``.
         options: further arguments for the class.
+        deviation_twice: whether its weights expect an input that was divided by the root of ImageNet's deviation once
+            more than its own layers do (tensorflow#49930).
     """
 
     name: str
@@ -82,6 +84,7 @@ class Backbone:
     weights_hash: str
     weights_layout: str
     options: tuple[tuple[str, bool], ...] = ()
+    deviation_twice: bool = False
 
     def output_shape(self, height: int, width: int) -> tuple[int, int, int]:
         """Height, width and channels of its output for an image of ``height`` × ``width`` pixels."""

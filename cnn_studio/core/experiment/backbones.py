@@ -218,6 +218,7 @@ _ALL = (
         weights_bytes=16_705_208,
         weights_hash="50bc09e76180e00e4465e1a485ddc09d",
         weights_layout="a2d27df7a7653b18",
+        deviation_twice=True,
     ),
     Backbone(
         name="efficientnet_v2b0",

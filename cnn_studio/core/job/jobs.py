@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from cnn_studio.core.job.events import Event
 
@@ -79,3 +80,10 @@ class JobContext:
     def reporting_to(self, report: Report) -> JobContext:
         """The same wishes, told to somebody else: who filters or keeps what passes."""
         return replace(self, report=report)
+
+
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+
+Job = Callable[[Request, JobContext], Result]
+"""A job: what is asked, and the context it works in; gives what came of it."""

@@ -123,18 +123,27 @@ class Run:
         return read_experiment(self.folder / "experiment.toml")
 
 
+def refuse_used(folder: Path) -> None:
+    """Make sure that a folder for one run or several is new, or empty but for the lock of who is to train there.
+
+    Raises:
+        StorageError: it is not.
+    """
+    if folder.exists() and (not folder.is_dir() or any(file.name != LOCK_NAME for file in folder.iterdir())):
+        raise StorageError(
+            f"{folder} exists already and is not empty.",
+            hint="Name a new folder; an earlier run is never overwritten.",
+            path=folder,
+        )
+
+
 def create_run(folder: Path, dataset: Dataset, assignment: SplitAssignment, experiment: Experiment) -> Run:
     """Begin a run in a new folder.
 
     Raises:
         StorageError: the folder exists and is not empty, or cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(file.name != LOCK_NAME for file in folder.iterdir())):
-        raise StorageError(
-            f"{folder} exists already and is not empty.",
-            hint="Choose a new folder for the run; an earlier run is never overwritten.",
-            path=folder,
-        )
+    refuse_used(folder)
     run = Run(
         folder=folder,
         status=RunStatus.RUNNING,

@@ -18,6 +18,14 @@ class Ended(StrEnum):
     STOPPED = "stopped"  # by the user, who keeps what was learnt
 
 
+ENDED_TEXT = {
+    Ended.COMPLETED: "all epochs done",
+    Ended.EARLY_STOPPING: "ended early, since the validation loss fell no further",
+    Ended.STOPPED: "stopped by you",
+}
+"""The same in words, to go on with after a colon."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
     """The end of a training job.

@@ -60,7 +60,7 @@ class Job:
 
     kind: JobKind
     title: str
-    function: JobFunction
+    function: JobFunction[Any, Any]
     request: Any
     token: CancelToken = field(default_factory=CancelToken)
 

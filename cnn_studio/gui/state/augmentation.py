@@ -18,7 +18,7 @@ from cnn_studio.gui.jobs.job_thread import Failure, Job, JobKind
 if TYPE_CHECKING:
     from cnn_studio.gui.state.session import Session
 
-Submit = Callable[[JobKind, str, tasks.Job, Any], object]
+Submit = Callable[[JobKind, str, tasks.Job[Any, Any], Any], object]
 
 
 class AugmentationSession(QObject):

@@ -81,7 +81,7 @@ class DataSession(QObject):
     review_changed = Signal()
     """There is a new list of likely label errors, or none any more."""
 
-    def __init__(self, session: Session, submit: Callable[[JobKind, str, tasks.Job, Any], object]) -> None:
+    def __init__(self, session: Session, submit: Callable[[JobKind, str, tasks.Job[Any, Any], Any], object]) -> None:
         super().__init__(session)
         self._session = session
         self._submit = submit

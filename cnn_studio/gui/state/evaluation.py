@@ -29,7 +29,7 @@ Source = Split | Path
 ImageAction = tuple[str, Callable[[], object]]
 """What can be done about images, and how it is called in a menu."""
 
-Submit = Callable[[JobKind, str, tasks.Job, Any], Job]
+Submit = Callable[[JobKind, str, tasks.Job[Any, Any], Any], Job]
 
 _KEPT_EXPLANATIONS = 64
 
@@ -285,7 +285,7 @@ def _calibrated_text(request: tasks.CalibrateRequest, calibrated: Calibrated) ->
     if request.temperature is tasks.Temperature.FIT:
         return (
             f"The model now has the temperature {calibrated.facts.temperature:.2f}. On the {calibrated.images:,} "
-            f"{calibrated.split} images it was fitted on, the expected calibration error went from "
+            f"{calibrated.images_text} it was fitted on, the expected calibration error went from "
             f"{100 * before.error:.1f} to {100 * after.error:.1f} percentage points."
         )
     if calibrated.facts.threshold:

@@ -106,7 +106,7 @@ class Session(QObject):
         """Whether a job of that kind runs or waits."""
         return any(job.kind is kind for job in self._jobs)
 
-    def _submit(self, kind: JobKind, title: str, function: tasks.Job, request: Any) -> Job:
+    def _submit(self, kind: JobKind, title: str, function: tasks.Job[Any, Any], request: Any) -> Job:
         job = Job(kind, title, function, request)
         self._jobs.append(job)
         self._thread.submit(job)

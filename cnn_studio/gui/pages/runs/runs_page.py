@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.run import Run, RunState
-from cnn_studio.core.runs.trained import Ended
+from cnn_studio.core.runs.trained import ENDED_TEXT
 from cnn_studio.core.store.prepared import store_size
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
@@ -32,11 +32,6 @@ from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.empty_state import EmptyState
 
 COLUMNS = ("When", "Data set", "Architecture", "Validation accuracy", "Test accuracy", "How it ended")
-ENDED = {
-    Ended.COMPLETED: "all epochs done",
-    Ended.EARLY_STOPPING: "ended early: no further gain",
-    Ended.STOPPED: "stopped by you",
-}
 Index = QModelIndex | QPersistentModelIndex
 _USE_A_MODEL = (JobKind.EXPORT, JobKind.PREDICT, JobKind.EVALUATE, JobKind.CALIBRATE, JobKind.EXPLAIN, JobKind.REPORT)
 
@@ -99,7 +94,7 @@ def _ending(run: Run, state: RunState) -> str:
     if state is RunState.TRAINING_ELSEWHERE:
         return "being trained by another cnn_studio"
     if run.ended is not None:
-        return ENDED[run.ended]
+        return ENDED_TEXT[run.ended]
     if run.model.exists():
         return "interrupted; best model recovered"
     if run.failure is not None:
