@@ -27,16 +27,6 @@ NAMES = ("daisy", "rose", "<i>tulip</i>")
 REPORT, MATRIX, GALLERIES, HOW_SURE = range(4)
 
 
-class Pages:
-    """Remembers which page was asked for."""
-
-    def __init__(self):
-        self.shown = []
-
-    def show_page(self, key):
-        self.shown.append(key)
-
-
 @pytest.fixture
 def measured(tmp_path):
     """Ninety answers about three classes, of which the last never occurs, with a picture for each."""
@@ -65,11 +55,6 @@ def session(session, monkeypatch, measured):
 
 def open_model(session, measured):
     session.models.take(measured.model, ModelFacts(NAMES, 32, 32, "small_cnn", data_name="flowers"))
-
-
-@pytest.fixture
-def pages():
-    return Pages()
 
 
 @pytest.fixture

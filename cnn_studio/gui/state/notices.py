@@ -12,6 +12,7 @@ from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.job.events import Event, Message
 from cnn_studio.gui.jobs.job_queue import JobQueue
 from cnn_studio.gui.jobs.job_thread import AnyJob, Failure
+from cnn_studio.gui.look.wording import format_things
 
 NO_MODEL = "no model"
 """Topic of what is told while there is no model; withdrawn as soon as there is one."""
@@ -80,7 +81,6 @@ class Notices(QObject):
             case Message(text):
                 self.tell_info(text)
             case FilesLeftOut(issues):
-                self.tell(
-                    NoticeKind.WARNING,
-                    f"{len(issues)} files could not be read any more and were left out; the first is {issues[0].path}.",
-                )
+                files = format_things(len(issues), "file")
+                text = f"{files} could not be read any more and were left out; the first is {issues[0].path}."
+                self.tell(NoticeKind.WARNING, text)

@@ -196,10 +196,11 @@ class Project(QObject):
 
     def _suggested(self, architecture: str) -> dict[str, Any]:
         """The image settings that suit an architecture and the data, by dotted name, without those the user chose."""
-        if self.dataset is None:
+        open_to_it = SUGGESTED_FOR_DATA - self._chosen
+        if self.dataset is None or not open_to_it:  # an opened experiment's architecture may be none of ours
             return {}
         suggested = suggest_image_settings(self.dataset, architecture)
-        return {f"image.{name}": getattr(suggested, name) for name in SUGGESTED_FOR_DATA - self._chosen}
+        return {f"image.{name}": getattr(suggested, name) for name in open_to_it}
 
     def _decisions_for(self, folder: Path) -> Decisions:
         """The decisions to begin with in a folder: those made in it before, unless opened settings bring their own."""
