@@ -81,6 +81,39 @@ def own_home(tmp_path_factory, monkeypatch):
     return home
 
 
+# -- the window --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def session(qapp):
+    """The state behind a window; its thread is ended afterwards."""
+    from cnn_studio.gui.state.session import Session
+
+    session = Session()
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def told(session):
+    """Every notice that the session has told the user, the latest last."""
+    notices = []
+    session.notices.told.connect(notices.append)
+    return notices
+
+
+@pytest.fixture
+def window(qtbot, session, told):
+    """The whole window, on the data page."""
+    from cnn_studio.gui.main_window import MainWindow
+
+    window = MainWindow(session)
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.waitExposed(window)
+    return window
+
+
 # -- real files beside the checkout --------------------------------------------------------------------------------
 
 

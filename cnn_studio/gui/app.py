@@ -51,10 +51,10 @@ def run_application(folder: Path | None = None, demo: Path | None = None) -> int
     session = Session()
     window = MainWindow(session)
     # TensorFlow takes seconds to import, pyqtgraph a fifth of one: only once there is a window to look at meanwhile.
-    window.first_painted.connect(session.start_runtime)
+    window.first_painted.connect(session.runtime.start)
     window.first_painted.connect(lambda: window.page("train"))
     if crash := logs.previous_crash():
-        session.tell(
+        session.notices.tell(
             NoticeKind.WARNING,
             "The program ended unexpectedly last time. Runs that were interrupted are on the Runs page.",
             crash,
@@ -65,7 +65,7 @@ def run_application(folder: Path | None = None, demo: Path | None = None) -> int
         window.demonstration = Demonstration(session, demo, window)
         window.demonstration.start()
     elif folder:
-        session.open_folder(folder)
+        session.project.open_folder(folder)
     window.show()
     with _ending_on_ctrl_c(app):
         status = app.exec()

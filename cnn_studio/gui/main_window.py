@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QSettings, QSize, Qt, QTimer, Signal, Slot
@@ -30,24 +30,15 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.gui import dropped
-from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.pages.data.data_page import DataPage
+from cnn_studio.gui.pages.navigation import PAGE_TITLES, Page
 from cnn_studio.gui.state.notices import Notice, NoticeKind
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.strip_presenter import StripPresenter
 from cnn_studio.gui.widgets.drop_overlay import DropOverlay
 from cnn_studio.gui.widgets.notice import NoticeBar
 from cnn_studio.gui.widgets.progress_strip import ProgressStrip
-
-
-@dataclass(frozen=True, slots=True)
-class PageEntry:
-    """A page in the list on the left: its key, title, icon, and how it is made when first needed."""
-
-    key: str
-    title: str
-    make: Callable[[], QWidget]
 
 
 class MainWindow(QMainWindow):
@@ -64,70 +55,55 @@ class MainWindow(QMainWindow):
         self.setWindowTitle("cnn_studio")
         self.setAcceptDrops(True)
         self.resize(1180, 760)
-        self._entries = self._page_entries()
-        self._pages: dict[str, QWidget] = {}
+        self._pages: dict[Page, QWidget] = {}
         self._build()
         self._add_shortcuts()
-        session.told.connect(self._show_notice)
-        session.withdrawn.connect(self.notices.withdraw)
-        session.dataset_changed.connect(self._on_dataset_changed)
-        session.device_changed.connect(self._on_device_changed)
-        session.class_names_wanted.connect(self._ask_class_names)
-        session.predictions_added.connect(self._on_predictions)
-        session.job_ended.connect(self._on_job_ended)
+        session.notices.told.connect(self._show_notice)
+        session.notices.withdrawn.connect(self.notices.withdraw)
+        session.project.dataset_opened.connect(self._on_dataset_opened)
+        session.runtime.device_changed.connect(self._on_device_changed)
+        session.models.class_names_wanted.connect(self._ask_class_names)
+        session.predictions.added.connect(self._on_predictions)
+        session.queue.ended.connect(self._on_job_ended)
         if geometry := QSettings().value("window_geometry"):
             self.restoreGeometry(geometry)
-        self.show_page("data")
+        self.show_page(Page.DATA)
 
     # -- building -----------------------------------------------------------------------------------------------
 
-    def _page_entries(self) -> list[PageEntry]:
+    def _make_page(self, key: Page) -> QWidget:  # noqa: PLR0911 -- one for each page
         # Pages are imported when first shown: pyqtgraph alone would take a quarter of the time to the first paint.
-        def model() -> QWidget:
-            from cnn_studio.gui.pages.model.model_page import ModelPage
+        match key:
+            case Page.DATA:
+                return DataPage(self.session, self)
+            case Page.MODEL:
+                from cnn_studio.gui.pages.model.model_page import ModelPage
 
-            return ModelPage(self.session, self)
+                return ModelPage(self.session, self)
+            case Page.AUGMENT:
+                from cnn_studio.gui.pages.augment.augment_page import AugmentPage
 
-        def augment() -> QWidget:
-            from cnn_studio.gui.pages.augment.augment_page import AugmentPage
+                return AugmentPage(self.session, self)
+            case Page.TRAIN:
+                from cnn_studio.gui.pages.train.train_page import TrainPage
 
-            return AugmentPage(self.session, self)
+                return TrainPage(self.session, self)
+            case Page.EVALUATE:
+                from cnn_studio.gui.pages.evaluate.evaluate_page import EvaluatePage
 
-        def train() -> QWidget:
-            from cnn_studio.gui.pages.train.train_page import TrainPage
+                return EvaluatePage(self.session, self)
+            case Page.PREDICT:
+                from cnn_studio.gui.pages.predict.predict_page import PredictPage
 
-            return TrainPage(self.session, self)
+                return PredictPage(self.session, self)
+            case Page.RUNS:
+                from cnn_studio.gui.pages.runs.runs_page import RunsPage
 
-        def evaluate() -> QWidget:
-            from cnn_studio.gui.pages.evaluate.evaluate_page import EvaluatePage
+                return RunsPage(self.session, self)
+            case Page.HELP:
+                from cnn_studio.gui.pages.help.help_page import HelpPage
 
-            return EvaluatePage(self.session, self)
-
-        def predict() -> QWidget:
-            from cnn_studio.gui.pages.predict.predict_page import PredictPage
-
-            return PredictPage(self.session, self)
-
-        def run_list() -> QWidget:
-            from cnn_studio.gui.pages.runs.runs_page import RunsPage
-
-            return RunsPage(self.session, self)
-
-        def read_help() -> QWidget:
-            from cnn_studio.gui.pages.help.help_page import HelpPage
-
-            return HelpPage()
-
-        return [
-            PageEntry("data", "Data", lambda: DataPage(self.session, self)),
-            PageEntry("model", "Model", model),
-            PageEntry("augment", "Augment", augment),
-            PageEntry("train", "Train", train),
-            PageEntry("evaluate", "Evaluate", evaluate),
-            PageEntry("predict", "Predict", predict),
-            PageEntry("runs", "Runs", run_list),
-            PageEntry("help", "Help", read_help),
-        ]
+                return HelpPage()
 
     def _build(self) -> None:
         self.navigation = QListWidget()
@@ -135,9 +111,8 @@ class MainWindow(QMainWindow):
         self.navigation.setAccessibleName("Pages")
         self.navigation.setIconSize(QSize(20, 20))
         self.navigation.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        for entry in self._entries:
-            item = QListWidgetItem(theme.icon(entry.key), entry.title)
-            item.setData(Qt.ItemDataRole.UserRole, entry.key)
+        for key in Page:
+            item = QListWidgetItem(theme.icon(key), PAGE_TITLES[key])
             item.setSizeHint(QSize(0, 4 * theme.SPACE + theme.SPACE_HALF))
             self.navigation.addItem(item)
         self.navigation.currentRowChanged.connect(self._on_row_changed)
@@ -168,7 +143,7 @@ class MainWindow(QMainWindow):
         upper.addWidget(side)
         upper.addLayout(middle, 1)
         self.strip = ProgressStrip()
-        self._presenter = StripPresenter(self.session, self.strip)
+        self._presenter = StripPresenter(self.session.queue, self.strip)
         whole = QVBoxLayout()
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
@@ -180,9 +155,8 @@ class MainWindow(QMainWindow):
         self.overlay = DropOverlay(central)
 
     def _add_shortcuts(self) -> None:
-        for number, entry in enumerate(self._entries, start=1):
-            shortcut = QShortcut(QKeySequence(f"Ctrl+{number}"), self)
-            shortcut.activated.connect(lambda key=entry.key: self.show_page(key))
+        for number, key in enumerate(Page, start=1):
+            QShortcut(QKeySequence(f"Ctrl+{number}"), self).activated.connect(partial(self.show_page, key))
         QShortcut(QKeySequence.StandardKey.Paste, self).activated.connect(self.paste)
         QShortcut(QKeySequence.StandardKey.Quit, self).activated.connect(self.close)
         QShortcut(QKeySequence.StandardKey.Open, self).activated.connect(self._open_folder)
@@ -191,25 +165,24 @@ class MainWindow(QMainWindow):
 
     def show_page(self, key: str) -> None:
         """Bring a page to the front: data, model, augment, train, evaluate, predict, runs or help."""
-        row = next(number for number, entry in enumerate(self._entries) if entry.key == key)
-        self.navigation.setCurrentRow(row)
+        self.navigation.setCurrentRow(list(Page).index(Page(key)))
 
     def page(self, key: str) -> QWidget:
         """A page, made now if it has not been shown yet."""
-        if key not in self._pages:
-            entry = next(entry for entry in self._entries if entry.key == key)
-            self._pages[key] = entry.make()
-            self.stack.addWidget(self._pages[key])
-        return self._pages[key]
+        page = Page(key)
+        if page not in self._pages:
+            self._pages[page] = self._make_page(page)
+            self.stack.addWidget(self._pages[page])
+        return self._pages[page]
 
     @Slot(int)
     def _on_row_changed(self, row: int) -> None:
-        self.stack.setCurrentWidget(self.page(self._entries[row].key))
+        self.stack.setCurrentWidget(self.page(list(Page)[row]))
 
     @Slot()
     def _refresh_icons(self) -> None:
-        for row, entry in enumerate(self._entries):
-            self.navigation.item(row).setIcon(theme.icon(entry.key))
+        for row, key in enumerate(Page):
+            self.navigation.item(row).setIcon(theme.icon(key))
 
     # -- what the session tells ---------------------------------------------------------------------------------
 
@@ -218,35 +191,34 @@ class MainWindow(QMainWindow):
         self.notices.show_notice(notice.kind, notice.text, details=notice.details, topic=notice.topic)
 
     @Slot()
-    def _on_dataset_changed(self) -> None:
-        if self.session.dataset:
-            self.setWindowTitle(f"{self.session.dataset.name} — cnn_studio")
+    def _on_dataset_opened(self) -> None:
+        if dataset := self.session.project.dataset:
+            self.setWindowTitle(f"{dataset.name} — cnn_studio")
             if self.demonstration is None:
-                self.show_page("data")
+                self.show_page(Page.DATA)
 
     @Slot()
     def _on_device_changed(self) -> None:
-        if device := self.session.device:
+        if device := self.session.runtime.device:
             self._device.setText(device.name)
             self._device.setToolTip(device.detail)
 
     @Slot(object)
     def _on_predictions(self, predictions: object) -> None:  # noqa: ARG002 -- the page takes them from the session
-        self.page("predict")
+        self.page(Page.PREDICT)
 
     @Slot()
     def _ask_class_names(self) -> None:
         from cnn_studio.gui.dialogs.class_names import ClassNamesDialog
 
-        dialog = ClassNamesDialog(self.session, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        dataset = self.session.project.dataset
+        ClassNamesDialog(self.session.models, dataset.class_names if dataset else (), self).open()
 
     # -- opening and dropping -----------------------------------------------------------------------------------
 
     @Slot()
     def _open_folder(self) -> None:
-        page = self.page("data")
+        page = self.page(Page.DATA)
         assert isinstance(page, DataPage)
         page.choose_folder()
 
@@ -256,12 +228,12 @@ class MainWindow(QMainWindow):
         try:
             paths = dropped.paths_from(QApplication.clipboard().mimeData())
         except OSError as error:
-            self.session.tell(NoticeKind.ERROR, f"The pasted picture could not be kept for reading: {error}.")
+            self.session.notices.tell(NoticeKind.ERROR, f"The pasted picture could not be kept for reading: {error}.")
             return
         if paths:
             self.take(paths)
         else:
-            self.session.tell(NoticeKind.INFO, "There is no image on the clipboard. Copy a picture first.")
+            self.session.notices.tell(NoticeKind.INFO, "There is no image on the clipboard. Copy a picture first.")
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Accept files and pictures, and say what dropping them will do."""
@@ -289,11 +261,11 @@ class MainWindow(QMainWindow):
             case dropped.Meaning.DATASET:
                 self._open_as_data(paths[0])
             case dropped.Meaning.MODEL:
-                self.session.open_model(paths[0])
-                self.show_page("predict")
+                self.session.models.open(paths[0])
+                self.show_page(Page.PREDICT)
             case dropped.Meaning.EXPERIMENT:
-                self.session.open_experiment(paths[0])
-                self.show_page("model")
+                self.session.project.open_experiment(paths[0])
+                self.show_page(Page.MODEL)
             case dropped.Meaning.ASK:
                 self._ask_what_to_do_with(paths)
             case dropped.Meaning.IMAGES:
@@ -302,15 +274,15 @@ class MainWindow(QMainWindow):
                 pass
 
     def _open_as_data(self, folder: Path) -> None:
-        self.session.open_folder(folder)
-        self.show_page("data")
+        self.session.project.open_folder(folder)
+        self.show_page(Page.DATA)
 
     def _classify(self, paths: list[Path]) -> None:
-        self.show_page("predict")
-        self.session.predict(paths)
+        self.show_page(Page.PREDICT)
+        self.session.predictions.predict(paths)
 
     def _has_model(self) -> bool:
-        return self.session.model is not None or self.session.model_is_coming
+        return self.session.models.opened is not None or self.session.models.is_coming
 
     def _ask_what_to_do_with(self, paths: list[Path]) -> None:
         box = QMessageBox(
@@ -339,7 +311,7 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask before ending a training, and wait for it: a thread must not be destroyed while it runs."""
         QSettings().setValue("window_geometry", self.saveGeometry())
-        if self.session.is_busy_with(JobKind.TRAIN):
+        if self.session.training.is_running():
             event.ignore()
             if not self._closing:
                 self._ask_how_to_close()
@@ -359,8 +331,8 @@ class MainWindow(QMainWindow):
         stay = box.addButton("Go on training", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)
         box.setEscapeButton(stay)
-        keep.clicked.connect(lambda: self._close_after(self.session.stop_training))
-        discard.clicked.connect(lambda: self._close_after(self.session.cancel_training))
+        keep.clicked.connect(lambda: self._close_after(self.session.training.stop))
+        discard.clicked.connect(lambda: self._close_after(self.session.training.cancel))
         box.open()
 
     def _close_after(self, end: Callable[[], None]) -> None:
@@ -369,5 +341,5 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _on_job_ended(self, job: object) -> None:  # noqa: ARG002 -- any job's end may be the one waited for
-        if self._closing and not self.session.is_busy_with(JobKind.TRAIN):
+        if self._closing and not self.session.training.is_running():
             self.close()

@@ -1,4 +1,4 @@
-"""Tells the progress strip what the session's jobs report."""
+"""Tells the progress strip what the jobs in the queue report."""
 
 from __future__ import annotations
 
@@ -6,37 +6,39 @@ from PySide6.QtCore import QObject, Slot
 
 from cnn_studio.core.job import events
 from cnn_studio.core.runs.comparison import TrialStarted
-from cnn_studio.gui.jobs.job_thread import Job, JobKind
-from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.jobs.job_queue import JobQueue
+from cnn_studio.gui.jobs.job_thread import QUIET, AnyJob, JobKind
 from cnn_studio.gui.widgets.progress_strip import ProgressStrip
 
 
 class StripPresenter(QObject):
     """Shows the current job's stage, progress, rate and time left, and passes Stop and Cancel on."""
 
-    def __init__(self, session: Session, strip: ProgressStrip) -> None:
+    def __init__(self, queue: JobQueue, strip: ProgressStrip) -> None:
         super().__init__(strip)
-        self._session = session
+        self._queue = queue
         self._strip = strip
         self._epochs = 0
         self._steps = 0
         self._trial = ""
         self._can_stop = self._can_cancel = False
-        session.job_started.connect(self._on_started)
-        session.job_reported.connect(self._on_reported)
-        session.job_ended.connect(self._on_ended)
-        strip.stop_requested.connect(session.stop)
-        strip.cancel_requested.connect(session.cancel)
+        queue.started.connect(self._on_started)
+        queue.reported.connect(self._on_reported)
+        queue.ended.connect(self._on_ended)
+        strip.stop_requested.connect(queue.stop)
+        strip.cancel_requested.connect(queue.cancel)
 
     @Slot(object)
-    def _on_started(self, job: Job) -> None:
+    def _on_started(self, job: AnyJob) -> None:
         self._can_stop = job.kind in {JobKind.TRAIN, JobKind.COMPARE}
         self._trial = ""
         self._can_cancel = job.kind is not JobKind.START
         self._set_stage(job.title)
 
     @Slot(object, object)
-    def _on_reported(self, job: Job, event: events.Event) -> None:  # noqa: ARG002 -- the signal's shape
+    def _on_reported(self, job: AnyJob, event: events.Event) -> None:
+        if job.kind in QUIET:
+            return
         strip = self._strip
         match event:
             case TrialStarted(number, total, title):
@@ -60,11 +62,11 @@ class StripPresenter(QObject):
                 strip.set_rate(event.images_per_second, "images")
 
     def _set_stage(self, text: str) -> None:
-        waiting = self._session.waiting
+        waiting = self._queue.waiting
         more = f" ({waiting} waiting)" if waiting else ""
         self._strip.set_stage(self._trial + text + more, can_stop=self._can_stop, can_cancel=self._can_cancel)
 
     @Slot(object)
-    def _on_ended(self, job: Job) -> None:  # noqa: ARG002 -- the signal's shape
-        if self._session.current is None:
+    def _on_ended(self, job: AnyJob) -> None:  # noqa: ARG002 -- the signal's shape
+        if self._queue.current is None:
             self._strip.idle()

@@ -47,7 +47,6 @@ def drive(measured, repeats):
     from cnn_studio.gui.app import make_application
     from cnn_studio.gui.look import theme
     from cnn_studio.gui.main_window import MainWindow
-    from cnn_studio.gui.state.opened_model import OpenedModel
     from cnn_studio.gui.state.session import Session
 
     app = make_application(["bench"])
@@ -70,12 +69,10 @@ def drive(measured, repeats):
         seconds.setdefault(name, []).append(time.perf_counter() - began)
 
     def show():
-        session.model = OpenedModel(measured.model, ModelFacts(measured.class_names, 64, 64, "small_cnn"), "species")
-        session.model_changed.emit()
+        session.models.take(measured.model, ModelFacts(measured.class_names, 64, 64, "small_cnn", data_name="species"))
 
     def forget():
-        session.model = None
-        session.model_changed.emit()
+        session.models.forget_in(measured.model.parent)
         app.processEvents()
 
     matrix, gallery = page.matrix.matrix, page.matrix.gallery

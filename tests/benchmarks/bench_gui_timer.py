@@ -65,13 +65,13 @@ def drive(folder, epochs, page):
     def on_ended(job):
         if job.kind is JobKind.START:
             probe.phase = "scanning and preparing"
-            session.open_folder(folder)
+            session.project.open_folder(folder)
         elif job.kind is JobKind.SCAN:
-            if problem := session.change({"training.epochs": epochs, "training.early_stopping": False}):
+            if problem := session.project.change({"training.epochs": epochs, "training.early_stopping": False}):
                 failures.append(str(problem))
             window.show_page(page)
-            session.train()
-            if session.current is None:
+            session.training.train()
+            if session.queue.current is None:
                 failures.append("training did not start")
                 app.quit()
         elif job.kind is JobKind.TRAIN:
@@ -79,15 +79,15 @@ def drive(folder, epochs, page):
 
     def start_tensorflow():
         probe.phase = "starting TensorFlow"
-        session.start_runtime()
+        session.runtime.start()
 
-    session.job_reported.connect(on_reported)
-    session.job_ended.connect(on_ended)
+    session.queue.reported.connect(on_reported)
+    session.queue.ended.connect(on_ended)
     timer.start(INTERVAL_MS)
     QTimer.singleShot(1000 * IDLE_SECONDS, start_tensorflow)
     app.exec()
     timer.stop()
-    trained = session.last_training
+    trained = session.training.last
     window.close()
     session.close()
     if failures or trained is None:

@@ -85,17 +85,17 @@ def drive(folder):
             app.quit()
             return
         if step % 2:
-            session.data.undo()
+            session.decisions.undo()
         else:
             first = 1000 * step
-            session.data.leave_out(session.dataset.files[first : first + 50])
+            session.decisions.leave_out(session.project.dataset.files[first : first + 50])
         QTimer.singleShot(1000, decide)
 
-    session.job_ended.connect(on_scanned)
+    session.queue.ended.connect(on_scanned)
 
     def scan():
         probe.phase = "scanning"
-        session.open_folder(folder)
+        session.project.open_folder(folder)
 
     QTimer.singleShot(5000, scan)
     timer.start(INTERVAL_MS)

@@ -16,9 +16,7 @@ from cnn_studio.core.runs import run as runs
 from cnn_studio.gui.dialogs.class_names import ClassNamesDialog
 from cnn_studio.gui.dialogs.picture import PictureDialog
 from cnn_studio.gui.jobs.job_thread import JobKind
-from cnn_studio.gui.main_window import MainWindow
 from cnn_studio.gui.state.notices import NoticeKind
-from cnn_studio.gui.state.session import Session
 
 TRAINING_TIME = 120_000
 
@@ -31,25 +29,6 @@ assert not any(name.startswith("cnn_studio") for name in sys.modules)
 images = np.load(sys.argv[2])
 json.dump(model.predict(images, verbose=0).tolist(), sys.stdout)
 """
-
-
-@pytest.fixture
-def session(qapp):
-    session = Session()
-    yield session
-    session.close()
-
-
-@pytest.fixture
-def window(qtbot, session):
-    window = MainWindow(session)
-    qtbot.addWidget(window)
-    notices = []
-    session.told.connect(notices.append)
-    window.notices_told = notices
-    window.show()
-    qtbot.waitExposed(window)
-    return window
 
 
 def drop(window, *paths):
@@ -71,19 +50,19 @@ def drop(window, *paths):
 
 
 def wait_for_job(qtbot, session, kind, timeout=TRAINING_TIME):
-    qtbot.waitUntil(lambda: not session.is_busy_with(kind), timeout=timeout)
+    qtbot.waitUntil(lambda: not session.queue.is_busy_with(kind), timeout=timeout)
 
 
 @pytest.fixture
-def trained(qtbot, window, session, blobs):
+def trained(qtbot, window, session, blobs, told):
     """The window after a folder was dropped on it and trained for two epochs."""
     drop(window, blobs)
-    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
-    assert session.change({"training.epochs": 2, "training.batch_size": 8}) is None
+    qtbot.waitUntil(lambda: session.project.dataset is not None, timeout=30_000)
+    assert session.project.change({"training.epochs": 2, "training.batch_size": 8}) is None
     window.page("data").train_button.click()
     wait_for_job(qtbot, session, JobKind.TRAIN)
-    assert session.last_training is not None, [notice.text for notice in window.notices_told]
-    return session.last_training
+    assert session.training.last is not None, [notice.text for notice in told]
+    return session.training.last
 
 
 def test_the_main_job(qtbot, window, session, blobs, trained, tmp_path, monkeypatch):
@@ -102,22 +81,22 @@ def test_the_main_job(qtbot, window, session, blobs, trained, tmp_path, monkeypa
 
     picture = next((blobs / "red").iterdir())
     drop(window, picture)
-    qtbot.waitUntil(lambda: len(session.predictions) == 1, timeout=30_000)
+    qtbot.waitUntil(lambda: len(session.predictions.found) == 1, timeout=30_000)
     assert window.stack.currentWidget() is window.page("predict")
-    prediction = session.predictions[0]
+    prediction = session.predictions.found[0]
     assert prediction.label in {"red", "green", "blue"}
 
     target = tmp_path / "exported.keras"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args, **kwargs: (str(target), ""))
     window.page("predict").export_button.click()
-    with qtbot.waitSignal(session.exported, timeout=60_000):
+    with qtbot.waitSignal(session.models.exported, timeout=60_000):
         pass
     side_car = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))
     assert side_car["class_names"] == ["blue", "green", "red"]
 
     from cnn_studio.core.image.decoder import read_image
 
-    facts = session.model.facts
+    facts = session.models.opened.facts
     np.save(tmp_path / "images.npy", read_image(picture, facts.height, facts.width)[None])
     answer = subprocess.run(
         [sys.executable, "-c", PLAIN_KERAS, str(target), str(tmp_path / "images.npy")],
@@ -134,53 +113,53 @@ def test_the_main_job(qtbot, window, session, blobs, trained, tmp_path, monkeypa
 
 def test_dropped_images_wait_for_the_training(qtbot, window, session, blobs):
     drop(window, blobs)
-    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
-    session.change({"training.epochs": 1})
-    session.train()
+    qtbot.waitUntil(lambda: session.project.dataset is not None, timeout=30_000)
+    session.project.change({"training.epochs": 1})
+    session.training.train()
     broken = blobs.parent / "broken.jpg"
     broken.write_bytes(b"<html>not found</html>")
     drop(window, next((blobs / "red").iterdir()), broken)
-    qtbot.waitUntil(lambda: len(session.predictions) == 2, timeout=TRAINING_TIME)
-    assert session.predictions[0].label
-    assert "web page" in session.predictions[1].error
+    qtbot.waitUntil(lambda: len(session.predictions.found) == 2, timeout=TRAINING_TIME)
+    assert session.predictions.found[0].label
+    assert "web page" in session.predictions.found[1].error
 
 
 def test_cancel_discards_and_stop_keeps(qtbot, window, session, blobs):
     drop(window, blobs)
-    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
-    session.change({"training.epochs": 1000, "training.early_stopping": False})
+    qtbot.waitUntil(lambda: session.project.dataset is not None, timeout=30_000)
+    session.project.change({"training.epochs": 1000, "training.early_stopping": False})
     seen = []
-    session.job_reported.connect(lambda job, event: seen.append(event))
+    session.queue.reported.connect(lambda job, event: seen.append(event))
 
-    session.train()
+    session.training.train()
     qtbot.waitUntil(lambda: any(isinstance(event, events.BatchEnded) for event in seen), timeout=TRAINING_TIME)
     window.strip.cancel_requested.emit()
     wait_for_job(qtbot, session, JobKind.TRAIN)
-    assert session.model is None
-    assert list(session.runs_dir.iterdir()) == []
+    assert session.models.opened is None
+    assert list(session.project.runs_dir.iterdir()) == []
 
     seen.clear()
-    session.train()
+    session.training.train()
     qtbot.waitUntil(lambda: any(isinstance(event, events.EpochEnded) for event in seen), timeout=TRAINING_TIME)
     window.strip.stop_requested.emit()
     wait_for_job(qtbot, session, JobKind.TRAIN)
-    assert session.last_training.ended == "stopped"
-    assert session.model.path.exists()
+    assert session.training.last.ended == "stopped"
+    assert session.models.opened.path.exists()
 
 
 def test_folder_deleted_during_training_loses_nothing(qtbot, window, session, blobs):
     import shutil
 
     drop(window, blobs)
-    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
-    session.change({"training.epochs": 3})
+    qtbot.waitUntil(lambda: session.project.dataset is not None, timeout=30_000)
+    session.project.change({"training.epochs": 3})
     seen = []
-    session.job_reported.connect(lambda job, event: seen.append(event))
-    session.train()
+    session.queue.reported.connect(lambda job, event: seen.append(event))
+    session.training.train()
     qtbot.waitUntil(lambda: any(isinstance(event, events.TrainingStarted) for event in seen), timeout=TRAINING_TIME)
     shutil.rmtree(blobs)
     wait_for_job(qtbot, session, JobKind.TRAIN)
-    assert session.last_training.epochs == 3
+    assert session.training.last.epochs == 3
 
 
 def test_pasted_picture_is_classified(qtbot, window, session, trained):
@@ -188,8 +167,8 @@ def test_pasted_picture_is_classified(qtbot, window, session, trained):
     picture.fill(Qt.GlobalColor.red)
     QGuiApplication.clipboard().setImage(picture)
     window.paste()
-    qtbot.waitUntil(lambda: len(session.predictions) == 1, timeout=30_000)
-    assert not session.predictions[0].error
+    qtbot.waitUntil(lambda: len(session.predictions.found) == 1, timeout=30_000)
+    assert not session.predictions.found[0].error
 
 
 def test_a_folder_of_folders_asks_once_there_is_a_model(qtbot, window, session, blobs, trained):
@@ -198,63 +177,63 @@ def test_a_folder_of_folders_asks_once_there_is_a_model(qtbot, window, session, 
     box = window.findChild(QDialog)
     texts = {button.text(): button for button in box.buttons()}
     texts["Classify these"].click()
-    qtbot.waitUntil(lambda: len(session.predictions) == 36, timeout=30_000)
+    qtbot.waitUntil(lambda: len(session.predictions.found) == 36, timeout=30_000)
 
 
-def test_nothing_to_classify_with_is_told(qtbot, window, session, blobs):
+def test_nothing_to_classify_with_is_told(qtbot, window, session, blobs, told):
     drop(window, next((blobs / "red").iterdir()))
-    qtbot.waitUntil(lambda: window.notices_told != [])
-    assert window.notices_told[-1].kind is NoticeKind.WARNING
-    assert "no model yet" in window.notices_told[-1].text
+    qtbot.waitUntil(lambda: told != [])
+    assert told[-1].kind is NoticeKind.WARNING
+    assert "no model yet" in told[-1].text
 
 
 def test_the_notice_that_there_is_no_model_goes_when_there_is_one(qtbot, window, session, blobs):
     drop(window, next((blobs / "red").iterdir()))
     qtbot.waitUntil(lambda: "no model yet" in window.notices.current_text())
     drop(window, blobs)
-    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
-    session.change({"training.epochs": 1})
-    session.train()
+    qtbot.waitUntil(lambda: session.project.dataset is not None, timeout=30_000)
+    session.project.change({"training.epochs": 1})
+    session.training.train()
     wait_for_job(qtbot, session, JobKind.TRAIN)
-    assert session.model is not None
+    assert session.models.opened is not None
     assert window.notices.current_text() == ""
     assert not window.notices.isVisible()
 
 
-def test_empty_folder_is_told_and_the_data_set_stays(qtbot, window, session, blobs, tmp_path):
+def test_empty_folder_is_told_and_the_data_set_stays(qtbot, window, session, blobs, tmp_path, told):
     drop(window, blobs)
-    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
-    before = session.dataset
+    qtbot.waitUntil(lambda: session.project.dataset is not None, timeout=30_000)
+    before = session.project.dataset
     (tmp_path / "nothing").mkdir()
     drop(window, tmp_path / "nothing")
-    qtbot.waitUntil(lambda: any(notice.kind is NoticeKind.ERROR for notice in window.notices_told), timeout=10_000)
-    assert session.dataset is before
+    qtbot.waitUntil(lambda: any(notice.kind is NoticeKind.ERROR for notice in told), timeout=10_000)
+    assert session.project.dataset is before
 
 
 def test_closing_during_training_asks_and_keeps(qtbot, window, session, blobs):
     drop(window, blobs)
-    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
-    session.change({"training.epochs": 1000, "training.early_stopping": False})
+    qtbot.waitUntil(lambda: session.project.dataset is not None, timeout=30_000)
+    session.project.change({"training.epochs": 1000, "training.early_stopping": False})
     seen = []
-    session.job_reported.connect(lambda job, event: seen.append(event))
-    session.train()
+    session.queue.reported.connect(lambda job, event: seen.append(event))
+    session.training.train()
     qtbot.waitUntil(lambda: any(isinstance(event, events.EpochEnded) for event in seen), timeout=TRAINING_TIME)
     window.close()
     assert window.isVisible()
     box = window.findChild(QDialog)
     next(button for button in box.buttons() if "keep" in button.text().lower()).click()
     qtbot.waitUntil(lambda: not window.isVisible(), timeout=TRAINING_TIME)
-    assert session.last_training.ended == "stopped"
+    assert session.training.last.ended == "stopped"
 
 
 def test_what_is_asked_before_tensorflow_is_ready_queues(qtbot, window, session, blobs):
-    session.start_runtime()
+    session.runtime.start()
     drop(window, blobs)
-    qtbot.waitUntil(lambda: session.dataset is not None, timeout=60_000)
-    session.change({"training.epochs": 1})
-    session.train()
+    qtbot.waitUntil(lambda: session.project.dataset is not None, timeout=60_000)
+    session.project.change({"training.epochs": 1})
+    session.training.train()
     drop(window, next((blobs / "red").iterdir()))
-    qtbot.waitUntil(lambda: len(session.predictions) == 1, timeout=TRAINING_TIME)
+    qtbot.waitUntil(lambda: len(session.predictions.found) == 1, timeout=TRAINING_TIME)
 
 
 def test_a_model_from_elsewhere_asks_for_class_names(qtbot, window, session, blobs, tmp_path):
@@ -274,11 +253,11 @@ def test_a_model_from_elsewhere_asks_for_class_names(qtbot, window, session, blo
     dialog.names.setPlainText("ripe\nunripe")
     ok.click()
     drop(window, next((blobs / "red").iterdir()))
-    qtbot.waitUntil(lambda: len(session.predictions) == 1, timeout=30_000)
-    assert session.predictions[0].label in {"ripe", "unripe"}
+    qtbot.waitUntil(lambda: len(session.predictions.found) == 1, timeout=30_000)
+    assert session.predictions.found[0].label in {"ripe", "unripe"}
 
 
-def test_a_hostile_model_file_is_refused_and_not_run(qtbot, window, session, blobs, tmp_path):
+def test_a_hostile_model_file_is_refused_and_not_run(qtbot, window, session, blobs, tmp_path, told):
     hostile, proof = tmp_path / "hostile.keras", tmp_path / "executed"
     script = (
         "import sys, keras; inputs = keras.Input((8, 8, 3));"
@@ -289,28 +268,28 @@ def test_a_hostile_model_file_is_refused_and_not_run(qtbot, window, session, blo
     subprocess.run([sys.executable, "-c", script, str(hostile), str(proof)], check=True, timeout=120)
     proof.unlink(missing_ok=True)
     drop(window, hostile)
-    qtbot.waitUntil(lambda: any(n.kind is NoticeKind.ERROR for n in window.notices_told), timeout=60_000)
-    assert "code" in window.notices_told[-1].text
-    assert session.model is None
+    qtbot.waitUntil(lambda: any(n.kind is NoticeKind.ERROR for n in told), timeout=60_000)
+    assert "code" in told[-1].text
+    assert session.models.opened is None
     assert not proof.exists()
 
 
 def test_pictures_open_large_and_the_keys_go_on(qtbot, window, session, blobs):
     drop(window, blobs)
-    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
-    first = session.dataset.path_of(session.dataset.files[0])
+    qtbot.waitUntil(lambda: session.project.dataset is not None, timeout=30_000)
+    first = session.project.dataset.path_of(session.project.dataset.files[0])
     window.page("data").grid.row_activated.emit(0)
     dialog = window.findChild(PictureDialog)
     assert dialog.path() == first
     qtbot.waitUntil(lambda: "32 × 32 pixels · PNG" in dialog.facts.text())
     dialog.next.click()
-    assert dialog.path() == session.dataset.path_of(session.dataset.files[1])
+    assert dialog.path() == session.project.dataset.path_of(session.project.dataset.files[1])
     dialog.close()
 
 
 def test_a_wrong_setting_is_marked_at_its_field(qtbot, window, session, blobs):
     drop(window, blobs)
-    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: session.project.dataset is not None, timeout=30_000)
     page = window.page("model")
     blocks = page.form.row("architecture.blocks")
     blocks.field.setText("16, thirty")
@@ -319,13 +298,13 @@ def test_a_wrong_setting_is_marked_at_its_field(qtbot, window, session, blobs):
     blocks.field.setText("16, 32, 64, 64, 64, 64, 64")
     blocks.field.textEdited.emit(blocks.field.text())
     assert not blocks.error()
-    assert session.experiment.architecture.blocks[-1] == (64,)
-    assert "block6" in str(session.why_not_train())
+    assert session.project.experiment.architecture.blocks[-1] == (64,)
+    assert "block6" in str(session.training.why_not_train())
     assert not window.page("train").train_button.isEnabled()
 
 
 def test_an_export_never_takes_the_place_of_a_file_nobody_asked_about(
-    qtbot, window, session, trained, tmp_path, monkeypatch
+    qtbot, window, session, trained, tmp_path, monkeypatch, told
 ):
     notes = tmp_path / "pets.json"
     notes.write_text("my own notes", encoding="utf-8")
@@ -334,4 +313,4 @@ def test_an_export_never_takes_the_place_of_a_file_nobody_asked_about(
     wait_for_job(qtbot, session, JobKind.EXPORT)
     assert notes.read_text(encoding="utf-8") == "my own notes"
     assert not (tmp_path / "pets.keras").exists()
-    assert "exists already" in window.notices_told[-1].text
+    assert "exists already" in told[-1].text

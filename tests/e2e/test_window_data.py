@@ -19,7 +19,6 @@ from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
 from cnn_studio.gui.jobs.job_thread import JobKind
-from cnn_studio.gui.main_window import MainWindow
 from cnn_studio.gui.pages.data.decisions_dialog import DecisionsDialog
 from cnn_studio.gui.pages.data.label_errors_dialog import LabelErrorsDialog
 from cnn_studio.gui.pages.data.left_out_dialog import LeftOutDialog
@@ -55,33 +54,20 @@ def fruit(tmp_path):
     return root
 
 
-@pytest.fixture
-def session(qapp):
-    session = Session()
-    yield session
-    session.close()
-
-
-@pytest.fixture
-def window(qtbot, session):
-    window = MainWindow(session)
-    qtbot.addWidget(window)
-    window.notices_told = []
-    session.told.connect(window.notices_told.append)
-    window.show()
-    qtbot.waitExposed(window)
-    return window
-
-
 def open_folder(qtbot, session, folder):
-    session.open_folder(folder)
-    qtbot.waitUntil(lambda: session.dataset is not None and session.dataset.root == folder, timeout=SCAN_TIME)
+    session.project.open_folder(folder)
+    qtbot.waitUntil(
+        lambda: session.project.dataset is not None and session.project.dataset.root == folder, timeout=SCAN_TIME
+    )
     settle(qtbot, session)
 
 
 def settle(qtbot, session):
     """Until what follows from the settings has been worked out."""
-    qtbot.waitUntil(lambda: session.current is None and session.data.is_settled, timeout=SCAN_TIME)
+    qtbot.waitUntil(
+        lambda: session.queue.current is None and session.data.is_settled and not session.split_file.is_busy,
+        timeout=SCAN_TIME,
+    )
 
 
 @pytest.fixture
@@ -150,19 +136,19 @@ def test_findings_are_told_and_their_images_are_one_click_away(qtbot, session, p
     page.shown_class.setCurrentIndex(2)  # pear
     assert names(page) == []
     page.browse.show_only(Which.ALL)
-    assert len(names(page)) == len(session.dataset.files)
+    assert len(names(page)) == len(session.project.dataset.files)
     assert not page.browse.advice.isVisible()
     assert panel.list.currentRow() == -1
 
 
 def test_one_of_each_is_kept_and_that_is_undone(qtbot, session, page, fruit):
     before = snapshot(fruit)
-    total = len(session.dataset.files)
+    total = len(session.project.dataset.files)
     page.browse.show_only(FindingKind.EXACT_DUPLICATE)
     assert page.browse.keep_button.isVisible()
     page.browse.keep_button.click()
     settle(qtbot, session)
-    assert session.experiment.decisions.left_out == ("apple/patient0_00.png",)
+    assert session.project.experiment.decisions.left_out == ("apple/patient0_00.png",)
     assert finding(session, FindingKind.EXACT_DUPLICATE) is None
     assert sorted(captions(page)) == ["apple", "left out"]  # what was looked at stays, and is marked
     assert not page.browse.keep_button.isEnabled()
@@ -173,7 +159,7 @@ def test_one_of_each_is_kept_and_that_is_undone(qtbot, session, page, fruit):
     focus(qtbot, page.findings.label_errors_button)
     qtbot.keyClick(page.findings.label_errors_button, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     settle(qtbot, session)
-    assert session.experiment.decisions.left_out == ()
+    assert session.project.experiment.decisions.left_out == ()
     assert finding(session, FindingKind.EXACT_DUPLICATE) is not None
     assert f"{total} images" in page.summary.text()
     assert page.browse.keep_button.isEnabled()
@@ -187,13 +173,13 @@ def test_several_pictures_are_left_out_with_a_key_and_used_again_with_it(qtbot, 
     focus(qtbot, page.grid)
     qtbot.keyClick(page.grid, Qt.Key.Key_L)
     settle(qtbot, session)
-    assert set(session.experiment.decisions.left_out) == {"pear/blank.png", "pear/patient0_02.png"}
+    assert set(session.project.experiment.decisions.left_out) == {"pear/blank.png", "pear/patient0_02.png"}
     assert finding(session, FindingKind.MOSTLY_BLANK) is None
     assert page.browse.decisions_button.text() == "Decisions (2)…"
     assert page.browse.bar.leave_out_button.text() == "Use again"
     qtbot.keyClick(page.grid, Qt.Key.Key_Delete)
     settle(qtbot, session)
-    assert session.experiment.decisions.left_out == ()
+    assert session.project.experiment.decisions.left_out == ()
     assert not page.browse.decisions_button.isVisible()
 
 
@@ -206,7 +192,7 @@ def test_a_picture_is_put_into_its_class_by_the_context_menu(qtbot, session, pag
     next(action for action in classes.actions() if action.text() == "pear").trigger()
     menu.close()
     settle(qtbot, session)
-    assert session.experiment.decisions.belongs_to == {"apple/stray pear.png": "pear"}
+    assert session.project.experiment.decisions.belongs_to == {"apple/stray pear.png": "pear"}
     assert dict(page.chart.counts()) == {"apple": counts["apple"] - 1, "pear": counts["pear"] + 1}
     assert finding(session, FindingKind.SAME_PICTURE_TWO_CLASSES) is None
     assert "→ pear" in captions(page)
@@ -225,7 +211,7 @@ def test_a_picture_is_put_into_its_class_by_the_context_menu(qtbot, session, pag
     dialog.table.selectRow(0)
     dialog.take_back_button.click()
     settle(qtbot, session)
-    assert session.experiment.decisions.belongs_to == {}
+    assert session.project.experiment.decisions.belongs_to == {}
     assert dialog.table.rowCount() == 0
     dialog.close()
 
@@ -256,16 +242,18 @@ def test_the_large_view_tells_all_and_decides(qtbot, session, page):
     dialog.close()
 
 
-def test_decisions_reach_the_training_and_the_saved_settings(qtbot, window, session, page, tmp_path, monkeypatch):
-    session.data.leave_out([file for file in session.dataset.files if file.path == "pear/blank.png"])
-    session.data.put_into("pear", [file for file in session.dataset.files if file.path == "apple/stray pear.png"])
+def test_decisions_reach_the_training_and_the_saved_settings(qtbot, window, session, page, tmp_path, monkeypatch, told):
+    session.decisions.leave_out([file for file in session.project.dataset.files if file.path == "pear/blank.png"])
+    session.decisions.put_into(
+        "pear", [file for file in session.project.dataset.files if file.path == "apple/stray pear.png"]
+    )
     settle(qtbot, session)
     shown = session.data.view.totals
-    assert session.change({"training.epochs": 1, "image.height": 32, "image.width": 32}) is None
+    assert session.project.change({"training.epochs": 1, "image.height": 32, "image.width": 32}) is None
     page.train_button.click()
-    qtbot.waitUntil(lambda: not session.is_busy_with(JobKind.TRAIN), timeout=120_000)
-    assert session.last_training is not None, [notice.text for notice in window.notices_told]
-    rows = runs.read_manifest(runs.read_run(session.last_training.run))
+    qtbot.waitUntil(lambda: not session.queue.is_busy_with(JobKind.TRAIN), timeout=120_000)
+    assert session.training.last is not None, [notice.text for notice in told]
+    rows = runs.read_manifest(runs.read_run(session.training.last.run))
     used = {path: (name, split) for path, name, split in rows}
     assert "pear/blank.png" not in used
     assert used["apple/stray pear.png"][0] == "pear"
@@ -276,19 +264,19 @@ def test_decisions_reach_the_training_and_the_saved_settings(qtbot, window, sess
     target = tmp_path / "settings.toml"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args, **kwargs: (str(target), ""))
     window.page("model").save_button.click()
-    assert read_experiment(target).decisions == session.experiment.decisions
+    assert read_experiment(target).decisions == session.project.experiment.decisions
 
 
 def test_what_was_decided_is_there_again_after_another_start(qtbot, session, page, fruit, blobs):
-    session.data.leave_out([file for file in session.dataset.files if file.path == "pear/blank.png"])
+    session.decisions.leave_out([file for file in session.project.dataset.files if file.path == "pear/blank.png"])
     session.close()
     again = Session()
     try:
         open_folder(qtbot, again, fruit)
-        assert again.experiment.decisions.left_out == ("pear/blank.png",)
-        assert again.data.undo_text == ""
+        assert again.project.experiment.decisions.left_out == ("pear/blank.png",)
+        assert again.decisions.undo_text == ""
         open_folder(qtbot, again, blobs)
-        assert again.experiment.decisions.left_out == ()
+        assert again.project.experiment.decisions.left_out == ()
     finally:
         again.close()
 
@@ -300,7 +288,7 @@ def test_the_rule_by_file_name_keeps_patients_together(qtbot, session, page):
     type_into(dialog.rule, "patient(")
     assert "regular expression" in row.error()
     assert "split.group_pattern" not in row.error()
-    assert session.experiment.split.group_pattern == ""
+    assert session.project.experiment.split.group_pattern == ""
     type_into(dialog.rule, r"patient\d")
     assert row.error() == ""
     qtbot.waitUntil(lambda: "6 groups" in dialog.groups.text())
@@ -325,7 +313,7 @@ def type_into(line, text):
     line.textEdited.emit(text)
 
 
-def test_a_split_is_saved_and_used_again(qtbot, window, session, page, tmp_path, monkeypatch):
+def test_a_split_is_saved_and_used_again(qtbot, window, session, page, tmp_path, monkeypatch, told):
     target = tmp_path / "split.csv"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args, **kwargs: (str(target), ""))
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args, **kwargs: (str(target), ""))
@@ -336,7 +324,7 @@ def test_a_split_is_saved_and_used_again(qtbot, window, session, page, tmp_path,
     saved = {row["path"]: row["split"] for row in csv.DictReader(io.StringIO(target.read_text(encoding="utf-8")))}
     assert saved == assigned(session)
 
-    session.change({"split.seed": 7})
+    session.project.change({"split.seed": 7})
     settle(qtbot, session)
     assert assigned(session) != saved
     dialog.use_button.click()
@@ -352,8 +340,8 @@ def test_a_split_is_saved_and_used_again(qtbot, window, session, page, tmp_path,
 
     target.write_text("path,split\napple/patient0_00.png,somewhere\n", encoding="utf-8")
     dialog.use_button.click()
-    qtbot.waitUntil(lambda: window.notices_told[-1].kind is NoticeKind.ERROR)
-    assert "Line 2 of split.csv" in window.notices_told[-1].text
+    qtbot.waitUntil(lambda: told[-1].kind is NoticeKind.ERROR)
+    assert "Line 2 of split.csv" in told[-1].text
     dialog.close()
 
 
@@ -383,7 +371,7 @@ def test_the_preview_shows_what_the_network_sees(qtbot, window, session, fruit):
     open_folder(qtbot, session, fruit)
     window.show_page("model")
     page = window.page("model")
-    session.change({"image.height": 40, "image.width": 40, "image.fit": Fit.PAD})
+    session.project.change({"image.height": 40, "image.width": 40, "image.fit": Fit.PAD})
     qtbot.waitUntil(page.preview.is_complete)
     wide = fruit / "apple" / "wide.png"
     shown = page.preview.loader.pixmap(wide).toImage()
@@ -392,7 +380,7 @@ def test_the_preview_shows_what_the_network_sees(qtbot, window, session, fruit):
     assert (shown.width(), shown.height()) == (40, 40)
     for x, y in ((20, 2), (20, 20), (20, 37)):
         assert shown.pixelColor(x, y).getRgb()[:3] == tuple(int(value) for value in expected[y, x])
-    session.change({"image.fit": Fit.CROP})
+    session.project.change({"image.fit": Fit.CROP})
     qtbot.waitUntil(page.preview.is_complete)
     cropped = page.preview.loader.pixmap(wide).toImage()
     assert cropped.pixelColor(20, 2).getRgb()[:3] == (200, 30, 40)
@@ -402,7 +390,7 @@ def test_a_folder_shows_before_it_is_checked(qtbot, window, session, fruit):
     seen = []
 
     def look():
-        if session.data.listed is not None:
+        if session.project.listed is not None:
             page = window.page("data")
             seen.append(
                 (page.summary.text(), page.train_button.isEnabled(), page.train_button.toolTip(), len(names(page)))
@@ -410,7 +398,7 @@ def test_a_folder_shows_before_it_is_checked(qtbot, window, session, fruit):
             choose(page, names(page)[0])
             page.browse.bar.leave_out_or_use()
 
-    session.data.listed_changed.connect(look)
+    session.project.listed_changed.connect(look)
     open_folder(qtbot, session, fruit)
     assert len(seen) == 1
     summary, enabled, tip, count = seen[0]
@@ -418,29 +406,31 @@ def test_a_folder_shows_before_it_is_checked(qtbot, window, session, fruit):
     assert not enabled
     assert "checked" in tip
     assert count >= 52
-    assert session.experiment.decisions.left_out == ()  # nothing can be decided yet
+    assert session.project.experiment.decisions.left_out == ()  # nothing can be decided yet
     assert window.page("data").train_button.isEnabled()
 
 
 def test_a_scan_that_is_cancelled_leaves_what_was_there(qtbot, window, session, page, blobs):
-    before = session.dataset
+    before = session.project.dataset
     cancelled = []
 
     def cancel():
-        if session.data.listed is not None:
-            cancelled.append(session.data.listed)
-            session.cancel()
+        if session.project.listed is not None:
+            cancelled.append(session.project.listed)
+            session.queue.cancel()
 
-    session.data.listed_changed.connect(cancel)
-    session.open_folder(blobs)
-    qtbot.waitUntil(lambda: session.current is None, timeout=SCAN_TIME)
+    session.project.listed_changed.connect(cancel)
+    session.project.open_folder(blobs)
+    qtbot.waitUntil(lambda: session.queue.current is None, timeout=SCAN_TIME)
     assert len(cancelled) == 1
-    assert session.dataset is before
+    assert session.project.dataset is before
     assert page.title.text() == "fruit"
     assert len(names(page)) == len(before.files)
 
 
-def test_likely_label_errors_are_looked_for_shown_and_decided(qtbot, window, session, page, tmp_path, monkeypatch):
+def test_likely_label_errors_are_looked_for_shown_and_decided(
+    qtbot, window, session, page, tmp_path, monkeypatch, told
+):
     asked = []
 
     def fake(request, context: JobContext):
@@ -458,10 +448,10 @@ def test_likely_label_errors_are_looked_for_shown_and_decided(qtbot, window, ses
     assert not dialog.with_run.isEnabled()  # nothing has been trained on this folder
     assert dialog.with_training.isChecked()
     dialog.start_button.click()
-    qtbot.waitUntil(lambda: session.data.review is not None)
+    qtbot.waitUntil(lambda: session.label_errors.review is not None)
     assert asked[0].run is None
-    assert asked[0].dataset is session.dataset
-    assert "2 of the 54 pictures that were judged may be" in window.notices_told[-1].text
+    assert asked[0].dataset is session.project.dataset
+    assert "2 of the 54 pictures that were judged may be" in told[-1].text
 
     assert names(page) == ["apple/stray pear.png", "pear/patient3_15.png"]
     assert [page.browse.shown.mark(row).note for row in range(2)] == ["pear? 97 %", "apple? 60 %"]
@@ -476,7 +466,7 @@ def test_likely_label_errors_are_looked_for_shown_and_decided(qtbot, window, ses
     assert page.browse.bar.right_button.isVisible()
     page.browse.bar.right_button.click()
     settle(qtbot, session)
-    assert session.experiment.decisions.belongs_to == {"apple/stray pear.png": "pear"}
+    assert session.project.experiment.decisions.belongs_to == {"apple/stray pear.png": "pear"}
     assert [page.browse.shown.mark(row).badge for row in range(2)] == ["moved", "right"]
 
     target = tmp_path / "doubts.csv"
@@ -486,8 +476,8 @@ def test_likely_label_errors_are_looked_for_shown_and_decided(qtbot, window, ses
 
 
 def test_why_label_errors_cannot_be_looked_for_is_told(qtbot, window, session, page):
-    session.data.leave_out(
-        [file for file in session.dataset.files if session.dataset.class_names[file.label] == "pear"]
+    session.decisions.leave_out(
+        [file for file in session.project.dataset.files if session.project.dataset.class_names[file.label] == "pear"]
     )
     settle(qtbot, session)
     button = page.findings.label_errors_button
@@ -495,7 +485,7 @@ def test_why_label_errors_cannot_be_looked_for_is_told(qtbot, window, session, p
     assert "one class only (apple)" in button.toolTip()
     assert not page.train_button.isEnabled()
     assert not window.page("train").train_button.isEnabled()
-    session.data.undo()
+    session.decisions.undo()
     settle(qtbot, session)
     assert button.isEnabled()
     assert page.train_button.isEnabled()
@@ -503,17 +493,17 @@ def test_why_label_errors_cannot_be_looked_for_is_told(qtbot, window, session, p
 
 
 @pytest.mark.slow
-def test_a_picture_in_the_wrong_class_is_found_and_put_right(qtbot, window, session, blobs):
+def test_a_picture_in_the_wrong_class_is_found_and_put_right(qtbot, window, session, blobs, told):
     Image.fromarray(np.full((32, 32, 3), (60, 70, 210), np.uint8)).save(blobs / "red" / "really blue.png")
     open_folder(qtbot, session, blobs)
     page = window.page("data")
     changes = {"training.epochs": 12, "training.batch_size": 4, "training.early_stopping": False}
-    assert session.change(changes) is None
+    assert session.project.change(changes) is None
     settle(qtbot, session)
     page.findings.label_errors_button.click()
     page.findings.findChild(LabelErrorsDialog).start_button.click()
-    qtbot.waitUntil(lambda: not session.is_busy_with(JobKind.LABEL_ERRORS), timeout=300_000)
-    assert session.data.review is not None, [notice.text for notice in window.notices_told]
+    qtbot.waitUntil(lambda: not session.queue.is_busy_with(JobKind.LABEL_ERRORS), timeout=300_000)
+    assert session.label_errors.review is not None, [notice.text for notice in told]
     assert names(page)[0] == "red/really blue.png"
     assert page.browse.shown.note(0).startswith("blue? ")
     choose(page, names(page)[0])

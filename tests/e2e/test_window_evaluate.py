@@ -15,50 +15,30 @@ from cnn_studio.core.runs import run as runs
 from cnn_studio.gui.dialogs.explained_picture import ExplanationPanel
 from cnn_studio.gui.dialogs.picture import PictureDialog
 from cnn_studio.gui.jobs.job_thread import JobKind
-from cnn_studio.gui.main_window import MainWindow
 from cnn_studio.gui.state.notices import NoticeKind
-from cnn_studio.gui.state.session import Session
 
 TRAINING_TIME = 120_000
 MATRIX, GALLERIES, HOW_SURE = 1, 2, 3
 
 
-@pytest.fixture
-def session(qapp):
-    session = Session()
-    yield session
-    session.close()
-
-
-@pytest.fixture
-def window(qtbot, session):
-    window = MainWindow(session)
-    qtbot.addWidget(window)
-    window.notices_told = []
-    session.told.connect(window.notices_told.append)
-    window.show()
-    qtbot.waitExposed(window)
-    return window
-
-
 def wait_until_idle(qtbot, session, timeout=TRAINING_TIME):
-    qtbot.waitUntil(lambda: session.current is None, timeout=timeout)
+    qtbot.waitUntil(lambda: session.queue.current is None, timeout=timeout)
 
 
-def no_errors(window):
-    return [notice.text for notice in window.notices_told if notice.kind is NoticeKind.ERROR] == []
+def no_errors(told):
+    return [notice.text for notice in told if notice.kind is NoticeKind.ERROR] == []
 
 
 @pytest.fixture
-def trained(qtbot, window, session, blobs):
+def trained(qtbot, window, session, blobs, told):
     """The window after a network was trained on the blobs for two epochs."""
-    session.open_folder(blobs)
-    qtbot.waitUntil(lambda: session.dataset is not None, timeout=30_000)
-    assert session.change({"training.epochs": 2, "training.batch_size": 8}) is None
-    session.train()
+    session.project.open_folder(blobs)
+    qtbot.waitUntil(lambda: session.project.dataset is not None, timeout=30_000)
+    assert session.project.change({"training.epochs": 2, "training.batch_size": 8}) is None
+    session.training.train()
     wait_until_idle(qtbot, session)
-    assert session.last_training is not None, [notice.text for notice in window.notices_told]
-    return session.last_training
+    assert session.training.last is not None, [notice.text for notice in told]
+    return session.training.last
 
 
 def plain_keras_answers(model, measured):
@@ -69,7 +49,7 @@ def plain_keras_answers(model, measured):
     return network.predict(pixels, verbose=0)
 
 
-def test_from_training_to_the_report(qtbot, window, session, trained, blobs, tmp_path, monkeypatch):
+def test_from_training_to_the_report(qtbot, window, session, trained, blobs, tmp_path, monkeypatch, told):
     # What training measured shows at once.
     window.page("train").evaluate_button.click()
     page = window.page("evaluate")
@@ -99,9 +79,9 @@ def test_from_training_to_the_report(qtbot, window, session, trained, blobs, tmp
     panel = dialog.findChild(ExplanationPanel)
     overlays = []
     panel.overlay_changed.connect(lambda picture, opacity: overlays.append((picture, opacity)))
-    with qtbot.waitSignal(session.evaluation.explained, timeout=60_000) as told:
+    with qtbot.waitSignal(session.evaluation.explained, timeout=60_000) as answered:
         panel.looking.click()
-    explanation = told.args[0]
+    explanation = answered.args[0]
     assert explanation.path == shown[0]
     assert explanation.class_name == measured.class_names[predicted]
     assert explanation.heat.shape == (trained.facts.height, trained.facts.width)
@@ -115,7 +95,7 @@ def test_from_training_to_the_report(qtbot, window, session, trained, blobs, tmp
     accuracy = measured.evaluation.accuracy
     page.sureness.honest_button.click()
     wait_until_idle(qtbot, session)
-    assert no_errors(window)
+    assert no_errors(told)
     assert session.evaluation.measured.evaluation.accuracy == accuracy
     np.testing.assert_allclose(
         session.evaluation.measured.probabilities, plain_keras_answers(trained.model, measured), atol=1e-4
@@ -124,31 +104,31 @@ def test_from_training_to_the_report(qtbot, window, session, trained, blobs, tmp
     # A threshold that some answers miss is kept in the model, and prediction follows it.
     strange = tmp_path / "strange.png"
     Image.effect_noise((32, 32), 90).convert("RGB").save(strange)
-    session.predict([strange])
-    qtbot.waitUntil(lambda: len(session.predictions) == 1, timeout=30_000)
-    assert not session.predictions[0].unsure
-    sure = session.predictions[0].probability
+    session.predictions.predict([strange])
+    qtbot.waitUntil(lambda: len(session.predictions.found) == 1, timeout=30_000)
+    assert not session.predictions.found[0].unsure
+    sure = session.predictions.found[0].probability
     page.sureness.slider.setValue(min(999, int(1000 * sure) + 2))
     threshold = page.sureness.threshold()
     assert page.sureness.keep_button.isEnabled()
     page.sureness.keep_button.click()
     wait_until_idle(qtbot, session)
-    assert session.model.facts.threshold == pytest.approx(threshold)
+    assert session.models.opened.facts.threshold == pytest.approx(threshold)
     assert not page.sureness.keep_button.isEnabled()
     predict = window.page("predict")
     predict.clear()
-    session.predict([strange])
-    qtbot.waitUntil(lambda: len(session.predictions) == 1, timeout=30_000)
-    assert session.predictions[0].unsure == (sure < threshold)
-    assert session.predictions[0].unsure
+    session.predictions.predict([strange])
+    qtbot.waitUntil(lambda: len(session.predictions.found) == 1, timeout=30_000)
+    assert session.predictions.found[0].unsure == (sure < threshold)
+    assert session.predictions.found[0].unsure
     assert "not sure" in predict.count.text()
     assert "Not sure" in predict.results.model().index(0, 0).data()
 
     # The report and the table.
     report = tmp_path / "report.html"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args, **kwargs: (str(report), ""))
-    with qtbot.waitSignal(session.evaluation.report_written, timeout=60_000):
-        page.report_button.click()
+    page.report_button.click()
+    wait_until_idle(qtbot, session)
     text = report.read_text(encoding="utf-8")
     assert all(name in text for name in measured.class_names)
     assert 'src="http' not in text
@@ -161,8 +141,8 @@ def test_from_training_to_the_report(qtbot, window, session, trained, blobs, tmp
     assert set(measured.class_names) <= {row[0] for row in rows}
 
 
-def test_an_earlier_run_is_evaluated_on_another_folder(qtbot, window, session, trained, blobs, monkeypatch):
-    session.forget_model_in(trained.run)
+def test_an_earlier_run_is_evaluated_on_another_folder(qtbot, window, session, trained, blobs, monkeypatch, told):
+    session.models.forget_in(trained.run)
     page = window.page("evaluate")
     assert page.missing.isVisibleTo(page)
     assert "No model" in page.missing.accessibleName()
@@ -185,15 +165,15 @@ def test_an_earlier_run_is_evaluated_on_another_folder(qtbot, window, session, t
     measured = session.evaluation.measured
     assert page.title.text().startswith(f"Accuracy on {blobs.name} ")
     assert {measured.class_names[label] for label in measured.labels} == {"green", "red"}
-    told = " ".join(notice.text for notice in window.notices_told)
-    assert "purple" in told
-    assert "blue" in told
+    said = " ".join(notice.text for notice in told)
+    assert "purple" in said
+    assert "blue" in said
     texts = [page.report.table.scores.index(row, 4).data() for row in range(5)]
     assert texts.count("no images") == 1
     assert "no images of blue" in page.report.words.text()
 
 
-def test_images_that_are_gone_are_told(qtbot, window, session, trained, blobs):
+def test_images_that_are_gone_are_told(qtbot, window, session, trained, blobs, told):
     import shutil
 
     shutil.rmtree(blobs)
@@ -202,10 +182,10 @@ def test_images_that_are_gone_are_told(qtbot, window, session, trained, blobs):
     assert session.evaluation.measured is not None
     page.again_button.click()
     wait_until_idle(qtbot, session)
-    assert window.notices_told[-1].kind is NoticeKind.ERROR
-    assert "no longer" in window.notices_told[-1].text
+    assert told[-1].kind is NoticeKind.ERROR
+    assert "no longer" in told[-1].text
     assert session.evaluation.measured is not None
-    assert not session.is_busy_with(JobKind.EVALUATE)
+    assert not session.queue.is_busy_with(JobKind.EVALUATE)
 
 
 def test_a_picture_the_network_errs_on_can_be_left_out_or_put_elsewhere(qtbot, window, session, trained, blobs):
@@ -218,7 +198,7 @@ def test_a_picture_the_network_errs_on_can_be_left_out_or_put_elsewhere(qtbot, w
     others = sorted({"red", "green", "blue"} - {own})
     assert texts[1:] == ["Leave this one out of the data set", *(f"Belongs to {name}" for name in others)]
     next(action for action in gallery.menu_for([path]).actions() if action.text().startswith("Leave")).trigger()
-    assert session.experiment.decisions.left_out == (f"{own}/{path.name}",)
+    assert session.project.experiment.decisions.left_out == (f"{own}/{path.name}",)
     assert "Use this one again" in [action.text() for action in gallery.menu_for([path]).actions()]
     elsewhere = blobs.parent / "elsewhere.png"
     assert [action.text() for action in gallery.menu_for([elsewhere]).actions()] == ["Show large, and where it looks"]

@@ -12,9 +12,15 @@ import pytest
 import shiboken6
 from PySide6.QtCore import QCoreApplication, QObject, QThread, QThreadPool, QTimer
 from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
 
+from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.image_file import ImageFile
+from cnn_studio.core.data.split import count_ahead
 from cnn_studio.core.errors import CnnStudioError
+from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look.theme import apply_theme
+from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.thumbnail_loader import ThumbnailLoader
 
 
@@ -85,3 +91,51 @@ class CountingDecoder:
 @pytest.fixture
 def decoder() -> CountingDecoder:
     return CountingDecoder()
+
+
+@pytest.fixture
+def make_dataset() -> Callable[..., Dataset]:
+    """make_dataset(root, side, grey=, each=): what a scan gives of cats and dogs, without their files."""
+
+    def make(root: Path | str = "/pictures", side: int = 100, *, grey: bool = False, each: int = 4) -> Dataset:
+        names = ("cat", "dog")
+        files = tuple(
+            ImageFile(f"{name}/{number}.png", label, side, side, grey=grey, bytes=1000, modified_ns=1)
+            for label, name in enumerate(names)
+            for number in range(each)
+        )
+        dataset = Dataset(Path(root), names, files)
+        count_ahead(dataset)
+        return dataset
+
+    return make
+
+
+@pytest.fixture
+def settle(qtbot: QtBot, session: Session) -> Callable[[], None]:
+    """settle(): waits until no job is left, and what follows from the settings has been worked out."""
+
+    def wait() -> None:
+        qtbot.waitUntil(
+            lambda: (
+                not session.queue.is_busy_with(*JobKind) and session.data.is_settled and not session.split_file.is_busy
+            )
+        )
+
+    return wait
+
+
+class Pages:
+    """Remembers which page was asked for."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def show_page(self, key: str) -> None:
+        self.shown.append(key)
+
+
+@pytest.fixture
+def pages() -> Pages:
+    """What a page takes for the window it is in."""
+    return Pages()

@@ -22,21 +22,9 @@ from cnn_studio.core.runs import run as runs
 from cnn_studio.gui.dialogs.explained_picture import ExplanationPanel, heat_image
 from cnn_studio.gui.dialogs.picture import PictureDialog
 from cnn_studio.gui.pages.evaluate.evaluate_page import EvaluatePage
-from cnn_studio.gui.state.opened_model import OpenedModel
-from cnn_studio.gui.state.session import Session
 
 NAMES = ("daisy", "rose", "<i>tulip</i>")
 REPORT, MATRIX, GALLERIES, HOW_SURE = range(4)
-
-
-class Pages:
-    """Remembers which page was asked for."""
-
-    def __init__(self):
-        self.shown = []
-
-    def show_page(self, key):
-        self.shown.append(key)
 
 
 @pytest.fixture
@@ -57,24 +45,16 @@ def measured(tmp_path):
 
 
 @pytest.fixture
-def session(qapp, monkeypatch, measured):
+def session(session, monkeypatch, measured):
     saved = {Split.TEST: measured}
     monkeypatch.setattr(runs, "measurable_splits", lambda model: {Split.VALIDATION: 120, Split.TEST: 90})
     monkeypatch.setattr(tasks, "saved_evaluation", lambda model, split: saved.get(split))
-    session = Session()
     session.saved = saved
-    yield session
-    session.close()
+    return session
 
 
 def open_model(session, measured):
-    session.model = OpenedModel(measured.model, ModelFacts(NAMES, 32, 32, "small_cnn"), "flowers")
-    session.model_changed.emit()
-
-
-@pytest.fixture
-def pages():
-    return Pages()
+    session.models.take(measured.model, ModelFacts(NAMES, 32, 32, "small_cnn", data_name="flowers"))
 
 
 @pytest.fixture
@@ -129,7 +109,7 @@ def test_images_not_measured_yet_are_measured_on_request(qtbot, page, session, m
     page.missing.buttons["evaluate"].click()
     assert "Evaluating" in page.missing.accessibleName()
     assert not page.source.isEnabled()
-    qtbot.waitUntil(lambda: session.current is None)
+    qtbot.waitUntil(lambda: session.queue.current is None)
     assert [(request.model, request.split, request.folder) for request in asked] == [
         (measured.model, Split.VALIDATION, None)
     ]
@@ -146,7 +126,7 @@ def test_a_model_of_no_run_asks_for_a_folder(qtbot, page, session, measured, mon
 
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *args, **kwargs: str(tmp_path))
     page.missing.buttons["folder"].click()
-    qtbot.waitUntil(lambda: session.current is None)
+    qtbot.waitUntil(lambda: session.queue.current is None)
     assert page.title.text().startswith(f"Accuracy on {tmp_path.name} ")
     assert page.source.currentText() == tmp_path.name
 
@@ -157,11 +137,11 @@ def test_a_failed_measurement_leaves_the_page_usable(qtbot, page, session, measu
 
     monkeypatch.setattr(tasks, "evaluate", evaluate)
     notices = []
-    session.told.connect(notices.append)
+    session.notices.told.connect(notices.append)
     session.saved.clear()
     open_model(session, measured)
     page.missing.buttons["evaluate"].click()
-    qtbot.waitUntil(lambda: session.current is None)
+    qtbot.waitUntil(lambda: session.queue.current is None)
     assert notices[-1].text == "The images are gone."
     qtbot.waitUntil(page.missing.buttons["evaluate"].isVisible)
 
@@ -319,7 +299,7 @@ def test_only_the_picture_looked_at_is_explained(qtbot, page, session, measured,
     for _ in range(4):
         dialog.next.click()
     go_on.set()
-    qtbot.waitUntil(lambda: session.current is None)
+    qtbot.waitUntil(lambda: session.queue.current is None)
     assert asked == [page.galleries.gallery.verdicts()[0].path, dialog.path()]
     dialog.close()
 
@@ -330,7 +310,7 @@ def test_a_network_without_feature_maps_says_so_in_the_window(qtbot, page, sessi
 
     monkeypatch.setattr(tasks, "explain", explain)
     notices = []
-    session.told.connect(notices.append)
+    session.notices.told.connect(notices.append)
     dialog, panel = large_picture(page, session, measured)
     panel.looking.click()
     qtbot.waitUntil(lambda: panel.said.text() == "This network has no feature maps.")
@@ -370,7 +350,7 @@ def test_looking_can_be_cancelled(qtbot, page, session, measured, monkeypatch):
     dialog, panel = large_picture(page, session, measured)
     panel.looking.click()
     qtbot.waitUntil(begun.is_set)
-    session.cancel()
+    session.queue.cancel()
     qtbot.waitUntil(lambda: "ended before" in panel.said.text())
     dialog.close()
 
@@ -417,9 +397,9 @@ def test_the_threshold_says_what_it_does_and_is_kept_in_the_model(qtbot, page, s
     assert tab.coverage_plot.threshold() == pytest.approx(0.7)
     tab.keep_button.click()
     assert not tab.keep_button.isEnabled()
-    qtbot.waitUntil(lambda: session.current is None)
+    qtbot.waitUntil(lambda: session.queue.current is None)
     assert [request.threshold for request in asked] == [0.7]
-    assert session.model.facts.threshold == 0.7
+    assert session.models.opened.facts.threshold == 0.7
     assert tab.threshold() == pytest.approx(0.7)
     assert not tab.keep_button.isEnabled()
     assert tab.always_button.isVisible()
@@ -473,20 +453,20 @@ def test_a_temperature_is_told_with_its_effect_and_can_be_taken_out(qtbot, page,
 
     monkeypatch.setattr(tasks, "calibrate", calibrate)
     notices = []
-    session.told.connect(notices.append)
+    session.notices.told.connect(notices.append)
     open_model(session, measured)
     page.tabs.setCurrentIndex(HOW_SURE)
     tab = page.sureness
     title = page.title.text()
     tab.honest_button.click()
     assert not tab.honest_button.isEnabled()
-    qtbot.waitUntil(lambda: session.current is None)
+    qtbot.waitUntil(lambda: session.queue.current is None)
     assert "from 8.1 to 2.2 percentage points" in notices[-1].text
     assert "Temperature 1.50" in tab.temperature_text.text()
     assert page.title.text() == title
     assert not tab.honest_button.isVisible()
     tab.trained_button.click()
-    qtbot.waitUntil(lambda: session.current is None)
+    qtbot.waitUntil(lambda: session.queue.current is None)
     assert asked == [tasks.Temperature.FIT, tasks.Temperature.REMOVE]
     assert tab.honest_button.isVisible()
 

@@ -9,10 +9,10 @@ from cnn_studio.core.data.findings import Finding, FindingKind
 from cnn_studio.core.data.image_file import ImageFile, Split
 from cnn_studio.core.data.split import count_ahead
 from cnn_studio.core.evaluation.label_review import LabelDoubt
+from cnn_studio.core.experiment.experiment import with_values
 from cnn_studio.core.experiment.settings import Decisions
 from cnn_studio.gui.pages.data.shown_pictures import of_class, of_decisions, of_doubts, of_finding, of_split
 from cnn_studio.gui.state.data_view import place_of, work_out
-from cnn_studio.gui.state.session import Session
 
 NAMES = ("cat", "dog", "owl")
 
@@ -30,13 +30,10 @@ def dataset():
 
 
 @pytest.fixture
-def session(qtbot, dataset):
-    made = Session()
-    made.dataset = dataset
-    made.dataset_changed.emit()
-    settle(qtbot, made)
-    yield made
-    made.close()
+def session(qtbot, session, dataset):
+    session.project.take_dataset(dataset)
+    settle(qtbot, session)
+    return session
 
 
 def settle(qtbot, session):
@@ -50,8 +47,8 @@ def paths(shown):
 def test_a_class_is_its_folder_and_what_was_put_into_it(qtbot, session, dataset):
     data = session.data
     assert paths(of_class(data, dataset, 1)) == [f"dog/{number}.png" for number in range(4)]
-    data.put_into("dog", [dataset.files[0]])
-    data.leave_out([dataset.files[4]])
+    data.decisions.put_into("dog", [dataset.files[0]])
+    data.decisions.leave_out([dataset.files[4]])
     settle(qtbot, session)
     shown = of_class(data, dataset, 1)
     assert paths(shown) == [*(f"dog/{number}.png" for number in range(4)), "cat/0.png"]
@@ -69,11 +66,11 @@ def test_a_class_is_its_folder_and_what_was_put_into_it(qtbot, session, dataset)
 
 def test_captions_follow_what_is_decided_after_they_were_shown(qtbot, session, dataset):
     shown = of_class(session.data, dataset, 0)
-    session.data.put_into("owl", [dataset.files[2]])
+    session.decisions.put_into("owl", [dataset.files[2]])
     assert shown[2][1] == "→ owl"
-    session.data.undo()
+    session.decisions.undo()
     assert shown[2][1] == "2.png"
-    session.data.redo()
+    session.decisions.redo()
     assert shown[2][1] == "→ owl"
     settle(qtbot, session)
 
@@ -100,7 +97,7 @@ def test_a_finding_without_groups_is_narrowed_to_the_class(session, dataset):
 
 
 def test_a_split_is_of_the_images_that_are_used(qtbot, session, dataset):
-    session.data.leave_out([dataset.files[0]])
+    session.decisions.leave_out([dataset.files[0]])
     settle(qtbot, session)
     view = session.data.view
     shown = {split: paths(of_split(session.data, view.used, view.splits.splits, split, None)) for split in Split}
@@ -129,40 +126,39 @@ def test_one_of_each_is_kept_even_where_some_are_left_out_already(qtbot, session
         image("dog/d.png", 1),
     )
     dataset = Dataset(Path("/pictures"), NAMES, files)
-    session.dataset = dataset
-    session.dataset_changed.emit()
+    session.project.take_dataset(dataset)
     settle(qtbot, session)
     finding = Finding(FindingKind.EXACT_DUPLICATE, "", "", ((0, 1, 2),))
-    session.data.keep_one_of_each(dataset, finding)
-    assert session.experiment.decisions.left_out == ("cat/a.png", "cat/c.png")  # the copy for testing stays
-    session.data.undo()
-    session.data.leave_out([files[1]])
-    session.data.keep_one_of_each(dataset, finding)
-    assert len(session.experiment.decisions.left_out) == 2
-    assert not session.data.has_copies(dataset, finding)
+    session.decisions.keep_one_of_each(dataset, finding)
+    assert session.project.experiment.decisions.left_out == ("cat/a.png", "cat/c.png")  # the copy for testing stays
+    session.decisions.undo()
+    session.decisions.leave_out([files[1]])
+    session.decisions.keep_one_of_each(dataset, finding)
+    assert len(session.project.experiment.decisions.left_out) == 2
+    assert not session.decisions.has_copies(dataset, finding)
     settle(qtbot, session)
 
 
 def test_to_call_a_class_right_is_undone_like_the_rest(qtbot, session, dataset):
-    data = session.data
-    data.call_right(dataset.files[:1])
-    assert data.decision_on("cat/0.png").right
-    assert data.decision_count == 0  # it changes nothing about what is trained on
-    data.put_into("cat", dataset.files[:1])  # where it is already
-    assert data.undo_text.startswith("calling")
-    data.undo()
-    assert not data.is_decided("cat/0.png")
+    decisions = session.decisions
+    decisions.call_right(dataset.files[:1])
+    assert decisions.on("cat/0.png").right
+    assert decisions.count == 0  # it changes nothing about what is trained on
+    decisions.put_into("cat", dataset.files[:1])  # where it is already
+    assert decisions.undo_text.startswith("calling")
+    decisions.undo()
+    assert not decisions.is_decided("cat/0.png")
     settle(qtbot, session)
 
 
 def test_a_view_takes_over_what_has_not_changed(session, dataset):
-    first = work_out(dataset, session.experiment, None)
+    first = work_out(dataset, session.project.experiment, None)
     again = work_out(
-        dataset, session.experiment.model_copy(update={"decisions": Decisions(left_out=("cat/0.png",))}), first
+        dataset, session.project.experiment.model_copy(update={"decisions": Decisions(left_out=("cat/0.png",))}), first
     )
     assert again.places is first.places
     assert again.used is not first.used
-    seeded = session.experiment.model_copy(update={"split": session.experiment.split.model_copy(update={"seed": 5})})
+    seeded = with_values(session.project.experiment, {"split.seed": 5})
     third = work_out(dataset, seeded, first)
     assert third.used is first.used
     assert third.findings is first.findings

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Slot
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
 
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.state.models import Models
 
 
 class ClassNamesDialog(QDialog):
-    """One name a line, in the order of the model's outputs; the data set's own are offered when they fit."""
+    """One name a line, in the order of the model's outputs; the data set's, ``known``, are offered when they fit."""
 
-    def __init__(self, session: Session, parent: QWidget) -> None:
+    def __init__(self, models: Models, known: Sequence[str], parent: QWidget) -> None:
         super().__init__(parent)
-        assert session.model is not None
-        self._session = session
-        self.count = session.model.class_count
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        assert models.opened is not None
+        self._models = models
+        self.count = models.opened.class_count
         self.setWindowTitle("Names of the classes")
         explanation = QLabel(
-            f"{session.model.path.name} says how many classes it tells apart ({self.count}), but not their names. "
+            f"{models.opened.path.name} says how many classes it tells apart ({self.count}), but not their names. "
             "Write one name a line, in the order the model was trained with (Keras sorts folders by name)."
         )
         explanation.setWordWrap(True)
         self.names = QPlainTextEdit()
         self.names.setAccessibleName("Class names, one a line")
-        known = session.dataset.class_names if session.dataset else ()
         if len(known) == self.count:
             self.names.setPlainText("\n".join(sorted(known)))
         self.names.textChanged.connect(self._check)
@@ -55,5 +57,5 @@ class ClassNamesDialog(QDialog):
 
     @Slot()
     def _accept(self) -> None:
-        self._session.name_classes(self._lines())
+        self._models.name_classes(self._lines())
         self.accept()

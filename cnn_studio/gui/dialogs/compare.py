@@ -34,7 +34,11 @@ class CompareDialog(QDialog):
 
     def __init__(self, session: Session, parent: QWidget) -> None:
         super().__init__(parent)
-        self._session = session
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._project = session.project
+        self._queue = session.queue
+        self._training = session.training
+        self._augmentation = session.augmentation
         self.setWindowTitle("Which changes help?")
         self.explanation = QLabel()
         self.explanation.setWordWrap(True)
@@ -54,9 +58,9 @@ class CompareDialog(QDialog):
         layout.addLayout(self._build_foot())
         self.resize(760, 480)
         session.augmentation.trials_changed.connect(self.refresh)
-        session.experiment_changed.connect(self.refresh)
-        session.job_started.connect(self.refresh)
-        session.job_ended.connect(self.refresh)
+        session.project.experiment_changed.connect(self.refresh)
+        session.queue.started.connect(self.refresh)
+        session.queue.ended.connect(self.refresh)
         self.refresh()
 
     def _build_head(self) -> QHBoxLayout:
@@ -104,11 +108,11 @@ class CompareDialog(QDialog):
     @Slot()
     def refresh(self) -> None:
         """Show what can be compared and what is known."""
-        session = self._session
-        running = session.is_busy_with(JobKind.COMPARE)
-        on = session.experiment.augmentation.is_on
-        count = len(planned_trials(session.experiment)) if on else 0
-        reason = session.why_not_train() or (None if on else "Switch on the changes you want to try first.")
+        experiment = self._project.experiment
+        running = self._queue.is_busy_with(JobKind.COMPARE)
+        on = experiment.augmentation.is_on
+        count = len(planned_trials(experiment)) if on else 0
+        reason = self._training.why_not_train() or (None if on else "Switch on the changes you want to try first.")
         self.explanation.setText(
             f"Trains the same network {count} times on the same images: without augmentation, with each change alone, "
             "and with all of them. Each training is kept among the runs."
@@ -121,7 +125,7 @@ class CompareDialog(QDialog):
         )
         self.start.setText("Running…" if running else "Start")
         self.epochs.setEnabled(not running)
-        trials = session.augmentation.trials
+        trials = self._augmentation.trials
         self.table.setRowCount(len(trials))
         for row, trial in enumerate(trials):
             for column, text in enumerate(_texts(trial)):
@@ -131,19 +135,18 @@ class CompareDialog(QDialog):
         self.use.setToolTip("" if helped else "No single change was clearly better than none.")
 
     def _helped(self) -> list[str]:
-        trials = self._session.augmentation.trials
-        return [
-            trial.name for trial in trials if trial.verdict is TrialVerdict.BETTER and trial.name in AUGMENTATION_KINDS
-        ]
+        trials = self._augmentation.trials
+        better = (trial.name for trial in trials if trial.verdict is TrialVerdict.BETTER)
+        return [name for name in better if name in AUGMENTATION_KINDS]
 
     @Slot()
     def _start(self) -> None:
-        self._session.augmentation.compare(self.epochs.value())
+        self._augmentation.compare(self.epochs.value())
 
     @Slot()
     def _use_what_helped(self) -> None:
-        chosen = self._session.experiment.augmentation.only(*self._helped())
-        self._session.change({"augmentation": chosen.model_dump()})
+        chosen = self._project.experiment.augmentation.only(*self._helped())
+        self._project.change({"augmentation": chosen.model_dump()})
 
 
 def _texts(trial: AugmentationTrial) -> tuple[str, str, str, str]:

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSlider, QVBoxLayo
 from cnn_studio.gui.dialogs.picture import PictureDialog
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_percent
-from cnn_studio.gui.state.evaluation import EvaluationSession
+from cnn_studio.gui.state.evaluation import EvaluationState
 from cnn_studio.gui.widgets.lazy_list import LazyList
 from cnn_studio.gui.widgets.ranked_bars import Ranked, RankedBars
 from cnn_studio.gui.widgets.tile_view import one_line
@@ -45,7 +45,7 @@ class AnsweredPicture:
 
 
 def open_explained(
-    pictures: Sequence[AnsweredPicture], path: Path, evaluation: EvaluationSession, parent: QWidget
+    pictures: Sequence[AnsweredPicture], path: Path, evaluation: EvaluationState, parent: QWidget
 ) -> PictureDialog:
     """Show pictures one at a time, beginning with ``path``, with what the model says of each beside it.
 
@@ -74,7 +74,7 @@ class ExplanationPanel(QWidget):
     """A QPixmap, transparent where the model does not look, or None; and how opaque it is to be, 0–1."""
 
     def __init__(
-        self, pictures: Sequence[AnsweredPicture], evaluation: EvaluationSession, parent: QWidget | None = None
+        self, pictures: Sequence[AnsweredPicture], evaluation: EvaluationState, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         self._pictures = pictures

@@ -8,17 +8,17 @@ from pathlib import Path
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from cnn_studio.core.errors import CnnStudioError
-from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.state.notices import Notices
 
 
 def save_file(
-    parent: QWidget, session: Session, title: str, name: str, kind: str, write: Callable[[Path], object]
+    parent: QWidget, notices: Notices, title: str, name: str, kind: str, write: Callable[[Path], object]
 ) -> None:
     """Ask for a file and write it.
 
     Args:
         parent: what the dialog belongs to.
-        session: tells the user.
+        notices: tells the user how it went.
         title: the dialog's.
         name: suggested; its ending is added where none was typed.
         kind: the dialog's filter, such as "CSV (*.csv)".
@@ -33,6 +33,6 @@ def save_file(
     try:
         write(target)
     except CnnStudioError as error:
-        session.tell_error(error)
+        notices.tell_error(error)
     else:
-        session.tell_info(f"Saved to {target}.")
+        notices.tell_info(f"Saved to {target}.")

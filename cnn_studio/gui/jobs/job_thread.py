@@ -10,20 +10,22 @@ import gc
 import logging
 import queue
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from PySide6.QtCore import QObject, QThread, Signal
 
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.job.events import Event
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext
-from cnn_studio.tasks import Job as JobFunction
 
 log = logging.getLogger(__name__)
+
+Request = TypeVar("Request")
+Result = TypeVar("Result")
 
 
 class JobKind(StrEnum):
@@ -55,14 +57,17 @@ _MAKES_MANY_OBJECTS = frozenset({JobKind.SCAN})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Job:
+class Job(Generic[Request, Result]):
     """A job to run: ``function(request, context)``, and what to call it in front of a person."""
 
     kind: JobKind
     title: str
-    function: JobFunction[Any, Any]
-    request: Any
+    function: Callable[[Request, JobContext], Result]
+    request: Request
     token: CancelToken = field(default_factory=CancelToken)
+
+
+AnyJob = Job[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +77,15 @@ class Failure:
     Attributes:
         message, hint: what happened and what to do.
         details: traceback of what is a bug, for copying into a report; "" for what was foreseen.
-        error: the exception, when it was foreseen.
     """
 
     message: str
     hint: str = ""
     details: str = ""
-    error: CnnStudioError | None = None
+
+    def __str__(self) -> str:
+        """What happened and what to do, as one text."""
+        return f"{self.message} {self.hint}".strip()
 
 
 class JobThread(QThread):
@@ -96,9 +103,9 @@ class JobThread(QThread):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("jobs")
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[AnyJob | None] = queue.SimpleQueue()
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: AnyJob) -> None:
         """Queue a job."""
         self._jobs.put(job)
 
@@ -111,7 +118,7 @@ class JobThread(QThread):
         while (job := self._jobs.get()) is not None:
             self._run_job(job)
 
-    def _run_job(self, job: Job) -> None:
+    def _run_job(self, job: AnyJob) -> None:
         def report(event: Event) -> None:
             self.reported.emit(job, event)
 
@@ -124,7 +131,7 @@ class JobThread(QThread):
             self.cancelled.emit(job)
         except CnnStudioError as error:
             log.warning("%s: %s", job.title, error)
-            self.failed.emit(job, Failure(error.message, error.hint, error=error))
+            self.failed.emit(job, Failure(error.message, error.hint))
         except BaseException as error:
             log.exception("%s failed in a way nobody foresaw", job.title)
             self.failed.emit(

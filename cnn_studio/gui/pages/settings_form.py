@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
 
 from cnn_studio.core.errors import ExperimentError
-from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.state.project import Project
 from cnn_studio.gui.widgets.fields import BlocksEdit, ChoiceBox, FieldRow, IntegerListEdit, PercentBox
 
 
@@ -25,18 +25,18 @@ class _Binding:
 
 
 class SettingsForm(QObject):
-    """Keeps a group of fields and the session's experiment the same.
+    """Keeps a group of fields and the project's experiment the same.
 
-    An edit goes to the session at once. What the session refuses is shown at its field and the experiment stays as it
+    An edit goes to the project at once. What that refuses is shown at its field and the experiment stays as it
     was; what changes elsewhere (a preset, an opened file) is shown here.
     """
 
-    def __init__(self, session: Session, parent: QWidget) -> None:
+    def __init__(self, project: Project, parent: QWidget) -> None:
         super().__init__(parent)
-        self._session = session
+        self._project = project
         self._bindings: dict[str, _Binding] = {}
         self._showing = False
-        session.experiment_changed.connect(self.refresh)
+        project.experiment_changed.connect(self.refresh)
 
     def add(self, name: str, row: FieldRow, *, also: tuple[str, ...] = ()) -> FieldRow:
         """Bind a row's field to the setting ``name`` (dotted), and to those in ``also``, which get the same value."""
@@ -82,7 +82,7 @@ class SettingsForm(QObject):
         if self._showing:
             return
         binding = self._bindings[name]
-        self._mark(self._session.change(dict.fromkeys((name, *binding.also), binding.read())), name)
+        self._mark(self._project.change(dict.fromkeys((name, *binding.also), binding.read())), name)
 
     def _mark(self, error: ExperimentError | None, edited: str) -> None:
         for name, binding in self._bindings.items():
@@ -92,11 +92,11 @@ class SettingsForm(QObject):
 
     @Slot()
     def refresh(self) -> None:
-        """Show the session's experiment."""
+        """Show the project's experiment."""
         self._showing = True
         try:
             for name, binding in self._bindings.items():
-                value: Any = self._session.experiment
+                value: Any = self._project.experiment
                 for part in name.split("."):
                     value = getattr(value, part, None)
                 if value is not None:  # a setting of the other kind of architecture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,15 @@ from PySide6.QtCore import QObject, Signal, Slot
 from cnn_studio import tasks
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.runs import run as runs
+from cnn_studio.gui.jobs.job_queue import JobQueue
 from cnn_studio.gui.jobs.job_thread import Failure, Job, JobKind
-from cnn_studio.gui.state.notices import NoticeKind
+from cnn_studio.gui.state.models import Models, OpenedModel
+from cnn_studio.gui.state.notices import Notices
 
 if TYPE_CHECKING:
     from cnn_studio.core.evaluation.calibration import Calibrated
     from cnn_studio.core.evaluation.heat import Explanation
     from cnn_studio.core.evaluation.measured import Measured
-    from cnn_studio.gui.state.opened_model import OpenedModel
-    from cnn_studio.gui.state.session import Session
 
 Source = Split | Path
 """The images to measure on: a split of the model's run, or a folder."""
@@ -29,17 +30,16 @@ Source = Split | Path
 ImageAction = tuple[str, Callable[[], object]]
 """What can be done about images, and how it is called in a menu."""
 
-Submit = Callable[[JobKind, str, tasks.Job[Any, Any], Any], Job]
-
 _KEPT_EXPLANATIONS = 64
+_NO_ANSWER = "This was ended before there was an answer."
 
 
-class EvaluationSession(QObject):
-    """Measures the session's model, and holds what was found; lives as long as the session.
+class EvaluationState(QObject):
+    """Measures the opened model, and holds what was found.
 
     Attributes:
         image_actions: gives what can be done about images beside looking at them, such as leaving them out of the data
-            set; None where the session offers nothing of the kind.
+            set; None where there is nothing of the kind.
     """
 
     changed = Signal()
@@ -51,26 +51,20 @@ class EvaluationSession(QObject):
     not_explained = Signal(object, str)
     """The picture that there is no explanation for, and why."""
 
-    calibrated = Signal(object)
-    """A ``Calibrated``, after the model's file was changed."""
-
-    report_written = Signal(object)
-    """The path of a report."""
-
-    def __init__(self, session: Session, submit: Submit) -> None:
-        super().__init__(session)
-        self._session = session
-        self._submit = submit
+    def __init__(self, queue: JobQueue, notices: Notices, models: Models, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._queue = queue
+        self._notices = notices
+        self._models = models
         self.image_actions: Callable[[Sequence[Path]], Sequence[ImageAction]] | None = None
         self._splits: dict[Split, int] = {}
         self._source: Source | None = None
         self._measured: Measured | None = None
         self._model: OpenedModel | None = None
         self._stale = True
-        self._explaining: Job | None = None
+        self._explaining: Job[tasks.ExplainRequest, Explanation] | None = None
         self._explanations: OrderedDict[tuple[Path, str], Explanation] = OrderedDict()
-        session.model_changed.connect(self._on_model_changed)
-        session.job_ended.connect(self._on_job_ended)
+        models.changed.connect(self._on_model_changed)
 
     # -- which images -------------------------------------------------------------------------------------------
 
@@ -85,7 +79,7 @@ class EvaluationSession(QObject):
         if not self._stale:
             return
         self._stale = False
-        before, model = self._model, self._session.model
+        before, model = self._model, self._models.opened
         same_file = before is not None and model is not None and before.path == model.path
         self._model = model
         self._splits = runs.measurable_splits(model.path) if model else {}
@@ -135,11 +129,11 @@ class EvaluationSession(QObject):
 
     def is_measuring(self) -> bool:
         """Whether a measurement runs or waits."""
-        return self._session.is_busy_with(JobKind.EVALUATE)
+        return self._queue.is_busy_with(JobKind.EVALUATE)
 
     def evaluate(self) -> None:
         """Measure the model on the chosen images."""
-        model, source = self._session.model, self.source
+        model, source = self._models.opened, self.source
         if model is None or source is None:
             return
         names = model.facts.class_names or None
@@ -149,7 +143,8 @@ class EvaluationSession(QObject):
         else:
             request = tasks.EvaluateRequest(model.path, folder=source, class_names=names)
             what = source.name
-        self._submit(JobKind.EVALUATE, f"Evaluating on {what}", tasks.evaluate, request)
+        job = Job(JobKind.EVALUATE, f"Evaluating on {what}", tasks.evaluate, request)
+        self._queue.submit(job, on_success=partial(self._take_measured, request), on_end=self.changed.emit)
         self.changed.emit()
 
     # -- how sure -----------------------------------------------------------------------------------------------
@@ -163,18 +158,19 @@ class EvaluationSession(QObject):
         self._calibrate("Keeping the threshold", threshold=threshold)
 
     def _calibrate(self, title: str, **settings: Any) -> None:
-        model, source = self._session.model, self.source
+        model, source = self._models.opened, self.source
         assert model is not None
         # Where the model lies in no run, there are no validation images but those it has been measured on.
         folder = source if isinstance(source, Path) and not self.splits else None
         names = model.facts.class_names or None
         request = tasks.CalibrateRequest(model.path, folder=folder, class_names=names, **settings)
-        self._submit(JobKind.CALIBRATE, title, tasks.calibrate, request)
+        job = Job(JobKind.CALIBRATE, title, tasks.calibrate, request)
+        self._queue.submit(job, on_success=partial(self._take_calibrated, request), on_end=self.changed.emit)
         self.changed.emit()
 
     def is_calibrating(self) -> bool:
         """Whether the model's file is being changed, or waits for it."""
-        return self._session.is_busy_with(JobKind.CALIBRATE)
+        return self._queue.is_busy_with(JobKind.CALIBRATE)
 
     # -- where it looks -----------------------------------------------------------------------------------------
 
@@ -190,14 +186,21 @@ class EvaluationSession(QObject):
         if (known := self._explanations.get((image, class_name))) is not None:
             return known
         self.stop_explaining()
-        if model := self._session.model:
+        if model := self._models.opened:
             request = tasks.ExplainRequest(model.path, image, class_name or None, model.facts.class_names or None)
-            self._explaining = self._submit(JobKind.EXPLAIN, f"Looking at {image.name}", tasks.explain, request)
+            job = Job(JobKind.EXPLAIN, f"Looking at {image.name}", tasks.explain, request)
+            self._explaining = job
+            self._queue.submit(
+                job,
+                on_success=partial(self._take_explanation, job),
+                on_failure=partial(self._take_no_explanation, job),
+                on_cancel=partial(self._take_no_explanation, job, _NO_ANSWER),
+            )
         return None
 
     def is_training(self) -> bool:
         """Whether a training runs or waits, which every other job then waits for."""
-        return self._session.is_busy_with(JobKind.TRAIN)
+        return self._queue.is_busy_with(JobKind.TRAIN)
 
     @Slot()
     def stop_explaining(self) -> None:
@@ -212,41 +215,16 @@ class EvaluationSession(QObject):
         """Write one HTML page that holds everything."""
         if measured := self.measured:
             request = tasks.ReportRequest(measured, target, replace=replace_existing)
-            self._submit(JobKind.REPORT, f"Writing {target.name}", tasks.write_report, request)
+            job = Job(JobKind.REPORT, f"Writing {target.name}", tasks.write_report, request)
+            self._queue.submit(job, on_success=self._tell_report)
 
-    # -- what the session's thread tells ------------------------------------------------------------------------
+    # -- what jobs end with -------------------------------------------------------------------------------------
 
-    def take(self, job: Job, result: Any) -> None:
-        """The result of one of the jobs submitted here."""
-        match job.kind:
-            case JobKind.EVALUATE:
-                self._take_measured(job.request, result)
-            case JobKind.CALIBRATE:
-                self._take_calibrated(job.request, result)
-            case JobKind.EXPLAIN:
-                self._take_explanation(job, result)
-            case JobKind.REPORT:
-                self.report_written.emit(result)
-
-    def take_failure(self, job: Job, failure: Failure) -> bool:
-        """Whether a failure is told elsewhere than in a notice."""
-        if job.kind is not JobKind.EXPLAIN or failure.details:
-            return False
-        if job is self._explaining:
-            self._explaining = None
-            self.not_explained.emit(job.request.image, f"{failure.message} {failure.hint}".strip())
-        return True
-
-    @Slot(object)
-    def _on_job_ended(self, job: Job) -> None:
-        if job.kind in {JobKind.EVALUATE, JobKind.CALIBRATE}:
-            self.changed.emit()
-        elif job is self._explaining:  # neither answered nor refused
-            self._explaining = None
-            self.not_explained.emit(job.request.image, "This was ended before there was an answer.")
+    def _tell_report(self, target: Path) -> None:
+        self._notices.tell_info(f"Report saved to {target}.")
 
     def _take_measured(self, request: tasks.EvaluateRequest, measured: Measured) -> None:
-        model = self._session.model
+        model = self._models.opened
         if model is None or model.path != request.model:
             return
         self._renew()
@@ -254,18 +232,14 @@ class EvaluationSession(QObject):
         self._measured = measured
 
     def _take_calibrated(self, request: tasks.CalibrateRequest, calibrated: Calibrated) -> None:
-        model = self._session.model
-        if model is not None and model.path == request.model:
-            names = model.facts.class_names or calibrated.facts.class_names
-            self._session.model = replace(model, facts=replace(calibrated.facts, class_names=names))
-            self._session.model_changed.emit()
-        self.calibrated.emit(calibrated)
+        self._models.renew(request.model, calibrated.facts)
         if text := _calibrated_text(request, calibrated):
-            self._session.tell(NoticeKind.INFO, text)
+            self._notices.tell_info(text)
 
-    def _take_explanation(self, job: Job, explanation: Explanation) -> None:
-        model = self._session.model
+    def _take_explanation(self, job: Job[tasks.ExplainRequest, Explanation], explanation: Explanation) -> None:
+        model = self._models.opened
         if model is None or model.path != job.request.model:
+            self._take_no_explanation(job, _NO_ANSWER)
             return
         self._explanations[job.request.image, job.request.class_name or ""] = explanation
         while len(self._explanations) > _KEPT_EXPLANATIONS:
@@ -273,6 +247,11 @@ class EvaluationSession(QObject):
         if job is self._explaining:
             self._explaining = None
             self.explained.emit(explanation)
+
+    def _take_no_explanation(self, job: Job[tasks.ExplainRequest, Explanation], reason: Failure | str) -> None:
+        if job is self._explaining:
+            self._explaining = None
+            self.not_explained.emit(job.request.image, str(reason))
 
 
 def _calibrated_text(request: tasks.CalibrateRequest, calibrated: Calibrated) -> str:

@@ -1,9 +1,18 @@
-"""What the session tells the user in the window."""
+"""What the user is told in the window."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from cnn_studio.core.data.events import FilesLeftOut
+from cnn_studio.core.errors import CnnStudioError
+from cnn_studio.core.job.events import Event, Message
+from cnn_studio.gui.jobs.job_queue import JobQueue
+from cnn_studio.gui.jobs.job_thread import AnyJob, Failure
+from cnn_studio.gui.look.wording import format_things
 
 NO_MODEL = "no model"
 """Topic of what is told while there is no model; withdrawn as soon as there is one."""
@@ -21,10 +30,57 @@ class NoticeKind(StrEnum):
 class Notice:
     """Something to tell the user in the window: what happened, what to do, and details to copy for a bug.
 
-    ``topic`` names a state that can end, such as ``NO_MODEL``: the notice goes when the session withdraws it.
+    ``topic`` names a state that can end, such as ``NO_MODEL``: the notice goes when that is withdrawn.
     """
 
     kind: NoticeKind
     text: str
     details: str = ""
     topic: str = ""
+
+
+class Notices(QObject):
+    """Passes on what the parts of the session, and the jobs, have to tell the user."""
+
+    told = Signal(object)
+    """A ``Notice``."""
+
+    withdrawn = Signal(str)
+    """A topic of which nothing holds any more."""
+
+    def __init__(self, queue: JobQueue, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        queue.failed.connect(self._on_failed)
+        queue.reported.connect(self._on_reported)
+
+    def tell(self, kind: NoticeKind, text: str, details: str = "", topic: str = "") -> None:
+        """Show a notice."""
+        self.told.emit(Notice(kind, text, details, topic))
+
+    @Slot(str)
+    def tell_info(self, text: str) -> None:
+        """Show news that ask for nothing."""
+        self.tell(NoticeKind.INFO, text)
+
+    @Slot(object)
+    def tell_error(self, error: CnnStudioError) -> None:
+        """Show what went wrong and what to do."""
+        self.tell(NoticeKind.ERROR, str(error))
+
+    def withdraw(self, topic: str) -> None:
+        """Take back what was told about a state that has ended."""
+        self.withdrawn.emit(topic)
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self.tell(NoticeKind.ERROR, str(failure), failure.details)
+
+    @Slot(object, object)
+    def _on_reported(self, job: AnyJob, event: Event) -> None:  # noqa: ARG002 -- the signal's shape
+        match event:
+            case Message(text):
+                self.tell_info(text)
+            case FilesLeftOut(issues):
+                files = format_things(len(issues), "file")
+                text = f"{files} could not be read any more and were left out; the first is {issues[0].path}."
+                self.tell(NoticeKind.WARNING, text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Slot
 
@@ -16,26 +15,27 @@ from cnn_studio.core.data.split_file import read_split, split_csv, with_split
 from cnn_studio.gui.jobs.latest_answer import LatestAnswer
 from cnn_studio.gui.look.wording import format_things
 from cnn_studio.gui.state.data_view import DataView
-
-if TYPE_CHECKING:
-    from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.state.notices import Notices
+from cnn_studio.gui.state.project import Project
 
 
 class SplitFile(QObject):
-    """Reads and writes off the GUI thread; the session's data set is divided as the file says.
+    """Reads and writes off the GUI thread; the project's data set is divided as the file says.
 
     Attributes:
         path: the file that the split comes from; None while it follows from the settings.
     """
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self._session = session
+    def __init__(self, project: Project, notices: Notices, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._project = project
+        self._notices = notices
         self.path: Path | None = None
         self._undivided: Dataset | None = None
         self._answer = LatestAnswer(self)
         self._answer.answered.connect(self._take)
-        self._answer.failed.connect(session.tell_error)
+        self._answer.failed.connect(notices.tell_error)
+        project.dataset_opened.connect(self._on_opened)
 
     @property
     def is_busy(self) -> bool:
@@ -70,26 +70,27 @@ class SplitFile(QObject):
     @Slot()
     def forget(self) -> None:
         """Share the images out as the settings say, and no more as a file does."""
-        if self._undivided is not None and self._session.dataset is not None:
-            self._answer.ask(partial(_still_there, self._undivided, self._session.dataset))
+        if self._undivided is not None and self._project.dataset is not None:
+            self._answer.ask(partial(_still_there, self._undivided, self._project.dataset))
 
-    def begin(self, scanned: Dataset) -> None:
+    @Slot()
+    def _on_opened(self) -> None:
         """A folder was scanned: its split follows from the settings again."""
         self._answer.forget()
-        self.path, self._undivided = None, scanned
+        self.path, self._undivided = None, self._project.dataset
 
     @Slot(object)
     def _take(self, answer: object) -> None:
         match answer:
             case str(text):
-                self._session.tell_info(text)
+                self._notices.tell_info(text)
             case (Path() as source, Dataset() as divided, tuple(notes)):
                 self.path = source
-                self._session.divide(divided)
-                self._session.tell_info(" ".join((f"The images are shared out as {source.name} says.", *notes)))
+                self._project.divide(divided)
+                self._notices.tell_info(" ".join((f"The images are shared out as {source.name} says.", *notes)))
             case Dataset():
                 self.path = None
-                self._session.divide(answer)
+                self._project.divide(answer)
 
 
 def _still_there(whole: Dataset, now: Dataset) -> Dataset:

@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -42,7 +42,7 @@ from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_percent
 from cnn_studio.gui.pages.augment.augmentation_cost import CostCard
-from cnn_studio.gui.pages.navigation import Navigation
+from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.fields import ChoiceBox, FieldRow
@@ -70,21 +70,23 @@ class AugmentPage(QWidget):
         self._seed = 1
         self._place = 0
         self._stale = True
-        self.form = SettingsForm(session, self)
+        self._project, self._queue = session.project, session.queue
+        self.form = SettingsForm(session.project, self)
         self.rows: dict[str, StrengthRow] = {}
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2 * theme.SPACE)
         layout.addWidget(self._build_settings())
         layout.addWidget(self._build_right(), 1)
-        session.experiment_changed.connect(self.refresh)
-        session.dataset_changed.connect(self._on_dataset_changed)
-        session.job_started.connect(self._show_state)
-        session.job_ended.connect(self._show_state)
+        session.project.experiment_changed.connect(self.refresh)
+        session.project.dataset_opened.connect(self._on_opened)
+        session.project.dataset_altered.connect(self.refresh)
+        session.queue.started.connect(self._show_state)
+        session.queue.ended.connect(self._show_state)
         session.augmentation.previewed.connect(self._show_preview)
         session.augmentation.preview_failed.connect(self.preview.say)
         self.form.refresh()
-        self._on_dataset_changed()
+        self._on_opened()
 
     # -- building -----------------------------------------------------------------------------------------------
 
@@ -163,10 +165,10 @@ class AugmentPage(QWidget):
         head.addWidget(self.picture_name, 1)
         head.addWidget(self.draw)
         self.preview = PreviewGrid()
-        self.cost = CostCard(self._session)
+        self.cost = CostCard(self._queue, self._project, self._session.augmentation)
         self.next_button = QPushButton("Go on to training")
         theme.accent_button(self.next_button)
-        self.next_button.clicked.connect(lambda: self._navigation.show_page("train"))
+        self.next_button.clicked.connect(lambda: self._navigation.show_page(Page.TRAIN))
         self.compare_button = QPushButton("Which of these help?…")
         self.compare_button.clicked.connect(self._open_comparison)
         foot = QHBoxLayout()
@@ -198,8 +200,8 @@ class AugmentPage(QWidget):
         super().hideEvent(event)
 
     @Slot()
-    def _on_dataset_changed(self) -> None:
-        dataset = self._session.dataset
+    def _on_opened(self) -> None:
+        dataset = self._project.dataset
         self._place = 0
         names = list(enumerate(dataset.class_names)) if dataset else []
         self.class_choice.set_choices([(name, label) for label, name in names])
@@ -211,7 +213,7 @@ class AugmentPage(QWidget):
     @Slot()
     def refresh(self) -> None:
         """Show the experiment's augmentation and what is to be said of it."""
-        experiment, dataset = self._session.experiment, self._session.dataset
+        experiment, dataset = self._project.experiment, self._project.dataset
         settings = experiment.augmentation
         warnings = augmentation_warnings(experiment, dataset)
         grey = experiment.image.colour is Colour.GREY
@@ -252,32 +254,30 @@ class AugmentPage(QWidget):
 
     @Slot()
     def _show_state(self) -> None:
-        training = self._session.is_busy_with(JobKind.TRAIN)
+        training = self._queue.is_busy_with(JobKind.TRAIN)
         self.settings.setEnabled(not training)
         self.settings.setToolTip("Settings can be changed again when this training has ended." if training else "")
-        on = self._session.experiment.augmentation.is_on
-        known = bool(self._session.augmentation.trials) or self._session.is_busy_with(JobKind.COMPARE)
-        possible = self._session.dataset is not None and (on or known)
+        on = self._project.experiment.augmentation.is_on
+        known = bool(self._session.augmentation.trials) or self._queue.is_busy_with(JobKind.COMPARE)
+        possible = self._project.dataset is not None and (on or known)
         self.compare_button.setEnabled(possible)
         self.compare_button.setToolTip(
             "Trains with none, each and all of them, and compares."
             if possible
             else "Switch on what you want to try first."
-            if self._session.dataset
+            if self._project.dataset
             else "Open a folder of images first."
         )
 
     @Slot()
     def _open_comparison(self) -> None:
-        dialog = CompareDialog(self._session, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.show()
+        CompareDialog(self._session, self).show()
 
     # -- preview ------------------------------------------------------------------------------------------------
 
     def _want_preview(self) -> None:
         self._stale = not self.isVisible()
-        dataset = self._session.dataset
+        dataset = self._project.dataset
         if dataset is None:
             self.preview.say("Open a folder of images to see on your own pictures what this does.")
             self.picture_name.setText("")
@@ -325,20 +325,20 @@ class AugmentPage(QWidget):
 
     def _on_strength(self, name: str, strength: float) -> None:
         switch = AUGMENTATION_KINDS[name].unit is Unit.SWITCH
-        self._session.change({f"augmentation.{name}": bool(strength) if switch else strength})
+        self._project.change({f"augmentation.{name}": bool(strength) if switch else strength})
 
     @Slot(object)
     def _on_preset_chosen(self, name: str) -> None:
-        dataset = self._session.dataset
+        dataset = self._project.dataset
         if name == RECOMMENDED and dataset:
             chosen = recommend_augmentation(dataset).augmentation
         elif name in AUGMENTATION_PRESETS:
             chosen = AUGMENTATION_PRESETS[name].augmentation
         else:
             return
-        free = self._session.experiment.augmentation
+        free = self._project.experiment.augmentation
         values = chosen.model_copy(update={"fill": free.fill, "views": free.views}).model_dump()
-        self._session.change({"augmentation": values})
+        self._project.change({"augmentation": values})
 
 
 def _view_choices(present: int) -> list[tuple[str, int]]:

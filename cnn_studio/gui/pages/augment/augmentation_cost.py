@@ -9,50 +9,57 @@ from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.split import count_splits
 from cnn_studio.core.experiment.experiment import Experiment
+from cnn_studio.gui.jobs.job_queue import JobQueue
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_duration
-from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.state.augmentation import AugmentationState
+from cnn_studio.gui.state.project import Project
 from cnn_studio.tasks import AugmentationCost
 
 
 class CostCard(QFrame):
     """A sentence and the button that measures."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, queue: JobQueue, project: Project, augmentation: AugmentationState) -> None:
         super().__init__()
-        self._session = session
+        self._queue = queue
+        self._project = project
+        self._augmentation = augmentation
         theme.set_card(self)
         self.text = QLabel()
         self.text.setWordWrap(True)
         self.button = QPushButton("Measure the cost")
-        self.button.clicked.connect(session.augmentation.measure)
+        self.button.clicked.connect(augmentation.measure)
         layout = QHBoxLayout(self)
         layout.addWidget(self.text, 1)
         layout.addWidget(self.button)
-        session.augmentation.cost_changed.connect(self.refresh)
-        session.experiment_changed.connect(self.refresh)
-        session.dataset_changed.connect(self.refresh)
-        session.job_started.connect(self.refresh)
-        session.job_ended.connect(self.refresh)
+        for signal in (
+            augmentation.cost_changed,
+            project.experiment_changed,
+            project.dataset_opened,
+            project.dataset_altered,
+            queue.started,
+            queue.ended,
+        ):
+            signal.connect(self.refresh)
         self.refresh()
 
     @Slot()
     def refresh(self) -> None:
         """Show what is known."""
-        session = self._session
-        experiment = session.experiment
+        experiment = self._project.experiment
         on = experiment.augmentation.is_on
-        cost = session.augmentation.cost()
+        cost = self._augmentation.cost()
         if not on:
             text = "Nothing is changed, so it costs nothing."
         elif cost:
-            text = cost_text(cost, experiment, session.dataset)
+            text = cost_text(cost, experiment, self._project.dataset)
         else:
             text = "What this costs on your machine has not been measured yet; it takes a few seconds."
         self.text.setText(text)
-        busy = session.is_busy_with(JobKind.MEASURE)
-        training = session.is_busy_with(JobKind.TRAIN)
+        busy = self._queue.is_busy_with(JobKind.MEASURE)
+        training = self._queue.is_busy_with(JobKind.TRAIN)
         self.button.setVisible(on)
         self.button.setEnabled(on and not busy and not training)
         self.button.setToolTip(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from PySide6.QtCore import QPoint, QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.findings import FINDING_TEXT, Finding, FindingKind
 from cnn_studio.core.data.image_file import ImageFile, Split
-from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.evaluation.label_review import label_review_csv
+from cnn_studio.gui.dialogs.save_file import save_file
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_things
 from cnn_studio.gui.pages.data.decision_bar import DecisionBar
@@ -57,7 +56,10 @@ class BrowsePane(QWidget):
     def __init__(self, session: Session, page: QWidget) -> None:
         super().__init__()
         self._session = session
+        self._project = session.project
         self._data = session.data
+        self._decisions = session.decisions
+        self._label_errors = session.label_errors
         self.shown: ShownPictures | None = None
         self._made: _Made | None = None
         self.shown_class = ChoiceBox()
@@ -82,16 +84,20 @@ class BrowsePane(QWidget):
         self.grid.customContextMenuRequested.connect(self._open_menu)
         self.chosen = QLabel()
         theme.set_muted(self.chosen)
-        self.bar = DecisionBar(session, self.grid, page)
+        self.bar = DecisionBar(session.project, session.decisions, self.grid, page)
         self.decisions_button = QPushButton()
         self.decisions_button.setToolTip("What you have decided about single pictures; each can be taken back.")
         self.decisions_button.clicked.connect(self._open_decisions)
         self._lay_out()
-        self._data.decided.connect(self._on_decided)
-        self._data.view_changed.connect(self.refresh)
-        self._data.listed_changed.connect(self.refresh)
-        self._data.review_changed.connect(self.refresh)
-        session.dataset_changed.connect(self.refresh)
+        session.decisions.decided.connect(self._on_decided)
+        for signal in (
+            session.data.view_changed,
+            session.label_errors.changed,
+            session.project.listed_changed,
+            session.project.dataset_opened,
+            session.project.dataset_altered,
+        ):
+            signal.connect(self.refresh)
         self.refresh()
 
     def _lay_out(self) -> None:
@@ -135,7 +141,7 @@ class BrowsePane(QWidget):
     @Slot()
     def refresh(self) -> None:
         """Offer what there is now; what is shown stays unless it was made from something else."""
-        dataset = self._data.listed or self._session.dataset
+        dataset = self._project.listed or self._project.dataset
         if dataset is None:
             return
         self._offer(dataset)
@@ -149,26 +155,26 @@ class BrowsePane(QWidget):
             or (made.which is FindingKind.SMALL_IMAGES and view and made.view and made.view.image != view.image)
         ):
             self._show_chosen()
-        self.bar.why_not = "The pictures are still being checked." if self._data.listed else ""
+        self.bar.why_not = "The pictures are still being checked." if self._project.listed else ""
         self._on_decided()
 
     def _offer(self, dataset: Dataset) -> None:
-        counted = dataset if self._data.listed else (self._data.used or dataset)
+        counted = dataset if self._project.listed else (self._data.used or dataset)
         counts = counted.counts()
         classes = [(f"All classes ({len(counted.files):,})", ALL_CLASSES)]
         classes += [(f"{name} ({count:,})", label) for label, (name, count) in enumerate(counts.items())]
         which: list[tuple[str, object]] = [("All images", Which.ALL)]
-        if (view := self._data.view) is not None and not self._data.listed:
+        if (view := self._data.view) is not None and not self._project.listed:
             which += [(f"{SPLIT_TEXT[split]} ({count:,})", split) for split, count in view.totals.items()]
             found = {finding.kind: sum(map(len, finding.groups)) for finding in view.findings}
             if self._made is not None and isinstance(self._made.which, FindingKind):
                 found.setdefault(self._made.which, 0)  # settled by now, and still shown
             for kind, count in found.items():
                 which.append((f"{_capital(FINDING_TEXT[kind])} ({f'{count:,}' if count else 'settled'})", kind))
-        if self._data.review is not None and not self._data.listed:
-            which.append((f"Likely label errors ({len(self._data.review.doubts):,})", Which.DOUBTED))
-        if self._data.decision_count and not self._data.listed:
-            which.append((f"Decided by you ({self._data.decision_count:,})", Which.DECIDED))
+        if self._label_errors.review is not None and not self._project.listed:
+            which.append((f"Likely label errors ({len(self._label_errors.review.doubts):,})", Which.DOUBTED))
+        if self._decisions.count and not self._project.listed:
+            which.append((f"Decided by you ({self._decisions.count:,})", Which.DECIDED))
         with QSignalBlocker(self.shown_class), QSignalBlocker(self.which):
             for box, choices in ((self.shown_class, classes), (self.which, which)):
                 box.set_choices(choices)
@@ -177,15 +183,15 @@ class BrowsePane(QWidget):
 
     @Slot()
     def _show_chosen(self) -> None:
-        dataset = self._data.listed or self._session.dataset
+        dataset = self._project.listed or self._project.dataset
         if dataset is None:
             return
         label = self.shown_class.value()
-        which, view, review = self.which.value() or Which.ALL, self._data.view, self._data.review
+        which, view, review = self.which.value() or Which.ALL, self._data.view, self._label_errors.review
         chosen = None if label in {ALL_CLASSES, None} else label
         before, finding = self._made, None
         shown = of_class(self._data, dataset, chosen)
-        if self._data.listed is None and view is not None:
+        if self._project.listed is None and view is not None:
             match which:
                 case Split():
                     shown = of_split(self._data, view.used, view.splits.splits, which, chosen)
@@ -231,19 +237,19 @@ class BrowsePane(QWidget):
 
     def _suggested(self, file: ImageFile | None) -> str:
         """The class that a network would put the image into, while likely label errors are shown."""
-        if file is None or self.which.value() is not Which.DOUBTED or self._data.review is None:
+        if file is None or self.which.value() is not Which.DOUBTED:
             return ""
-        return next((doubt.suggested for doubt in self._data.review.doubts if doubt.path == file.path), "")
+        return self._label_errors.suggested_for(file.path)
 
     @Slot()
     def _on_decided(self) -> None:
-        count = self._data.decision_count
+        count = self._decisions.count
         self.decisions_button.setText(f"Decisions ({count:,})…")
         self.decisions_button.setVisible(count > 0)
         made = self._made
         copies = False
         if made is not None and made.view is not None and made.finding is not None:
-            copies = self._data.has_copies(made.view.used, made.finding)
+            copies = self._decisions.has_copies(made.view.used, made.finding)
         self.keep_button.setEnabled(copies)
         self.keep_button.setToolTip(
             "The largest of each stays. Nothing is deleted, and Undo takes it back."
@@ -256,20 +262,17 @@ class BrowsePane(QWidget):
     def _keep_one_of_each(self) -> None:
         made = self._made
         if made is not None and made.view is not None and made.finding is not None:
-            self._data.keep_one_of_each(made.view.used, made.finding)
+            self._decisions.keep_one_of_each(made.view.used, made.finding)
 
     @Slot()
     def _save_list(self) -> None:
-        review = self._data.review
-        name, _ = QFileDialog.getSaveFileName(self, "Save the list", "likely label errors.csv", "CSV (*.csv)")
-        if not name or review is None:
+        review = self._label_errors.review
+        if review is None:
             return
-        try:
-            write_text(Path(name), label_review_csv(review))
-        except CnnStudioError as error:
-            self._session.tell_error(error)
-        else:
-            self._session.tell_info(f"Saved to {name}.")
+        text = label_review_csv(review)
+        title, name = "Save the list", "likely label errors.csv"
+        notices = self._session.notices
+        save_file(self, notices, title, name, "CSV (*.csv)", lambda target: write_text(target, text))
 
     @Slot(QPoint)
     def _open_menu(self, place: QPoint) -> None:
@@ -285,9 +288,7 @@ class BrowsePane(QWidget):
 
     @Slot()
     def _open_decisions(self) -> None:
-        dialog = DecisionsDialog(self._session, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        DecisionsDialog(self._decisions, self).open()
 
 
 def _capital(text: str) -> str:

@@ -21,41 +21,50 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_things
 from cnn_studio.gui.pages.data.browse_pane import BrowsePane
 from cnn_studio.gui.pages.data.findings_panel import FindingsPanel
 from cnn_studio.gui.pages.data.shown_pictures import Which
 from cnn_studio.gui.pages.data.split_bar import SplitBar
-from cnn_studio.gui.pages.navigation import Navigation
+from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.class_chart import ClassChart
 from cnn_studio.gui.widgets.empty_state import EmptyState
 
 
 class DataPage(QWidget):
-    """Shows the session's data set, or how to get one."""
+    """Shows the data set, or how to get one."""
 
     def __init__(self, session: Session, navigation: Navigation) -> None:
         super().__init__()
-        self._session = session
+        self._project = session.project
+        self._data = session.data
+        self._training = session.training
+        self._label_errors = session.label_errors
         self._navigation = navigation
         self._empty = self._build_empty()
-        self._filled = self._build_filled()
+        self._filled = self._build_filled(session)
         self._either = QStackedLayout(self)
         self._either.addWidget(self._empty)
         self._either.addWidget(self._filled)
-        session.dataset_changed.connect(self._show_dataset)
-        session.experiment_changed.connect(self._on_jobs_changed)
-        session.weights_changed.connect(self._on_jobs_changed)
-        session.data.listed_changed.connect(self._show_dataset)
-        session.data.review_changed.connect(self._show_review)
+        for signal in (
+            session.project.dataset_opened,
+            session.project.dataset_altered,
+            session.project.listed_changed,
+        ):
+            signal.connect(self._show_dataset)
+        for signal in (
+            session.project.experiment_changed,
+            session.weights.changed,
+            session.data.view_changed,
+            session.queue.started,
+            session.queue.ended,
+        ):
+            signal.connect(self._show_whether_to_train)
         session.data.view_changed.connect(self._show_counts)
-        session.data.view_changed.connect(self._on_jobs_changed)
-        session.recent_changed.connect(self._show_recent)
-        session.job_started.connect(self._on_jobs_changed)
-        session.job_ended.connect(self._on_jobs_changed)
+        session.label_errors.changed.connect(self._show_review)
+        session.project.recent_changed.connect(self._show_recent)
         self._show_recent()
         self._show_dataset()
 
@@ -94,7 +103,7 @@ class DataPage(QWidget):
         self._recent_menu = QMenu(self.open_button)
         self.open_button.setMenu(self._recent_menu)
         sample = QPushButton("Try the sample")
-        sample.clicked.connect(self._session.open_sample)
+        sample.clicked.connect(self._project.open_sample)
         head = QHBoxLayout()
         head.setSpacing(theme.SPACE)
         names = QVBoxLayout()
@@ -106,11 +115,11 @@ class DataPage(QWidget):
         head.addWidget(self.open_button)
         return head
 
-    def _build_filled(self) -> QWidget:
+    def _build_filled(self, session: Session) -> QWidget:
         self.chart = ClassChart()
         self.chart.class_selected.connect(self._on_class_selected)
-        self.findings = FindingsPanel(self._session)
-        self.browse = BrowsePane(self._session, self)
+        self.findings = FindingsPanel(session)
+        self.browse = BrowsePane(session, self)
         self.browse.shown_changed.connect(self._on_shown_changed)
         self.grid, self.shown_class = self.browse.grid, self.browse.shown_class
         self.findings.finding_chosen.connect(lambda finding: self.browse.show_only(finding.kind))
@@ -129,7 +138,7 @@ class DataPage(QWidget):
         splitter.setStretchFactor(1, 1)
         splitter.setChildrenCollapsible(False)
         splitter.setHandleWidth(theme.SPACE_2)
-        self.split = SplitBar(self._session)
+        self.split = SplitBar(session)
         self.validation, self.test, self.split_text = self.split.validation, self.split.test, self.split.text
 
         filled = QWidget()
@@ -144,7 +153,7 @@ class DataPage(QWidget):
 
     def _build_foot(self) -> QHBoxLayout:
         self.model_button = QPushButton("Choose the model")
-        self.model_button.clicked.connect(lambda: self._navigation.show_page("model"))
+        self.model_button.clicked.connect(lambda: self._navigation.show_page(Page.MODEL))
         self.train_button = QPushButton("Train")
         theme.accent_button(self.train_button)
         self.train_button.clicked.connect(self._train)
@@ -159,11 +168,11 @@ class DataPage(QWidget):
 
     @Slot()
     def _show_recent(self) -> None:
-        recent = self._session.recent_folders()
+        recent = self._project.recent_folders()
         self._recent_menu.clear()
         for folder in recent:
             action = self._recent_menu.addAction(str(folder))
-            action.triggered.connect(lambda _=False, path=folder: self._session.open_folder(path))
+            action.triggered.connect(lambda _=False, path=folder: self._project.open_folder(path))
         if not recent:
             self._recent_menu.addAction("No folders opened yet").setEnabled(False)
         accent = theme.colours().accent
@@ -176,8 +185,8 @@ class DataPage(QWidget):
 
     @Slot()
     def _show_dataset(self) -> None:
-        listed = self._session.data.listed
-        dataset = listed or self._session.dataset
+        listed = self._project.listed
+        dataset = listed or self._project.dataset
         focused = QApplication.focusWidget()
         had_focus = focused is None or self._empty.isAncestorOf(focused)
         self._either.setCurrentWidget(self._filled if dataset else self._empty)
@@ -188,12 +197,12 @@ class DataPage(QWidget):
         self.title.setText(dataset.name)
         self.title.setToolTip(str(dataset.root))
         self._show_counts()
-        self._on_jobs_changed()
+        self._show_whether_to_train()
 
     @Slot()
     def _show_counts(self) -> None:
-        listed = self._session.data.listed
-        dataset = listed or self._session.data.used
+        listed = self._project.listed
+        dataset = listed or self._data.used
         if dataset is None:
             return
         counts = list(dataset.counts().items())
@@ -204,7 +213,7 @@ class DataPage(QWidget):
 
     @Slot()
     def _show_review(self) -> None:
-        review = self._session.data.review
+        review = self._label_errors.review
         if review is not None and review.doubts:
             self.browse.show_only(Which.DOUBTED)
 
@@ -218,11 +227,11 @@ class DataPage(QWidget):
         self.findings.mark(self.browse.which.value())
 
     @Slot()
-    def _on_jobs_changed(self) -> None:
-        reason = self._session.why_not_train()
-        if self._session.data.listed is not None:
+    def _show_whether_to_train(self) -> None:
+        reason = self._training.why_not_train()
+        if self._project.listed is not None:
             why_not = "The pictures are still being checked."
-        elif self._session.is_busy_with(JobKind.TRAIN):
+        elif self._training.is_running():
             why_not = "Training is under way."
         else:
             why_not = str(reason) if reason else ""
@@ -233,25 +242,25 @@ class DataPage(QWidget):
 
     @Slot(str)
     def _open_recent(self, place: str) -> None:
-        self._session.open_folder(self._session.recent_folders()[int(place)])
+        self._project.open_folder(self._project.recent_folders()[int(place)])
 
     @Slot(str)
     def _on_welcome(self, key: str) -> None:
         if key == "open":
             self.choose_folder()
         else:
-            self._session.open_sample()
+            self._project.open_sample()
 
     @Slot()
     def choose_folder(self) -> None:
         """Ask for a folder and open it."""
-        dataset = self._session.dataset
+        dataset = self._project.dataset
         start = str(dataset.root.parent) if dataset else ""
         folder = QFileDialog.getExistingDirectory(self, "Open a folder that holds one sub-folder per class", start)
         if folder:
-            self._session.open_folder(Path(folder))
+            self._project.open_folder(Path(folder))
 
     @Slot()
     def _train(self) -> None:
-        self._navigation.show_page("train")
-        self._session.train()
+        self._navigation.show_page(Page.TRAIN)
+        self._training.train()

@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QWid
 
 from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.state.decisions import PictureDecisions
+from cnn_studio.gui.state.project import Project
 
 NOTHING_CHOSEN = "Choose a picture first: click it, or go to it with the arrow keys."
 
@@ -19,15 +20,16 @@ class DecisionBar(QWidget):
     """Acts on the pictures it was told are chosen.
 
     Args:
-        session: whose experiment keeps the decisions.
+        project: whose pictures they are.
+        decisions: makes them and takes them back.
         keys_in: the widget in which the keys work that are letters.
         undo_in: the widget in which Undo and Redo work.
     """
 
-    def __init__(self, session: Session, keys_in: QWidget, undo_in: QWidget) -> None:
+    def __init__(self, project: Project, decisions: PictureDecisions, keys_in: QWidget, undo_in: QWidget) -> None:
         super().__init__()
-        self._session = session
-        self._data = session.data
+        self._project = project
+        self._decisions = decisions
         self._count = 0
         self._first: ImageFile | None = None
         self._files: Callable[[], Sequence[ImageFile]] = tuple
@@ -45,7 +47,7 @@ class DecisionBar(QWidget):
         self.right_button.clicked.connect(self.call_right)
         self.undo_button = QToolButton()
         self.undo_button.setAccessibleName("Undo")
-        self.undo_button.clicked.connect(self._data.undo)
+        self.undo_button.clicked.connect(self._decisions.undo)
         theme.set_icon(self.undo_button, "undo")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -55,7 +57,7 @@ class DecisionBar(QWidget):
         for button in (self.leave_out_button, self.right_button):
             button.setAutoDefault(False)
         self._add_keys(keys_in, undo_in)
-        self._data.decided.connect(self.refresh)
+        self._decisions.decided.connect(self.refresh)
         self.refresh()
 
     def _add_keys(self, keys_in: QWidget, undo_in: QWidget) -> None:
@@ -64,8 +66,8 @@ class DecisionBar(QWidget):
             (keys_in, QKeySequence(Qt.Key.Key_L), self.leave_out_or_use),
             (keys_in, QKeySequence(Qt.Key.Key_C), self.open_class_menu),
             (keys_in, QKeySequence(Qt.Key.Key_R), self.call_right),
-            (undo_in, QKeySequence.StandardKey.Undo, self._data.undo),
-            (undo_in, QKeySequence.StandardKey.Redo, self._data.redo),
+            (undo_in, QKeySequence.StandardKey.Undo, self._decisions.undo),
+            (undo_in, QKeySequence.StandardKey.Redo, self._decisions.redo),
         )
         for widget, key, act in keys:
             shortcut = QShortcut(key, widget)
@@ -91,7 +93,7 @@ class DecisionBar(QWidget):
     @Slot()
     def refresh(self) -> None:
         """Show what can be done with what is chosen."""
-        decided = self._data.decision_on(self._first.path) if self._first else None
+        decided = self._decisions.on(self._first.path) if self._first else None
         enabled = self._count > 0 and not self.why_not
         reason = self.why_not or NOTHING_CHOSEN
         use = decided is not None and decided.left_out
@@ -105,7 +107,7 @@ class DecisionBar(QWidget):
             button.setEnabled(enabled)
             button.setToolTip(text if enabled else reason)
         self.right_button.setVisible(bool(self._suggested))
-        undo, redo = self._data.undo_text, self._data.redo_text
+        undo, redo = self._decisions.undo_text, self._decisions.redo_text
         again = f"\nCtrl+Shift+Z does it again: {redo}." if redo else ""
         self.undo_button.setEnabled(bool(undo))
         self.undo_button.setToolTip((f"Undo {undo} (Ctrl+Z)" if undo else "Nothing to undo.") + again)
@@ -120,21 +122,21 @@ class DecisionBar(QWidget):
         """Leave the chosen pictures out; use them again if that is what was decided about the first."""
         if not self._can_act() or self._first is None:
             return
-        if self._data.decision_on(self._first.path).left_out:
-            self._data.use_again(self._files())
+        if self._decisions.on(self._first.path).left_out:
+            self._decisions.use_again(self._files())
         else:
-            self._data.leave_out(self._files())
+            self._decisions.leave_out(self._files())
 
     @Slot()
     def call_right(self) -> None:
         """Say that the chosen pictures are in the right class."""
         if self._can_act() and self._suggested:
-            self._data.call_right(self._files())
+            self._decisions.call_right(self._files())
 
     def put_into(self, class_name: str) -> None:
         """Say which class the chosen pictures are of."""
         if self._can_act():
-            self._data.put_into(class_name, self._files())
+            self._decisions.put_into(class_name, self._files())
 
     @Slot()
     def open_class_menu(self) -> None:
@@ -153,7 +155,7 @@ class DecisionBar(QWidget):
         self._fill(classes)
         if self._suggested:
             menu.addAction("Is right\tR").triggered.connect(self.call_right)
-        if self._first is not None and self._data.is_decided(self._first.path):
+        if self._first is not None and self._decisions.is_decided(self._first.path):
             menu.addAction("Take back").triggered.connect(self._take_back)
         for action in menu.actions():
             action.setEnabled(self._can_act())
@@ -161,11 +163,11 @@ class DecisionBar(QWidget):
 
     @Slot()
     def _take_back(self) -> None:
-        self._data.take_back([file.path for file in self._files()])
+        self._decisions.take_back([file.path for file in self._files()])
 
     def _fill(self, menu: QMenu) -> None:
         menu.clear()
-        dataset = self._session.dataset
+        dataset = self._project.dataset
         names = list(dataset.class_names) if dataset else []
         if self._suggested:
             self._add_class(menu, self._suggested, f"{self._suggested}, as the network thinks")

@@ -16,15 +16,16 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.state.decisions import PictureDecisions
 
 
 class DecisionsDialog(QDialog):
     """A table of picture and decision."""
 
-    def __init__(self, session: Session, parent: QWidget) -> None:
+    def __init__(self, decisions: PictureDecisions, parent: QWidget) -> None:
         super().__init__(parent)
-        self._data = session.data
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._decisions = decisions
         self._paths: list[str] = []
         self.setWindowTitle("Your decisions")
         self.table = QTableWidget(0, 2)
@@ -49,23 +50,23 @@ class DecisionsDialog(QDialog):
         self.take_back_button = self.buttons.addButton("Take back", action)
         self.take_back_button.clicked.connect(self._take_back)
         self.take_all_button = self.buttons.addButton("Take all back", action)
-        self.take_all_button.clicked.connect(lambda: self._data.take_back(self._paths))
+        self.take_all_button.clicked.connect(lambda: self._decisions.take_back(self._paths))
         self.buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addWidget(self.table, 1)
         layout.addWidget(about)
         layout.addWidget(self.buttons)
-        self._data.decided.connect(self.refresh)
+        self._decisions.decided.connect(self.refresh)
         self.resize(640, 420)
         self.refresh()
 
     @Slot()
     def refresh(self) -> None:
         """Show the decisions as they are now."""
-        self._paths = self._data.decided_paths()
+        self._paths = self._decisions.paths()
         self.table.setRowCount(len(self._paths))
         for row, path in enumerate(self._paths):
-            decision = self._data.decision_on(path)
+            decision = self._decisions.on(path)
             said = [f"belongs to {decision.belongs_to}"] if decision.belongs_to else []
             said += ["left out"] if decision.left_out else []
             for column, text in enumerate((path, ", ".join(said))):
@@ -85,4 +86,4 @@ class DecisionsDialog(QDialog):
     @Slot()
     def _take_back(self) -> None:
         rows = self.table.selectionModel().selectedRows()
-        self._data.take_back([self._paths[index.row()] for index in rows])
+        self._decisions.take_back([self._paths[index.row()] for index in rows])

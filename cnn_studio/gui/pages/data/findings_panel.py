@@ -55,8 +55,10 @@ class FindingsPanel(QWidget):
 
     def __init__(self, session: Session) -> None:
         super().__init__()
-        self._session = session
+        self._project = session.project
         self._data = session.data
+        self._label_errors = session.label_errors
+        self._training = session.training
         self._shown: tuple[Finding, ...] = ()
         self._shown_review: LabelReview | None = None
         self._marked: object = None
@@ -90,19 +92,23 @@ class FindingsPanel(QWidget):
         layout.addLayout(files)
         layout.addWidget(self.label_errors_button)
         theme.theme().theme_changed.connect(self._fill)
-        self._data.view_changed.connect(self.refresh)
-        self._data.listed_changed.connect(self.refresh)
-        self._data.review_changed.connect(self.refresh)
-        session.dataset_changed.connect(self.refresh)
-        session.job_started.connect(self.refresh)
-        session.job_ended.connect(self.refresh)
+        for signal in (
+            session.data.view_changed,
+            session.label_errors.changed,
+            session.project.listed_changed,
+            session.project.dataset_opened,
+            session.project.dataset_altered,
+            session.queue.started,
+            session.queue.ended,
+        ):
+            signal.connect(self.refresh)
         self.refresh()
 
     @Slot()
     def refresh(self) -> None:
         """Show the findings as they are now."""
-        view, dataset = self._data.view, self._session.dataset
-        checking = self._data.listed is not None
+        view, dataset = self._data.view, self._project.dataset
+        checking = self._project.listed is not None
         known = view is not None and view.scanned is dataset and not checking
         findings = view.findings if view is not None and known else ()
         if checking:
@@ -114,13 +120,13 @@ class FindingsPanel(QWidget):
         else:
             summary = "Nothing odd was found."
         self.summary.setText(summary)
-        review = None if checking else self._data.review
+        review = None if checking else self._label_errors.review
         if findings != self._shown or review is not self._shown_review:
             self._shown, self._shown_review = findings, review
             self._fill()
         self.list.setVisible(self.list.count() > 0)
         self._show_left_out(None if checking else dataset)
-        reason = self._data.why_not_find_label_errors()
+        reason = self._label_errors.why_not_look()
         self.label_errors_button.setEnabled(not reason)
         self.label_errors_button.setToolTip(
             reason or "Lets a network judge images it has not learnt from, and lists those it would call otherwise."
@@ -170,13 +176,9 @@ class FindingsPanel(QWidget):
 
     @Slot()
     def _open_left_out(self) -> None:
-        if dataset := self._session.dataset:
-            dialog = LeftOutDialog(dataset, self)
-            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            dialog.open()
+        if dataset := self._project.dataset:
+            LeftOutDialog(dataset, self).open()
 
     @Slot()
     def _open_label_errors(self) -> None:
-        dialog = LabelErrorsDialog(self._session, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        LabelErrorsDialog(self._label_errors, self._training, self).open()

@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QDialogButtonBox, QLabel, QRadioButton, QVBoxLayout, QWidget
 
-from cnn_studio.core.runs import run as runs
-from cnn_studio.core.runs.run import Run
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.state.label_errors import LabelErrors
+from cnn_studio.gui.state.training import Training
 from cnn_studio.gui.widgets.growing_dialog import GrowingDialog
 
 FOLDS = 5
@@ -20,10 +19,11 @@ FOLDS = 5
 class LabelErrorsDialog(GrowingDialog):
     """Asks which of the two ways; starts the job."""
 
-    def __init__(self, session: Session, parent: QWidget) -> None:
+    def __init__(self, label_errors: LabelErrors, training: Training, parent: QWidget) -> None:
         super().__init__(parent)
-        self._session = session
-        self._run = latest_run_of(session)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._label_errors = label_errors
+        self._run = label_errors.latest_run()
         self.setWindowTitle("Find likely label errors")
         what = QLabel(
             "A network judges pictures that it has not learnt from. Where it is sure of another class than the "
@@ -38,7 +38,7 @@ class LabelErrorsDialog(GrowingDialog):
         else:
             about_run = "There is none yet: train one first."
         self.with_run.setEnabled(self._run is not None)
-        reason = session.why_not_train()
+        reason = training.why_not_train()
         self.with_training.setEnabled(reason is None)
         about_training = (
             str(reason)
@@ -68,16 +68,8 @@ class LabelErrorsDialog(GrowingDialog):
     @Slot()
     def _start(self) -> None:
         folder: Path | None = self._run.folder if self._run is not None and self.with_run.isChecked() else None
-        self._session.data.find_label_errors(folder)
+        self._label_errors.look(folder)
         self.accept()
-
-
-def latest_run_of(session: Session) -> Run | None:
-    """The latest run on the session's data set that has a model."""
-    if (dataset := session.dataset) is None:
-        return None
-    found = runs.list_runs(session.runs_dir)
-    return next((run for run in found if run.data_root == str(dataset.root) and run.model.exists()), None)
 
 
 def _explanation(text: str) -> QLabel:

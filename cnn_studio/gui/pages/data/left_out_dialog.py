@@ -30,6 +30,7 @@ class LeftOutDialog(QDialog):
 
     def __init__(self, dataset: Dataset, parent: QWidget) -> None:
         super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._dataset = dataset
         self.setWindowTitle(f"Left out of {dataset.name}")
         self.table = QTableWidget(len(dataset.issues), 3)

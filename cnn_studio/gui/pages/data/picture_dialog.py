@@ -24,8 +24,10 @@ class DataPictureDialog(PictureDialog):
     """Shows the pictures of the grid one at a time, beginning with a row."""
 
     def __init__(self, session: Session, pictures: ShownPictures, row: int, parent: QWidget) -> None:
-        self._session = session
+        self._project = session.project
         self._data = session.data
+        self._decisions = session.decisions
+        self._label_errors = session.label_errors
         self._shown = pictures
         self.bar: DecisionBar | None = None
         super().__init__(pictures, row, parent)
@@ -33,9 +35,9 @@ class DataPictureDialog(PictureDialog):
         theme.set_muted(self.known)
         self.known.setWordWrap(True)
         self.words.addWidget(self.known)
-        self.bar = DecisionBar(session, self, self)
+        self.bar = DecisionBar(session.project, session.decisions, self, self)
         self.buttons.insertWidget(0, self.bar)
-        self._data.decided.connect(self._show_decided)
+        self._decisions.decided.connect(self._show_decided)
         self._data.view_changed.connect(self._show_decided)
         self._show_decided()
 
@@ -57,24 +59,20 @@ class DataPictureDialog(PictureDialog):
     def _show_decided(self) -> None:
         assert self.bar is not None
         file = self.file()
-        decision = self._data.decision_on(file.path)
-        given = self._data.folder_class(file)
+        decision = self._decisions.on(file.path)
+        given = self._project.folder_class(file)
         title = f"{given}, belongs to {decision.belongs_to}" if decision.belongs_to else given
         self.caption.setText(f"{title}, left out" if decision.left_out else title)
         self.canvas.set_faint(decision.left_out)
         self.known.setText(self._known_of(file))
-        suggested = ""
-        if self._data.review is not None:
-            doubts = self._data.review.doubts
-            suggested = next((doubt.suggested for doubt in doubts if doubt.path == file.path), "")
-        self.bar.set_chosen(1, file, lambda: [file], suggested)
+        self.bar.set_chosen(1, file, lambda: [file], self._label_errors.suggested_for(file.path))
 
     def _known_of(self, file: ImageFile) -> str:
         """Colour, split, findings and what a network thinks, as far as known."""
         parts = ["grey" if file.grey else "colour"]
         view = self._data.view
         if view is not None:
-            decision = self._data.decision_on(file.path)
+            decision = self._decisions.on(file.path)
             names = view.scanned.class_names
             label = names.index(decision.belongs_to) if decision.belongs_to in names else file.label
             if (split := view.split_of(file.path, label)) is not None:

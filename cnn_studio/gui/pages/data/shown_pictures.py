@@ -15,7 +15,8 @@ from cnn_studio.core.data.image_file import ImageFile, Split
 from cnn_studio.core.evaluation.label_review import LabelDoubt
 from cnn_studio.core.text import printable
 from cnn_studio.gui.look.wording import format_percent
-from cnn_studio.gui.state.data import UNDECIDED, DataSession
+from cnn_studio.gui.state.data import DataState
+from cnn_studio.gui.state.decisions import UNDECIDED
 from cnn_studio.gui.widgets.thumbnail_grid import PLAIN, TileMark
 
 _GROUPED = frozenset(
@@ -44,7 +45,7 @@ class ShownPictures(Sequence[tuple[Path, str]]):
     """Some images of a data set as (file, caption) pairs; there may be 100,000.
 
     Args:
-        data: what was decided about them.
+        data: knows them as they were scanned, and what was decided about them.
         dataset: whose images they are.
         rows: which of ``dataset.files``.
         name_files: whether the caption is the file's name; else it is the class.
@@ -54,7 +55,7 @@ class ShownPictures(Sequence[tuple[Path, str]]):
 
     def __init__(
         self,
-        data: DataSession,
+        data: DataState,
         dataset: Dataset,
         rows: Sequence[int],
         *,
@@ -63,6 +64,7 @@ class ShownPictures(Sequence[tuple[Path, str]]):
         starts: Sequence[int] = (),
     ) -> None:
         self._data = data
+        self._decisions = data.decisions
         self._dataset = dataset
         self._rows = rows
         self._name_files = name_files
@@ -101,7 +103,7 @@ class ShownPictures(Sequence[tuple[Path, str]]):
 
     def mark(self, row: int) -> TileMark:
         """What sets a row's tile apart."""
-        decision = self._data.decision_on(self.file(row).path)
+        decision = self._decisions.on(self.file(row).path)
         banded = bool(self._starts) and self.group_number(row) % 2 == 1
         note = self.note(row)
         if decision is UNDECIDED:
@@ -110,7 +112,7 @@ class ShownPictures(Sequence[tuple[Path, str]]):
         return TileMark(badge, decision.left_out, banded, note)
 
     def _caption(self, file: ImageFile) -> str:
-        decision = self._data.decision_on(file.path)
+        decision = self._decisions.on(file.path)
         if decision.left_out:
             return "left out"
         if decision.belongs_to:
@@ -126,7 +128,7 @@ def file_name(file: ImageFile) -> str:
 # -- which images -----------------------------------------------------------------------------------------------------
 
 
-def of_class(data: DataSession, dataset: Dataset, label: int | None) -> ShownPictures:
+def of_class(data: DataState, dataset: Dataset, label: int | None) -> ShownPictures:
     """All images of one class's folder and those put into the class, or of every class with None.
 
     ``dataset`` is as it was scanned, so that images which were left out or moved are still there to be seen.
@@ -136,13 +138,13 @@ def of_class(data: DataSession, dataset: Dataset, label: int | None) -> ShownPic
     first = bisect_left(files, label, key=_label_of) if label is not None else 0
     end = bisect_right(files, label, key=_label_of) if label is not None else len(files)
     rows: Sequence[int] = range(first, end)
-    if label is not None and (moved_in := data.moved_into(dataset.class_names[label])):
+    if label is not None and (moved_in := data.places_of(data.decisions.paths_put_into(dataset.class_names[label]))):
         rows = [*rows, *(place for place in moved_in if not first <= place < end)]
     return ShownPictures(data, dataset, rows, name_files=label is not None)
 
 
 def of_split(
-    data: DataSession, dataset: Dataset, splits: Sequence[Split], wanted: Split, label: int | None
+    data: DataState, dataset: Dataset, splits: Sequence[Split], wanted: Split, label: int | None
 ) -> ShownPictures:
     """The images of one split, of one class or of all; ``dataset`` is with the decisions applied, as it is split."""
     rows = [
@@ -153,7 +155,7 @@ def of_split(
     return ShownPictures(data, dataset, rows, name_files=label is not None)
 
 
-def of_finding(data: DataSession, dataset: Dataset, finding: Finding, label: int | None) -> ShownPictures:
+def of_finding(data: DataState, dataset: Dataset, finding: Finding, label: int | None) -> ShownPictures:
     """The images a finding concerns, those that belong together side by side.
 
     With a label, only groups that hold an image of that class, and of other findings only the images of it.
@@ -177,12 +179,13 @@ def of_finding(data: DataSession, dataset: Dataset, finding: Finding, label: int
     return ShownPictures(data, dataset, rows, note=note_of_group, starts=starts)
 
 
-def of_decisions(data: DataSession, dataset: Dataset) -> ShownPictures:
+def of_decisions(data: DataState, dataset: Dataset) -> ShownPictures:
     """The images about which something is decided, in the order of the folder."""
-    return ShownPictures(data, dataset, data.decided_places(), note=lambda _, file: dataset.class_names[file.label])
+    rows = data.places_of(data.decisions.paths())
+    return ShownPictures(data, dataset, rows, note=lambda _, file: dataset.class_names[file.label])
 
 
-def of_doubts(data: DataSession, dataset: Dataset, doubts: Sequence[LabelDoubt], label: int | None) -> ShownPictures:
+def of_doubts(data: DataState, dataset: Dataset, doubts: Sequence[LabelDoubt], label: int | None) -> ShownPictures:
     """Likely label errors, the most doubtful first; with a label, those that are or should be of that class."""
     name = None if label is None else dataset.class_names[label]
     wanted = [doubt for doubt in doubts if name in {None, doubt.given, doubt.suggested}]

@@ -20,6 +20,7 @@ class SplitBar(QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
+        self._project = session.project
         self._data = session.data
         self.validation = _percent_box("Share of the images used to check the network while it trains.")
         self.test = _percent_box("Share of the images kept for one final test, never used in training.")
@@ -43,21 +44,25 @@ class SplitBar(QWidget):
             layout.addLayout(pair)
         layout.addWidget(self.text, 1)
         layout.addWidget(self.more_button, 0, Qt.AlignmentFlag.AlignVCenter)
-        session.experiment_changed.connect(self.refresh)
-        session.dataset_changed.connect(self.refresh)
-        session.weights_changed.connect(self.refresh)
-        self._data.view_changed.connect(self.refresh)
-        self._data.listed_changed.connect(self.refresh)
+        for signal in (
+            session.project.experiment_changed,
+            session.project.dataset_opened,
+            session.project.dataset_altered,
+            session.project.listed_changed,
+            session.weights.changed,
+            session.data.view_changed,
+        ):
+            signal.connect(self.refresh)
         self.refresh()
 
     @Slot()
     def refresh(self) -> None:
         """Show the split that will be used."""
-        dataset, split, view = self._session.dataset, self._session.experiment.split, self._data.view
+        dataset, split, view = self._project.dataset, self._project.experiment.split, self._data.view
         for box, value in ((self.validation, split.validation), (self.test, split.test)):
             with QSignalBlocker(box):
                 box.set_fraction(value)
-        checking = self._data.listed is not None
+        checking = self._project.listed is not None
         given = dataset.given_splits if dataset else frozenset()
         why = "The images come divided." if given else ""
         for box, is_open in (
@@ -76,24 +81,24 @@ class SplitBar(QWidget):
         # While a change is worked out the figures before it stay: nothing blinks.
         text = " · ".join(f"{part} <b>{count:,}</b>" for part, count in view.totals.items())
         text += self._remark(given)
-        if reason := self._session.why_not_train():
+        if reason := self._session.training.why_not_train():
             text += f'<br><span style="color: {theme.colours().error}">{escape(str(reason))}</span>'
         self.text.setText(text)
 
     def _remark(self, given: frozenset[Split]) -> str:
         """Why the shares are not all there is to it."""
-        if (source := self._data.split_file.path) is not None:
+        if (source := self._session.split_file.path) is not None:
             return f" — as {escape(source.name)} says"
         if given:
             folders = " and ".join(part.value for part in Split if part in given)
             return f" — the folder comes divided: its {folders} images are used as they are"
-        if self._session.experiment.split.group_pattern:
+        if self._project.experiment.split.group_pattern:
             return " — what the file-name rule groups stays together"
         return ""
 
     @Slot()
     def _on_edited(self) -> None:
-        error = self._session.change(
+        error = self._project.change(
             {"split.validation": self.validation.fraction(), "split.test": self.test.fraction()}
         )
         if error:
@@ -101,9 +106,7 @@ class SplitBar(QWidget):
 
     @Slot()
     def _open_dialog(self) -> None:
-        dialog = SplitDialog(self._session, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        SplitDialog(self._session, self).open()
 
 
 def _percent_box(tip: str) -> PercentBox:

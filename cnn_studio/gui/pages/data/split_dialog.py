@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialogButtonBox,
@@ -42,10 +42,12 @@ class SplitDialog(GrowingDialog):
 
     def __init__(self, session: Session, parent: QWidget) -> None:
         super().__init__(parent)
-        self._session = session
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._project = session.project
         self._data = session.data
+        self._split_file = session.split_file
         self.setWindowTitle("Split options")
-        self.form = SettingsForm(session, self)
+        self.form = SettingsForm(session.project, self)
         self.similar = QCheckBox("Keep pictures that look alike together")
         self.rule = QLineEdit()
         self.rule.setPlaceholderText("none")
@@ -87,9 +89,13 @@ class SplitDialog(GrowingDialog):
         self._counting = LatestAnswer(self)
         self._counting.answered.connect(self.groups.setText)
         self.rule.textEdited.connect(self.refresh)
-        session.experiment_changed.connect(self.refresh)
-        session.dataset_changed.connect(self.refresh)
-        self._data.view_changed.connect(self.refresh)
+        for signal in (
+            session.project.experiment_changed,
+            session.project.dataset_opened,
+            session.project.dataset_altered,
+            session.data.view_changed,
+        ):
+            signal.connect(self.refresh)
         self.form.refresh()
         self.refresh()
 
@@ -103,7 +109,7 @@ class SplitDialog(GrowingDialog):
         self.use_button.setToolTip("A CSV table with the columns path and split, as saved here or by a run.")
         self.use_button.clicked.connect(self._use)
         self.forget_button = QPushButton("Use the settings again")
-        self.forget_button.clicked.connect(self._data.split_file.forget)
+        self.forget_button.clicked.connect(self._split_file.forget)
         files = QHBoxLayout()
         files.setSpacing(theme.SPACE)
         for button in (self.save_button, self.use_button, self.forget_button):
@@ -115,12 +121,12 @@ class SplitDialog(GrowingDialog):
     @Slot()
     def refresh(self) -> None:
         """Show what the rule groups and where the split comes from."""
-        pattern, used = self._session.experiment.split.group_pattern, self._data.used
+        pattern, used = self._project.experiment.split.group_pattern, self._data.used
         self.groups.setVisible(bool(pattern) and self.rule.text() == pattern)  # not what was right before
         if pattern and used is not None:
             self._counting.ask(partial(rule_text, used, pattern))
-        source = self._data.split_file.path
-        given = bool(self._session.dataset and self._session.dataset.given_splits)
+        source = self._split_file.path
+        given = bool(self._project.dataset and self._project.dataset.given_splits)
         self.file_text.setText(
             f"The images are shared out as {source} says, not by the settings above."
             if source
@@ -137,13 +143,13 @@ class SplitDialog(GrowingDialog):
     def _save(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Save the split", "split.csv", "CSV (*.csv)")
         if name and (view := self._data.view) is not None:
-            self._data.split_file.save(view, Path(name))
+            self._split_file.save(view, Path(name))
 
     @Slot()
     def _use(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Use a split file", "", "CSV (*.csv);;All files (*)")
         if name:
-            self._data.split_file.use(Path(name))
+            self._split_file.use(Path(name))
 
 
 def rule_text(dataset: Dataset, pattern: str) -> str:

@@ -31,7 +31,6 @@ from cnn_studio.gui.pages.evaluate.report import ReportTab
 from cnn_studio.gui.pages.evaluate.sureness import SurenessTab
 from cnn_studio.gui.pages.navigation import Navigation
 from cnn_studio.gui.state.evaluation import Source
-from cnn_studio.gui.state.notices import NoticeKind
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.elided_label import ElidedLabel
 from cnn_studio.gui.widgets.empty_state import EmptyState
@@ -47,7 +46,9 @@ class EvaluatePage(QWidget):
 
     def __init__(self, session: Session, navigation: Navigation) -> None:
         super().__init__()
-        self._session = session
+        self._project = session.project
+        self._models = session.models
+        self._notices = session.notices
         self._evaluation = session.evaluation
         self._navigation = navigation
         self._shown: Measured | None = None
@@ -65,9 +66,8 @@ class EvaluatePage(QWidget):
         layout.addLayout(self._build_choices())
         layout.addWidget(body, 1)
         self._evaluation.changed.connect(self.refresh)
-        self._evaluation.report_written.connect(self._on_report_written)
-        session.job_started.connect(self.refresh)
-        session.job_ended.connect(self.refresh)
+        session.queue.started.connect(self.refresh)
+        session.queue.ended.connect(self.refresh)
         self.refresh()
 
     # -- building -----------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class EvaluatePage(QWidget):
         self.report.cell_wanted.connect(self.show_cell)
         self.matrix = MatrixTab(self._evaluation)
         self.galleries = GalleriesTab(self._evaluation)
-        self.sureness = SurenessTab(self._session)
+        self.sureness = SurenessTab(self._evaluation)
         self._views = (self.report, self.matrix, self.galleries, self.sureness)
         self._stack = QStackedWidget()
         for view in self._views:
@@ -142,7 +142,7 @@ class EvaluatePage(QWidget):
     def refresh(self) -> None:
         """Show the state the session is in now."""
         measured = self._evaluation.measured
-        self._head.setVisible(self._session.model is not None)
+        self._head.setVisible(self._models.opened is not None)
         self._show_sources()
         if measured is None:
             self._shown = None
@@ -159,7 +159,7 @@ class EvaluatePage(QWidget):
         self._show_head(measured)
 
     def _show_head(self, measured: Measured | None) -> None:
-        model = self._session.model
+        model = self._models.opened
         for button in (self.again_button, self.table_button, self.report_button):
             button.setVisible(measured is not None)
         busy = self._evaluation.is_measuring()
@@ -210,10 +210,10 @@ class EvaluatePage(QWidget):
         self.source.setEnabled(not self._evaluation.is_measuring())
 
     def _show_missing(self) -> None:
-        session, evaluation = self._session, self._evaluation
-        if session.model is None and session.model_is_coming:
+        models, evaluation = self._models, self._evaluation
+        if models.opened is None and models.is_coming:
             self._say("A model is on its way", "It can be evaluated as soon as it is ready.")
-        elif session.model is None:
+        elif models.opened is None:
             self._say(
                 "No model to evaluate yet",
                 "Train one on your images, open an earlier run, or open a .keras file.",
@@ -298,7 +298,7 @@ class EvaluatePage(QWidget):
     @Slot()
     def choose_folder(self) -> None:
         """Ask for a folder and evaluate the model on it."""
-        dataset = self._session.dataset
+        dataset = self._project.dataset
         start = str(dataset.root.parent) if dataset else ""
         title = "Evaluate on a folder that holds one sub-folder per class"
         folder = QFileDialog.getExistingDirectory(self, title, start)
@@ -311,7 +311,7 @@ class EvaluatePage(QWidget):
         """Ask for a model file and open it."""
         name, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Keras models (*.keras);;All files (*)")
         if name:
-            self._session.open_model(Path(name))
+            self._models.open(Path(name))
 
     @Slot()
     def choose_table(self) -> None:
@@ -321,7 +321,7 @@ class EvaluatePage(QWidget):
             return
         text = scores_csv(measured.evaluation)
         title = "Save the scores"
-        save_file(self, self._session, title, "scores.csv", "CSV (*.csv)", lambda target: write_text(target, text))
+        save_file(self, self._notices, title, "scores.csv", "CSV (*.csv)", lambda target: write_text(target, text))
 
     @Slot()
     def choose_report(self) -> None:
@@ -332,7 +332,3 @@ class EvaluatePage(QWidget):
             asked = target.suffix in {".html", ".htm"} and target.exists()
             target = target if target.suffix in {".html", ".htm"} else target.with_name(target.name + ".html")
             self._evaluation.write_report(target, replace_existing=asked)
-
-    @Slot(object)
-    def _on_report_written(self, target: Path) -> None:
-        self._session.tell(NoticeKind.INFO, f"Report saved to {target}.")

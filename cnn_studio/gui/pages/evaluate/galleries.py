@@ -18,7 +18,7 @@ from cnn_studio.core.evaluation.galleries import least_sure, most_typical, most_
 from cnn_studio.core.evaluation.measured import Measured
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.pages.evaluate.gallery import EvaluatedGallery
-from cnn_studio.gui.state.evaluation import EvaluationSession
+from cnn_studio.gui.state.evaluation import EvaluationState
 from cnn_studio.gui.widgets.tile_view import one_line
 
 _ALL = -1
@@ -49,7 +49,7 @@ _GALLERIES = {
 class GalleriesTab(QWidget):
     """One gallery at a time: surest and wrong, least sure, most typical."""
 
-    def __init__(self, evaluation: EvaluationSession, parent: QWidget | None = None) -> None:
+    def __init__(self, evaluation: EvaluationState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._measured: Measured | None = None
         self.choices: dict[str, QPushButton] = {}

@@ -12,7 +12,7 @@ from PySide6.QtCore import QPoint, Slot
 from PySide6.QtWidgets import QMenu, QWidget
 
 from cnn_studio.gui.dialogs.explained_picture import AnsweredPicture, open_explained
-from cnn_studio.gui.state.evaluation import EvaluationSession
+from cnn_studio.gui.state.evaluation import EvaluationState
 from cnn_studio.gui.widgets.lazy_list import LazyList
 from cnn_studio.gui.widgets.verdict_grid import Verdict, VerdictGrid
 
@@ -25,7 +25,7 @@ Places = NDArray[np.intp]
 class EvaluatedGallery(VerdictGrid):
     """Images of a measurement; a double-click shows one large, with its probabilities and where the model looks."""
 
-    def __init__(self, evaluation: EvaluationSession, parent: QWidget | None = None) -> None:
+    def __init__(self, evaluation: EvaluationState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._evaluation = evaluation
         self._measured: Measured | None = None

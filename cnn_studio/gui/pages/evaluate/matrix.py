@@ -19,7 +19,7 @@ from cnn_studio.core.evaluation.confusion import confusion_counts, most_confused
 from cnn_studio.core.evaluation.measured import Measured
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.pages.evaluate.gallery import EvaluatedGallery
-from cnn_studio.gui.state.evaluation import EvaluationSession
+from cnn_studio.gui.state.evaluation import EvaluationState
 from cnn_studio.gui.widgets.confusion_matrix import ConfusionMatrix
 from cnn_studio.gui.widgets.elided_label import ElidedLabel
 from cnn_studio.gui.widgets.tile_view import one_line
@@ -33,7 +33,7 @@ _CELL_ROLE = Qt.ItemDataRole.UserRole
 class MatrixTab(QWidget):
     """The matrix on the left; on the right the pairs, and the images of the chosen cell."""
 
-    def __init__(self, evaluation: EvaluationSession, parent: QWidget | None = None) -> None:
+    def __init__(self, evaluation: EvaluationState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._measured: Measured | None = None
         self.matrix = ConfusionMatrix()
@@ -75,7 +75,7 @@ class MatrixTab(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(splitter)
 
-    def _build_right(self, evaluation: EvaluationSession) -> QWidget:
+    def _build_right(self, evaluation: EvaluationState) -> QWidget:
         self.pairs_title = QLabel()
         theme.set_text_size(self.pairs_title, theme.TextSize.BODY, bold=True)
         self.pairs = QListWidget()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMenu, QPushButton, QSlider, QVBoxLayout, QWidget
@@ -12,13 +11,10 @@ from cnn_studio.core.evaluation.calibration import Coverage, at_threshold, relia
 from cnn_studio.core.evaluation.measured import Measured
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_percent, format_percent_range
-from cnn_studio.gui.state.evaluation import EvaluationSession
+from cnn_studio.gui.state.evaluation import EvaluationState
 from cnn_studio.gui.widgets.coverage_plot import CoveragePlot
 from cnn_studio.gui.widgets.reliability_plot import ReliabilityPlot
 from cnn_studio.tasks import Temperature
-
-if TYPE_CHECKING:
-    from cnn_studio.gui.state.session import Session
 
 _STEPS = 1000
 """Of the slider: a tenth of a percent each."""
@@ -35,10 +31,9 @@ _HELP = (
 class SurenessTab(QWidget):
     """Reliability on the left, the threshold on the right."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, evaluation: EvaluationState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
-        self._evaluation: EvaluationSession = session.evaluation
+        self._evaluation = evaluation
         self._measured: Measured | None = None
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -10,10 +10,12 @@ from PySide6.QtWidgets import QCheckBox, QFileDialog, QFrame, QHBoxLayout, QLabe
 from cnn_studio.core.experiment.backbones import EVERYTHING, find_backbone
 from cnn_studio.core.experiment.settings import BackboneArchitecture, Features, TransferMode
 from cnn_studio.core.weights.weights import megabytes, weights_folder
+from cnn_studio.gui.jobs.job_queue import JobQueue
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.pages.settings_form import SettingsForm
-from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.state.project import Project
+from cnn_studio.gui.state.weights import Weights
 from cnn_studio.gui.widgets.fields import ChoiceBox, FieldRow, IntegerListEdit, PercentBox
 
 MODES = [
@@ -25,9 +27,11 @@ MODES = [
 class BackboneFields(QWidget):
     """The part of the model page that a pre-trained backbone needs."""
 
-    def __init__(self, session: Session, form: SettingsForm) -> None:
+    def __init__(self, queue: JobQueue, project: Project, weights: Weights, form: SettingsForm) -> None:
         super().__init__()
-        self._session = session
+        self._queue = queue
+        self._project = project
+        self._weights = weights
         self.transfer = ChoiceBox(MODES)
         self.depth_choice = ChoiceBox()
         self._depth_row = FieldRow(
@@ -45,9 +49,9 @@ class BackboneFields(QWidget):
         self.head_button.toggled.connect(self.head.setVisible)
         layout.addWidget(self.head_button)
         layout.addWidget(self.head)
-        session.weights_changed.connect(self.refresh)
-        session.job_started.connect(self.refresh)
-        session.job_ended.connect(self.refresh)
+        weights.changed.connect(self.refresh)
+        queue.started.connect(self.refresh)
+        queue.ended.connect(self.refresh)
 
     def _build_weights(self) -> QWidget:
         box = QFrame()
@@ -85,7 +89,7 @@ class BackboneFields(QWidget):
     @Slot()
     def refresh(self) -> None:
         """Show what suits the present backbone."""
-        architecture = self._session.experiment.architecture
+        architecture = self._project.experiment.architecture
         if not isinstance(architecture, BackboneArchitecture):
             return
         backbone = find_backbone(architecture.name)
@@ -93,8 +97,8 @@ class BackboneFields(QWidget):
         self.depth_choice.set_choices(depths)
         self.depth_choice.set_value(architecture.unfreeze_from)
         self._depth_row.setVisible(architecture.transfer is TransferMode.FINE_TUNED)
-        missing = self._session.backbone_without_weights() is not None
-        busy = self._session.is_busy_with(JobKind.WEIGHTS)
+        missing = self._weights.missing() is not None
+        busy = self._queue.is_busy_with(JobKind.WEIGHTS)
         size = megabytes(backbone)
         self.weights_text.setText(
             f"{backbone.title} needs weights trained on ImageNet: {size}, kept in {weights_folder()}."
@@ -108,10 +112,10 @@ class BackboneFields(QWidget):
 
     @Slot()
     def _get(self) -> None:
-        self._session.get_weights(self._session.experiment.architecture.name)
+        self._weights.download(self._project.experiment.architecture.name)
 
     @Slot()
     def _choose_file(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Use a file of weights", "", "Weights (*.h5);;All files (*)")
         if name:
-            self._session.import_weights(self._session.experiment.architecture.name, Path(name))
+            self._weights.take_file(self._project.experiment.architecture.name, Path(name))

@@ -25,11 +25,11 @@ from cnn_studio.core.advice.presets import EXPERIMENT_PRESETS, RECOMMENDED
 from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS
 from cnn_studio.core.experiment.layer_plan import ImpossibleArchitectureError, plan_layers
 from cnn_studio.core.experiment.settings import Activation, Colour, Features, Fit, Padding, Pooling, ScratchArchitecture
+from cnn_studio.gui.dialogs.save_file import save_file
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.pages.model.backbone_fields import BackboneFields
-from cnn_studio.gui.pages.navigation import Navigation
+from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.pages.settings_form import SettingsForm
-from cnn_studio.gui.state.notices import NoticeKind
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.fields import BlocksEdit, ChoiceBox, FieldRow, IntegerBox, IntegerListEdit, PercentBox
 from cnn_studio.gui.widgets.fit_preview import FitPreview
@@ -49,14 +49,16 @@ class ModelPage(QWidget):
     def __init__(self, session: Session, navigation: Navigation) -> None:
         super().__init__()
         self._session = session
-        self.form = SettingsForm(session, self)
+        self._project = session.project
+        self.form = SettingsForm(session.project, self)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2 * theme.SPACE)
         layout.addWidget(self._build_settings())
         layout.addWidget(self._build_layers(navigation), 1)
-        session.experiment_changed.connect(self.refresh)
-        session.dataset_changed.connect(self.refresh)
+        session.project.experiment_changed.connect(self.refresh)
+        session.project.dataset_opened.connect(self.refresh)
+        session.project.dataset_altered.connect(self.refresh)
         session.data.view_changed.connect(self._show_preview)
         self.form.refresh()
         self.refresh()
@@ -79,7 +81,7 @@ class ModelPage(QWidget):
         self._preset_menu = QMenu(self.start_from)
         self._preset_menu.aboutToShow.connect(self._fill_preset_menu)
         self.start_from.setMenu(self._preset_menu)
-        self.preset.activated.connect(lambda _: self._session.choose_architecture(self.preset.currentData()))
+        self.preset.activated.connect(lambda _: self._project.choose_architecture(self.preset.currentData()))
         self.summary = QLabel()
         self.summary.setWordWrap(True)
         theme.set_muted(self.summary)
@@ -99,7 +101,7 @@ class ModelPage(QWidget):
             add("image.fit", FieldRow("How pictures are made to fit", ChoiceBox(FITS))),
             self._build_preview(),
         ]
-        self.backbone = BackboneFields(self._session, self.form)
+        self.backbone = BackboneFields(self._session.queue, self._project, self._session.weights, self.form)
         self.advanced_button = QCheckBox("Change the architecture")
         self.advanced = self._build_advanced()
         self.advanced.setVisible(False)
@@ -151,7 +153,7 @@ class ModelPage(QWidget):
         self.preview_box.setVisible(view is not None)
         if view is not None:
             paths = [view.used.path_of(file) for file in view.samples]
-            self.preview.show_pictures(paths, self._session.experiment.image)
+            self.preview.show_pictures(paths, self._project.experiment.image)
 
     def _build_advanced(self) -> QWidget:
         kernel = ChoiceBox([("3 × 3", 3), ("5 × 5", 5)])
@@ -191,7 +193,7 @@ class ModelPage(QWidget):
         self.layers = LayerTable()
         self.next_button = QPushButton("Go on to training")
         theme.accent_button(self.next_button)
-        self.next_button.clicked.connect(lambda: navigation.show_page("train"))
+        self.next_button.clicked.connect(lambda: navigation.show_page(Page.TRAIN))
         self.note = QLabel()
         self.note.setWordWrap(True)
         theme.set_muted(self.note)
@@ -214,7 +216,7 @@ class ModelPage(QWidget):
     @Slot()
     def refresh(self) -> None:
         """Show the experiment's architecture and its layers."""
-        experiment, dataset = self._session.experiment, self._session.dataset
+        experiment, dataset = self._project.experiment, self._project.dataset
         name = experiment.architecture.name
         preset = ARCHITECTURE_PRESETS.get(name) or BACKBONE_PRESETS.get(name)
         self._show_kind()
@@ -233,7 +235,7 @@ class ModelPage(QWidget):
     @Slot()
     def _show_kind(self) -> None:
         """Show the settings of the present kind of architecture."""
-        scratch = isinstance(self._session.experiment.architecture, ScratchArchitecture)
+        scratch = isinstance(self._project.experiment.architecture, ScratchArchitecture)
         self.backbone.setVisible(not scratch)
         self.advanced_button.setVisible(scratch)
         self.advanced.setVisible(scratch and self.advanced_button.isChecked())
@@ -242,7 +244,7 @@ class ModelPage(QWidget):
     def _fill_preset_menu(self) -> None:
         self._preset_menu.clear()
         recommended = self._preset_menu.addAction("Recommended for this data")
-        recommended.setEnabled(self._session.dataset is not None)
+        recommended.setEnabled(self._project.dataset is not None)
         recommended.triggered.connect(lambda: self._choose_preset(RECOMMENDED))
         self._preset_menu.addSeparator()
         for preset in EXPERIMENT_PRESETS.values():
@@ -250,19 +252,19 @@ class ModelPage(QWidget):
             action.triggered.connect(lambda _=False, name=preset.name: self._choose_preset(name))
 
     def _choose_preset(self, name: str) -> None:
-        self._session.tell(NoticeKind.INFO, self._session.choose_preset(name))
+        said = self._project.choose_preset(name, on_gpu=self._session.runtime.on_gpu)
+        self._session.notices.tell_info(said)
 
     @Slot()
     def _choose_experiment(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Open settings", "", "Settings (*.toml)")
         if name:
-            self._session.open_experiment(Path(name))
+            self._project.open_experiment(Path(name))
 
     @Slot()
     def _choose_target(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Save settings", "experiment.toml", "Settings (*.toml)")
-        if name:
-            self._session.save_experiment(Path(name))
+        write = self._project.save_experiment
+        save_file(self, self._session.notices, "Save settings", "experiment.toml", "Settings (*.toml)", write)
 
 
 def _scrolling(inner: QWidget) -> QScrollArea:

@@ -14,7 +14,7 @@ from cnn_studio.gui.dialogs.export import ExportDialog
 from cnn_studio.gui.dialogs.save_file import save_file
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_percent, format_things
-from cnn_studio.gui.pages.navigation import Navigation
+from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.empty_state import EmptyState
 from cnn_studio.gui.widgets.prediction_list import PredictionList, prediction_text
@@ -27,7 +27,10 @@ class PredictPage(QWidget):
 
     def __init__(self, session: Session, navigation: Navigation) -> None:
         super().__init__()
-        self._session = session
+        self._models = session.models
+        self._predictions = session.predictions
+        self._evaluation = session.evaluation
+        self._notices = session.notices
         self._navigation = navigation
         self._no_model = EmptyState(
             "predict",
@@ -39,14 +42,14 @@ class PredictPage(QWidget):
         self._either = QStackedLayout(self)
         self._either.addWidget(self._no_model)
         self._either.addWidget(self._build())
-        session.model_changed.connect(self._show_model)
-        session.predictions_added.connect(self.results.add_predictions)
-        session.predictions_added.connect(self._show_results)
-        session.job_started.connect(self._show_model)
-        session.job_ended.connect(self._show_model)
-        session.exported.connect(self._on_exported)
-        if session.predictions:
-            self.results.add_predictions(session.predictions)
+        session.models.changed.connect(self._show_model)
+        session.predictions.added.connect(self.results.add_predictions)
+        session.predictions.added.connect(self._show_results)
+        session.queue.started.connect(self._show_model)
+        session.queue.ended.connect(self._show_model)
+        session.models.exported.connect(self._on_exported)
+        if session.predictions.found:
+            self.results.add_predictions(session.predictions.found)
         self._show_model()
         self._show_results()
 
@@ -112,9 +115,9 @@ class PredictPage(QWidget):
 
     @Slot()
     def _show_model(self) -> None:
-        model = self._session.model
-        pending = self._session.model_is_coming
-        self._either.setCurrentIndex(1 if model or pending or self._session.predictions else 0)
+        model = self._models.opened
+        pending = self._models.is_coming
+        self._either.setCurrentIndex(1 if model or pending or self._predictions.found else 0)
         self.export_button.setEnabled(model is not None)
         self.choose_button.setEnabled(model is not None or pending)
         if model is None:
@@ -141,7 +144,7 @@ class PredictPage(QWidget):
 
     @Slot()
     def _show_results(self) -> None:
-        found = self._session.predictions
+        found = self._predictions.found
         self._body.setCurrentIndex(1 if found else 0)
         failed = sum(1 for prediction in found if prediction.error)
         unsure = sum(1 for prediction in found if prediction.unsure)
@@ -159,16 +162,16 @@ class PredictPage(QWidget):
         from cnn_studio.gui.dialogs.explained_picture import AnsweredPicture, open_explained
 
         pictures = [
-            AnsweredPicture(found.path, prediction_text(found), found.ranked) for found in self._session.predictions
+            AnsweredPicture(found.path, prediction_text(found), found.ranked) for found in self._predictions.found
         ]
-        open_explained(pictures, path, self._session.evaluation, self)
+        open_explained(pictures, path, self._evaluation, self)
 
     # -- doing --------------------------------------------------------------------------------------------------
 
     @Slot(str)
     def _on_no_model(self, key: str) -> None:
         if key == "data":
-            self._navigation.show_page("data")
+            self._navigation.show_page(Page.DATA)
         else:
             self.choose_model()
 
@@ -177,19 +180,19 @@ class PredictPage(QWidget):
         """Ask for image files and classify them."""
         names, _ = QFileDialog.getOpenFileNames(self, "Choose images", "", IMAGE_FILTER)
         if names:
-            self._session.predict([Path(name) for name in names])
+            self._predictions.predict([Path(name) for name in names])
 
     @Slot()
     def choose_model(self) -> None:
         """Ask for a model file and open it."""
         name, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Keras models (*.keras);;All files (*)")
         if name:
-            self._session.open_model(Path(name))
+            self._models.open(Path(name))
 
     @Slot()
     def choose_export(self) -> None:
         """Ask where to export the model to; the dialog asks before an existing file is replaced."""
-        model = self._session.model
+        model = self._models.opened
         if model is None:
             return
         name, _ = QFileDialog.getSaveFileName(self, "Export the model", f"{model.title}.keras", "Keras model (*.keras)")
@@ -198,7 +201,7 @@ class PredictPage(QWidget):
             # The dialog has asked about the very file it names; about another suffix or the side-car it knows nothing.
             asked = target.suffix == ".keras" and target.exists()
             target = target if target.suffix == ".keras" else target.with_name(target.name + ".keras")
-            self._session.export(target, replace_existing=asked)
+            self._models.export(target, replace_existing=asked)
 
     @Slot(object, object)
     def _on_exported(self, target: Path, facts: ModelFacts) -> None:
@@ -208,13 +211,13 @@ class PredictPage(QWidget):
     @Slot()
     def choose_csv(self) -> None:
         """Ask where to save the answers."""
-        text = predictions_csv(self._session.predictions)
+        text = predictions_csv(self._predictions.found)
         title = "Save the answers"
-        save_file(self, self._session, title, "predictions.csv", "CSV (*.csv)", lambda target: write_text(target, text))
+        save_file(self, self._notices, title, "predictions.csv", "CSV (*.csv)", lambda target: write_text(target, text))
 
     @Slot()
     def clear(self) -> None:
         """Forget the answers shown."""
-        self._session.predictions.clear()
+        self._predictions.clear()
         self.results.clear()
         self._show_results()

@@ -27,7 +27,7 @@ from cnn_studio.core.store.prepared import store_size
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_percent, format_size
-from cnn_studio.gui.pages.navigation import Navigation
+from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.empty_state import EmptyState
 
@@ -114,7 +114,10 @@ class RunsPage(QWidget):
 
     def __init__(self, session: Session, navigation: Navigation) -> None:
         super().__init__()
-        self._session = session
+        self._queue = session.queue
+        self._project = session.project
+        self._models = session.models
+        self._runtime = session.runtime
         self._navigation = navigation
         self._build_table()
         filled = QWidget()
@@ -133,9 +136,8 @@ class RunsPage(QWidget):
         self._either = QStackedLayout(self)
         self._either.addWidget(self._empty)
         self._either.addWidget(filled)
-        session.runs_changed.connect(self.refresh)
-        session.job_started.connect(self.refresh)
-        session.job_ended.connect(self.refresh)
+        session.queue.started.connect(self.refresh)
+        session.queue.ended.connect(self.refresh)
         self.refresh()
 
     def _build_table(self) -> None:
@@ -185,7 +187,7 @@ class RunsPage(QWidget):
             "Prepared images and features of pre-trained networks are kept so that the next training starts at once. "
             "They are made again when needed; runs and models stay."
         )
-        self.cache_button.clicked.connect(self._session.clear_cache)
+        self.cache_button.clicked.connect(self._runtime.clear_cache)
         head = QHBoxLayout()
         head.addWidget(title, 1)
         head.addWidget(self.cache_text)
@@ -198,8 +200,8 @@ class RunsPage(QWidget):
         chosen = self.chosen()
         size = store_size()
         self.cache_text.setText(f"Cache: {format_size(size)}")
-        self.cache_button.setEnabled(size > 0 and self._session.current is None)
-        self.model.set_runs(runs.list_runs(self._session.runs_dir))
+        self.cache_button.setEnabled(size > 0 and self._queue.current is None)
+        self.model.set_runs(runs.list_runs(self._project.runs_dir))
         self._either.setCurrentIndex(1 if self.model.runs else 0)
         folders = [run.folder for run in self.model.runs]
         if folders:
@@ -230,22 +232,22 @@ class RunsPage(QWidget):
 
     @Slot()
     def _open(self) -> None:
-        self._open_and_show("predict")
+        self._open_and_show(Page.PREDICT)
 
     @Slot()
     def _evaluate(self) -> None:
-        self._open_and_show("evaluate")
+        self._open_and_show(Page.EVALUATE)
 
-    def _open_and_show(self, page: str) -> None:
+    def _open_and_show(self, page: Page) -> None:
         if (run := self.chosen()) and self.open_button.isEnabled():
-            self._session.open_run(run)
+            self._models.open_run(run)
             self._navigation.show_page(page)
 
     @Slot()
     def _take_settings(self) -> None:
         if run := self.chosen():
-            self._session.open_experiment(run.folder / "experiment.toml")
-            self._navigation.show_page("model")
+            self._project.open_experiment(run.folder / "experiment.toml")
+            self._navigation.show_page(Page.MODEL)
 
     @Slot()
     def _show_folder(self) -> None:
@@ -269,8 +271,8 @@ class RunsPage(QWidget):
         box.open()
 
     def _delete(self, run: Run) -> None:
-        if run.is_being_trained() or any(self._session.is_busy_with(kind) for kind in _USE_A_MODEL):
+        if self._queue.is_busy_with(*_USE_A_MODEL):
             return
         runs.discard_run(run)
-        self._session.forget_model_in(run.folder)
+        self._models.forget_in(run.folder)
         self.refresh()

@@ -21,7 +21,6 @@ from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS
 from cnn_studio.core.experiment.augmentation import describe
 from cnn_studio.core.experiment.settings import (
-    USUAL_LEARNING_RATE,
     BackboneArchitecture,
     ClassWeights,
     Colour,
@@ -32,10 +31,10 @@ from cnn_studio.core.experiment.settings import (
 from cnn_studio.core.job import events
 from cnn_studio.core.runs.trained import Ended, TrainedModel
 from cnn_studio.gui.dialogs.save_file import save_file
-from cnn_studio.gui.jobs.job_thread import Job, JobKind
+from cnn_studio.gui.jobs.job_thread import AnyJob, JobKind
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_duration, format_percent
-from cnn_studio.gui.pages.navigation import Navigation
+from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.curves import CurvePanel
@@ -64,22 +63,27 @@ class TrainPage(QWidget):
 
     def __init__(self, session: Session, navigation: Navigation) -> None:
         super().__init__()
-        self._session = session
+        self._notices = session.notices
         self._navigation = navigation
-        self.form = SettingsForm(session, self)
+        self._project, self._queue, self._training = session.project, session.queue, session.training
+        self.form = SettingsForm(session.project, self)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2 * theme.SPACE)
         layout.addWidget(self._build_settings())
         layout.addWidget(self._build_right(), 1)
-        session.job_started.connect(self._on_started)
-        session.job_reported.connect(self._on_reported)
-        session.job_ended.connect(self._on_ended)
-        session.trained.connect(self._on_trained)
-        session.experiment_changed.connect(self._show_state)
-        session.dataset_changed.connect(self._show_state)
-        session.weights_changed.connect(self._show_state)
-        session.data.view_changed.connect(self._show_state)
+        session.queue.started.connect(self._on_started)
+        session.queue.reported.connect(self._on_reported)
+        session.queue.ended.connect(self._on_ended)
+        session.training.trained.connect(self._on_trained)
+        for signal in (
+            session.project.experiment_changed,
+            session.project.dataset_opened,
+            session.project.dataset_altered,
+            session.weights.changed,
+            session.data.view_changed,
+        ):
+            signal.connect(self._show_state)
         self.form.refresh()
         self._show_state()
 
@@ -88,7 +92,6 @@ class TrainPage(QWidget):
         theme.set_text_size(title, theme.TextSize.TITLE)
         add = self.form.add
         self.optimizer = ChoiceBox(OPTIMIZERS)
-        self.optimizer.chosen.connect(self._on_optimizer_chosen)
         patience = IntegerBox(1, 1000)
         patience.setSuffix(" epochs")
         weights = ChoiceBox(
@@ -198,9 +201,9 @@ class TrainPage(QWidget):
         self.result_text = QLabel()
         self.result_text.setWordWrap(True)
         self.predict_button = QPushButton("Try it on images")
-        self.predict_button.clicked.connect(lambda: self._navigation.show_page("predict"))
+        self.predict_button.clicked.connect(lambda: self._navigation.show_page(Page.PREDICT))
         self.evaluate_button = QPushButton("See where it errs")
-        self.evaluate_button.clicked.connect(lambda: self._navigation.show_page("evaluate"))
+        self.evaluate_button.clicked.connect(lambda: self._navigation.show_page(Page.EVALUATE))
         words = QVBoxLayout()
         words.addWidget(self.result_title)
         words.addWidget(self.result_text)
@@ -226,21 +229,20 @@ class TrainPage(QWidget):
 
     @Slot()
     def _show_state(self) -> None:
-        session = self._session
-        training = session.is_busy_with(JobKind.TRAIN)
-        no_data = session.dataset is None
-        architecture = session.experiment.architecture
+        training = self._training.is_running()
+        no_data = self._project.dataset is None
+        architecture = self._project.experiment.architecture
         fine_tuned = isinstance(architecture, BackboneArchitecture) and architecture.trained_depth is not None
         self.fine_tuning.setVisible(fine_tuned)
-        scanning = session.is_busy_with(JobKind.SCAN)
-        reason = session.why_not_train()
+        scanning = self._queue.is_busy_with(JobKind.SCAN)
+        reason = self._training.why_not_train()
         self.settings.setEnabled(not training)
         self.settings.setToolTip("Settings can be changed again when this training has ended." if training else "")
         self.train_button.setText("Open a folder of images" if no_data and not scanning else "Train")
         self.train_button.setEnabled(not training and not scanning and (no_data or reason is None))
         self.train_button.setToolTip("Training is under way: Stop and Cancel are at the bottom." if training else "")
         if not training and not self._has_curves:
-            self.curves.plot.clear(session.experiment.training.epochs, 1)
+            self.curves.plot.clear(self._project.experiment.training.epochs, 1)
         if training:
             text = ""
         elif no_data:
@@ -253,7 +255,7 @@ class TrainPage(QWidget):
 
     def _plan(self) -> str:
         """What pressing Train will do."""
-        dataset, experiment = self._session.dataset, self._session.experiment
+        dataset, experiment = self._project.dataset, self._project.experiment
         assert dataset is not None
         name = experiment.architecture.name
         preset = ARCHITECTURE_PRESETS.get(name) or BACKBONE_PRESETS.get(name)
@@ -264,13 +266,13 @@ class TrainPage(QWidget):
         return f"{name} on {dataset.name}, {size}.{changes}"
 
     @Slot(object)
-    def _on_started(self, job: Job) -> None:
+    def _on_started(self, job: AnyJob) -> None:
         if job.kind is JobKind.TRAIN:
             self.result.setVisible(False)
         self._show_state()
 
     @Slot(object, object)
-    def _on_reported(self, job: Job, event: events.Event) -> None:
+    def _on_reported(self, job: AnyJob, event: events.Event) -> None:
         if job.kind is not JobKind.TRAIN:
             return
         plot = self.curves.plot
@@ -290,7 +292,7 @@ class TrainPage(QWidget):
                     plot.set_best_epoch(event.epoch)
 
     @Slot(object)
-    def _on_ended(self, job: Job) -> None:
+    def _on_ended(self, job: AnyJob) -> None:
         if job.kind is JobKind.TRAIN:
             self.curves.plot.flush()
         self._show_state()
@@ -314,27 +316,20 @@ class TrainPage(QWidget):
 
     @Slot()
     def _on_train_clicked(self) -> None:
-        if self._session.dataset is None:
-            self._navigation.show_page("data")
+        if self._project.dataset is None:
+            self._navigation.show_page(Page.DATA)
         else:
-            self._session.train()
-
-    @Slot(object)
-    def _on_optimizer_chosen(self, chosen: Optimizer) -> None:
-        """Another optimizer wants another learning rate: take its usual one, unless the user has set his own."""
-        rate = self._session.experiment.training.learning_rate
-        if rate in USUAL_LEARNING_RATE.values():
-            self._session.change({"training.learning_rate": USUAL_LEARNING_RATE[chosen]})
+            self._training.train()
 
     @Slot()
     def _save_picture(self) -> None:
         title, kind = "Save the curves as a picture", "PNG picture (*.png)"
-        save_file(self, self._session, title, "curves.png", kind, self.curves.plot.save_png)
+        save_file(self, self._notices, title, "curves.png", kind, self.curves.plot.save_png)
 
     @Slot()
     def _save_values(self) -> None:
         title, kind = "Save the curves as a table", "CSV table (*.csv)"
-        save_file(self, self._session, title, "curves.csv", kind, self.curves.plot.save_csv)
+        save_file(self, self._notices, title, "curves.csv", kind, self.curves.plot.save_csv)
 
 
 def accuracy_text(evaluation: Evaluation) -> str:

@@ -1,0 +1,113 @@
+"""The model that the window works with: opened, named, let go of, exported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from cnn_studio import tasks
+from cnn_studio.core.errors import CnnStudioError
+from cnn_studio.core.evaluation.model_facts import ModelFacts
+from cnn_studio.core.runs.run import Run
+from cnn_studio.gui.jobs.job_queue import JobQueue
+from cnn_studio.gui.jobs.job_thread import Job, JobKind
+from cnn_studio.gui.state.notices import NO_MODEL, Notices
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedModel:
+    """The model that dropped images are shown to: a file and what it says of itself.
+
+    Attributes:
+        path: the ``.keras`` file.
+        facts: class names, image size; the class names are the user's where the file had none.
+        title: what to call it: the data set it was trained on, or the file's name.
+    """
+
+    path: Path
+    facts: ModelFacts
+    title: str
+
+    @property
+    def class_count(self) -> int:
+        """How many classes it tells apart."""
+        return self.facts.class_count
+
+
+class Models(QObject):
+    """Holds the opened model; None while there is none."""
+
+    changed = Signal()
+    """Another model is open, none any more, or what the present one says of itself is different."""
+
+    class_names_wanted = Signal()
+    """The model just opened does not know its classes' names."""
+
+    exported = Signal(object, object)
+    """A file's path, and the ``ModelFacts`` of what is in it."""
+
+    def __init__(self, queue: JobQueue, notices: Notices, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._queue = queue
+        self._notices = notices
+        self.opened: OpenedModel | None = None
+
+    @property
+    def is_coming(self) -> bool:
+        """Whether a job runs or waits that ends with another model: training, or opening one."""
+        return self._queue.is_busy_with(JobKind.TRAIN, JobKind.OPEN_MODEL, JobKind.RECOVER)
+
+    def open(self, path: Path) -> None:
+        """Open a ``.keras`` file to classify images with."""
+        job = Job(JobKind.OPEN_MODEL, f"Opening {path.name}", tasks.open_model, path)
+        self._queue.submit(job, on_success=partial(self.take, path))
+
+    def open_run(self, run: Run) -> None:
+        """Open a run's model; one that was interrupted gets its model made from the best weights first."""
+        if run.model.exists():
+            self.open(run.model)
+        else:
+            job = Job(JobKind.RECOVER, f"Recovering {run.folder.name}", tasks.recover, run.folder)
+            self._queue.submit(job, on_success=partial(self.take, run.model))
+
+    def take(self, path: Path, facts: ModelFacts) -> None:
+        """Work with this model from now on."""
+        self.opened = OpenedModel(path, facts, facts.data_name or path.stem)
+        self._notices.withdraw(NO_MODEL)
+        self.changed.emit()
+        if not facts.class_names:
+            self.class_names_wanted.emit()
+
+    def renew(self, path: Path, facts: ModelFacts) -> None:
+        """Take what the file at ``path`` says of itself now, if it is the opened model's."""
+        if (model := self.opened) is not None and model.path == path:
+            names = model.facts.class_names or facts.class_names
+            self.opened = replace(model, facts=replace(facts, class_names=names))
+            self.changed.emit()
+
+    def forget_in(self, folder: Path) -> None:
+        """Let go of the opened model if it lies in ``folder``, which is being deleted."""
+        if self.opened and self.opened.path.is_relative_to(folder):
+            self.opened = None
+            self.changed.emit()
+
+    def name_classes(self, names: Sequence[str]) -> CnnStudioError | None:
+        """Give the opened model's classes names; returns what is wrong with them."""
+        assert self.opened is not None
+        if len(set(names)) != len(names) or not all(names):
+            return CnnStudioError("Each class needs a name of its own.")
+        self.opened = replace(self.opened, facts=replace(self.opened.facts, class_names=tuple(names)))
+        self.changed.emit()
+        return None
+
+    def export(self, target: Path, *, replace_existing: bool) -> None:
+        """Write the opened model to ``target``, checked by reloading it."""
+        assert self.opened is not None
+        names = self.opened.facts.class_names
+        request = tasks.ExportRequest(self.opened.path, target, replace=replace_existing, class_names=names)
+        job = Job(JobKind.EXPORT, f"Exporting {target.name}", tasks.export, request)
+        self._queue.submit(job, on_success=partial(self.exported.emit, target))
