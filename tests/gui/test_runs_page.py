@@ -34,7 +34,7 @@ def run(session, tmp_path):
         ImageFile(f"{name}/{n}.png", label, 8, 8, False, 1, 1) for label, name in enumerate("ab") for n in "12"
     )
     dataset, experiment = Dataset(tmp_path, ("a", "b"), files), Experiment()
-    made = create_run(session.runs_dir / "one", dataset, split_dataset(dataset, experiment.split), experiment)
+    made = create_run(session.project.runs_dir / "one", dataset, split_dataset(dataset, experiment.split), experiment)
     made.checkpoint.write_bytes(b"weights")
     return made
 
