@@ -4,12 +4,13 @@ All that moves pixels (mirror, rotation, zoom, stretch, shear, translation) is c
 image, so that a batch is resampled once and not once for each kind; Keras's chain of layers costs two and a half times
 as much and blurs each time. Light and colour are changed by Keras's own layers, told by how much.
 
-Every random number of a batch comes from one table with a column for each kind: switching one kind on or off, or moving
-its strength, leaves what is drawn for the others as it was.
+Every kind draws from a generator of its own, seeded by the seed and the kind's name: switching a kind on or off, moving
+its strength, or adding one to the program leaves what is drawn for the others as it was.
 """
 
 from __future__ import annotations
 
+import hashlib
 from math import pi, radians, tan
 from typing import Any
 
@@ -37,13 +38,21 @@ _RAND_KINDS = (
 )
 _RAND_AT_ONCE = 2
 
-_COLUMNS = (
+_ONE_NUMBER = (
     *("flip_horizontal", "flip_vertical", "rotation", "zoom", "stretch_width", "stretch_height"),
-    *("shear_x", "shear_y", "translation_x", "translation_y", "brightness", "contrast", "saturation", "hue"),
-    *("blur", "sharpen", "noise", "erasing", "erasing_area", "erasing_shape", "erasing_x", "erasing_y"),
-    *(f"rand_{name}" for name in _RAND_KINDS),
-    *(f"rand_rank_{name}" for name in _RAND_KINDS),
+    *("brightness", "contrast", "saturation", "hue", "blur", "sharpen", "noise"),
 )
+_NUMBERS = {
+    **{kind: (kind,) for kind in _ONE_NUMBER},
+    "shear": ("shear_x", "shear_y"),
+    "translation": ("translation_x", "translation_y"),
+    "erasing": ("erasing", "erasing_area", "erasing_shape", "erasing_x", "erasing_y"),
+    "rand_augment": (*(f"rand_{name}" for name in _RAND_KINDS), *(f"rand_rank_{name}" for name in _RAND_KINDS)),
+}
+"""The random numbers that each kind draws for an image."""
+
+DRAWS_VERSION = 2
+"""Raised whenever the same seed would change the same images in another way."""
 
 
 class Augmentation(keras.layers.Layer):  # type: ignore[misc]
@@ -62,7 +71,11 @@ class Augmentation(keras.layers.Layer):  # type: ignore[misc]
         """
         super().__init__(trainable=False, dtype="float32", name="augmentation")
         self.settings = settings
-        self.draws = keras.random.SeedGenerator(seed)
+        self.draws = {
+            kind: keras.random.SeedGenerator(seed_from(f"{seed}/{kind}"))
+            for kind in _NUMBERS
+            if getattr(settings, kind)
+        }
         self.brightness = keras.layers.RandomBrightness(1.0, value_range=(0, WHITE), dtype="float32")
         self.contrast = keras.layers.RandomContrast((1.0, 1.0), value_range=(0, WHITE), dtype="float32")
         # Keras cuts saturation off at the end of its value range; that of saturation is 0–1 whatever that of images is.
@@ -91,8 +104,10 @@ class Augmentation(keras.layers.Layer):  # type: ignore[misc]
         Angles are in degrees, shears are tangents, sizes and shifts fractions of the side, colours factors.
         """
         on = self.settings
-        table = keras.random.uniform((count, len(_COLUMNS)), seed=self.draws)
-        half = {name: table[:, column] for column, name in enumerate(_COLUMNS)}  # 0–1
+        half: dict[str, Any] = {}  # 0–1
+        for kind, generator in self.draws.items():
+            table = keras.random.uniform((count, len(_NUMBERS[kind])), seed=generator)
+            half |= {name: table[:, column] for column, name in enumerate(_NUMBERS[kind])}
         both = {name: 2 * values - 1 for name, values in half.items()}  # -1–1
         rand = self._rand_augment(half, both)
 
@@ -119,7 +134,7 @@ class Augmentation(keras.layers.Layer):  # type: ignore[misc]
             "blur": half["blur"] if on.blur else None,
             "sharpen": _sum(on.sharpen * half["sharpen"] if on.sharpen else None, rand.get("sharpen")),
             "noise": on.noise * half["noise"] if on.noise else None,
-            "erasing": half if on.erasing else None,
+            "erasing": {name: half[name] for name in _NUMBERS["erasing"]} if on.erasing else None,
         }
 
     def _rand_augment(self, half: dict[str, Any], both: dict[str, Any]) -> dict[str, Any]:
@@ -164,7 +179,7 @@ class Augmentation(keras.layers.Layer):  # type: ignore[misc]
         if (amount := change["sharpen"]) is not None:
             images = self.sharpness.transform_images(images, {"factor": 0.5 + 0.5 * amount})
         if (deviation := change["noise"]) is not None:
-            grain = keras.random.normal(ops.shape(images), seed=self.draws)
+            grain = keras.random.normal(ops.shape(images), seed=self.draws["noise"])
             images = images + WHITE * _per_image(deviation) * grain
         if change["erasing"] is not None:
             images = ops.where(erased(change["erasing"], self.settings.erasing, height, width), ERASED, images)
@@ -180,6 +195,11 @@ class Augmentation(keras.layers.Layer):  # type: ignore[misc]
         return ops.image.affine_transform(
             images, transforms, fill_mode=self.settings.fill.value, data_format="channels_last"
         )
+
+
+def seed_from(text: str) -> int:
+    """A seed (31 bits) that depends on every letter of ``text``, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") >> 1
 
 
 _FLIPS = ("flip_horizontal", "flip_vertical")

@@ -1,4 +1,4 @@
-"""Networks with a pre-trained backbone: built flat, frozen or unfrozen from a block on, and cut in two.
+"""Networks with a pre-trained backbone: built flat, frozen or unfrozen from a block on.
 
 The backbone's layers lie in the same graph as the preprocessing before them and the head after them, so that the saved
 file takes raw RGB 0–255, and so that the network can be cut at any place that one tensor crosses.
@@ -174,53 +174,6 @@ def set_trainable_from(model: keras.Model, architecture: BackboneArchitecture, d
                 part.trainable = False
 
 
-def cut_layer(model: keras.Model, architecture: BackboneArchitecture, depth: str | None) -> str | None:
-    """Where the network can be cut so that all that may change lies above, as high as possible.
-
-    Args:
-        model: from ``build_transfer_model`` with the same architecture.
-        architecture: the description.
-        depth: as for ``set_trainable_from``; None cuts inside the head, before the first layer that learns or drops.
-
-    Returns:
-        The name of the layer (or of the operation: some backbones end a block in a plain addition) whose output feeds
-        the part above; None where there is no such place: everything is trained, or more than one tensor goes up
-        (NASNet), so the whole network has to run.
-
-    Raises:
-        ExperimentError: the backbone has no such block; names those it has.
-    """
-    if depth is None:
-        return str(_head_start(model).name)
-    block = find_backbone(architecture.name).block(depth)
-    if block is None:
-        return None
-    tensor = model.get_layer(block.first_layer).input
-    try:
-        keras.Model(tensor, model.output)
-    except ValueError:  # not all of what lies above can be reached from this tensor alone
-        return None
-    return str(_maker(model, tensor).name)
-
-
-def split_model(model: keras.Model, name: str) -> tuple[keras.Model, keras.Model]:
-    """Cut a network in two at the output of one layer.
-
-    Args:
-        model: from ``build_transfer_model``.
-        name: from ``cut_layer``.
-
-    Returns:
-        Lower (images to features) and upper (features to probabilities). Both share their layers and weights with
-        ``model``: training the upper one trains the model.
-    """
-    tensor = next(operation.output for operation in model.operations if operation.name == name)
-    return (
-        keras.Model(model.input, tensor, name=f"{model.name}_lower"),
-        keras.Model(tensor, model.output, name=f"{model.name}_upper"),
-    )
-
-
 def _head_start(model: keras.Model) -> Any:
     """The pooling or flattening after the backbone: the one layer of the head that always gives the same."""
     return next(layer for layer in reversed(model.layers) if layer.name in _HEAD_STARTS)
@@ -235,8 +188,3 @@ def _below(model: keras.Model, architecture: BackboneArchitecture, depth: str) -
 def _operations_up_to(model: keras.Model, tensor: Any) -> set[int]:
     """Identities of all operations that ``tensor`` is made by."""
     return {id(operation) for operation in keras.Model(model.input, tensor).operations}
-
-
-def _maker(model: keras.Model, tensor: Any) -> Any:
-    """The operation that gives ``tensor``."""
-    return next(operation for operation in model.operations if operation.output is tensor)

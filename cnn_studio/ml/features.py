@@ -32,7 +32,7 @@ from cnn_studio.core.store.prepared import LOCK_SECONDS, features_folder
 from cnn_studio.core.store.rows import Row, StoreRows
 from cnn_studio.core.system.memory import available_memory
 from cnn_studio.ml import runtime
-from cnn_studio.ml.augment import Augmentation
+from cnn_studio.ml.augment import DRAWS_VERSION, Augmentation, seed_from
 from cnn_studio.ml.fixed_part import fingerprint
 from cnn_studio.ml.pipeline import evaluation_batches
 
@@ -90,7 +90,8 @@ class Views:
     @property
     def name(self) -> str:
         """Names the views of a file apart from others of the same file."""
-        return f"{augmentation_text(self.augmentation.model_copy(update={'views': 4}))},seed={self.seed}"
+        settings = augmentation_text(self.augmentation.model_copy(update={"views": 4}))
+        return f"{settings},seed={self.seed},draws={DRAWS_VERSION}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,8 +339,7 @@ def _outputs(
 
 
 def _seed_of(views: Views, start: int) -> int:
-    text = f"{views.name}/{start}".encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "big") >> 1
+    return seed_from(f"{views.name}/{start}")
 
 
 def _source_batches(

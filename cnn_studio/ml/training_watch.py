@@ -77,7 +77,6 @@ class TrainingWatch(keras.callbacks.Callback):  # type: ignore[misc]
         self.ended = Ended.COMPLETED
         self._settings = settings
         self._training = training
-        self._validation = validation
         self._best = best
         self._first_epoch = first_epoch
         self._report = context.report

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, AugmentationSettings, parse_augmentation
+from cnn_studio.ml import augment
 from cnn_studio.ml.augment import Augmentation, erased
 
 PER_IMAGE = [name for name in AUGMENTATION_KINDS if name not in {"mix_up", "cut_mix"}]
@@ -181,6 +182,38 @@ def test_a_kind_switched_on_leaves_the_others_draws_as_they_were():
     together = Augmentation(parse_augmentation("rotation=60,zoom=0.2,erasing=0.3,rand_augment=0"), 7).drawn(5)
     np.testing.assert_allclose(2 * np.asarray(alone["rotation"]), np.asarray(together["rotation"]), rtol=1e-6)
     assert np.abs(np.asarray(alone["rotation"])).max() <= 30
+
+
+class MoreSettings(AugmentationSettings):
+    """Settings of a later version, which has one kind more."""
+
+    sepia: float = 0.0
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_kind_added_to_the_program_leaves_the_others_draws_as_they_were(monkeypatch, images, place):
+    everything = {name: kind.usual for name, kind in AUGMENTATION_KINDS.items() if name in PER_IMAGE}
+    before = Augmentation(AugmentationSettings(**everything), 7)
+    drawn, out = before.drawn(5), np.asarray(before(images, training=True))
+    new = {"sepia": ("sepia", "sepia_tone")}
+    known = augment._NUMBERS
+    monkeypatch.setattr(augment, "_NUMBERS", new | known if place == "first" else known | new)
+    after = Augmentation(MoreSettings(**everything, sepia=0.5), 7)
+    assert "sepia" in after.draws
+    again = after.drawn(5)
+    assert again.keys() == drawn.keys()
+    for name in drawn:
+        for one, other in zip(keras.tree.flatten(drawn[name]), keras.tree.flatten(again[name]), strict=True):
+            np.testing.assert_array_equal(one, other, err_msg=name)
+    np.testing.assert_array_equal(after(images, training=True), out)
+
+
+def test_two_kinds_never_draw_the_same():
+    drawn = Augmentation(parse_augmentation("zoom=0.2,stretch_width=0.2,shear=30,translation=0.2"), 7).drawn(50)
+    tables = [np.asarray(values) for values in drawn.values() if values is not None]
+    assert len(tables) == 6
+    shares = [np.round(table / np.abs(table).max(), 3) for table in tables]
+    assert len({tuple(share) for share in shares}) == 6
 
 
 def test_rand_augment_makes_two_changes_of_its_strength_to_each_image():

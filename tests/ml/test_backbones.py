@@ -15,8 +15,9 @@ from cnn_studio.core.experiment.layer_plan import ImpossibleArchitectureError, L
 from cnn_studio.core.experiment.settings import BackboneArchitecture, Colour, Features, ImageSettings, TransferMode
 from cnn_studio.core.weights.check import layout_digest
 from cnn_studio.ml import memory
-from cnn_studio.ml.backbones import build_transfer_model, cut_layer, preprocess, set_trainable_from, split_model
+from cnn_studio.ml.backbones import build_transfer_model, preprocess, set_trainable_from
 from cnn_studio.ml.build import build_model
+from cnn_studio.ml.fixed_part import split_fixed_part
 from cnn_studio.ml.model_file import load_model, save_model
 
 QUICK = {"vgg16", "mobilenet_v3_small"}
@@ -47,6 +48,11 @@ def values(weights):
 
 def array(weight):
     return np.array(keras.ops.convert_to_numpy(weight))
+
+
+def up_to_features(model):
+    """The network from its input to the vector that its head takes."""
+    return keras.Model(model.input, model.get_layer("global_average_pooling").output)
 
 
 def answer(model, values):
@@ -107,7 +113,7 @@ def test_a_row_gives_what_keras_gives_with_its_own_download(name, published, tmp
 
     architecture = BackboneArchitecture(name=name)
     ours = build_transfer_model(architecture, square(side), 3, file)
-    lower, _ = split_model(ours, cut_layer(ours, architecture, None))
+    lower = up_to_features(ours)
     features = maps.mean(axis=(1, 2))
     np.testing.assert_allclose(lower.predict(raw, verbose=0), features, rtol=1e-3, atol=1e-4 * np.abs(features).max())
 
@@ -141,14 +147,12 @@ def test_depths_of_a_row(name):
         features = next(layer for layer in model.layers if layer.name == "global_average_pooling")
         assert features.input.shape[1:] == backbone.output_shape
         counts.append(values(model.trainable_weights))
-        cut = cut_layer(model, architecture, depth)
-        if name == "nasnet_mobile" and depth is not None:
-            assert cut is None  # each of its cells takes what the two before it give
-        elif depth != EVERYTHING:
-            lower, upper = split_model(model, cut)
-            assert not lower.trainable_weights
-            assert values(upper.trainable_weights) == values(model.trainable_weights)
-            again = answer(upper, answer(lower, raw))
+        split = split_fixed_part(model)
+        assert (split is None) == (depth == EVERYTHING)
+        if split is not None:
+            assert not split.lower.trainable_weights
+            assert values(split.upper.trainable_weights) == values(model.trainable_weights)
+            again = answer(split.upper, answer(split.lower, raw))
             np.testing.assert_allclose(again, probabilities, atol=1e-6)
     assert counts == sorted(set(counts))  # deeper is always more
     assert not any(
@@ -226,9 +230,9 @@ def test_training_the_upper_part_trains_the_network():
     architecture = BackboneArchitecture(name="vgg16", transfer=TransferMode.FINE_TUNED)
     model = build_transfer_model(architecture, square(32), 2, None)
     set_trainable_from(model, architecture, "block5")
-    lower, upper = split_model(model, cut_layer(model, architecture, "block5"))
+    split = split_fixed_part(model)
     raw = pictures(4, 32, 32)
-    features = lower.predict(raw, verbose=0)
+    features, upper = split.lower.predict(raw, verbose=0), split.upper
     kernel = array(model.get_layer("block5_conv3").kernel)
     upper.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", jit_compile=False)
     upper.fit(features, np.array([0, 1, 0, 1]), epochs=1, verbose=0)
@@ -263,7 +267,7 @@ def test_real_weights_give_kerass_features(name, shared_weights):
     file = shared_weights / BACKBONES[name].weights_file
     architecture = BackboneArchitecture(name=name)
     model = build_transfer_model(architecture, square(96), 2, file)
-    lower, _ = split_model(model, cut_layer(model, architecture, None))
+    lower = up_to_features(model)
     raw = pictures(2, 96, 96)
     original = getattr(keras.applications, BACKBONES[name].keras_name)(
         include_top=False, weights=str(file), input_shape=(96, 96, 3), pooling="avg"
