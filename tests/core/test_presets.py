@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import cnn_studio
 from cnn_studio.core.advice.presets import EXPERIMENT_PRESETS, RECOMMENDED, experiment_preset
 from cnn_studio.core.advice.suggestions import recommend_experiment
 from cnn_studio.core.errors import ExperimentError
+from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS
 from cnn_studio.core.experiment.experiment import build_experiment
 from cnn_studio.core.experiment.layer_plan import LayerKind, plan_layers
 from cnn_studio.core.experiment.settings import BackboneArchitecture, Colour, TransferMode
@@ -91,3 +95,23 @@ def test_the_recommendation_follows_size_colour_number_and_device(made_up_datase
 
 def test_the_recommendation_for_nothing_is_still_an_experiment(made_up_dataset):
     assert recommend_experiment(made_up_dataset({})).experiment.architecture.name == "resnet50"
+
+
+def test_no_code_asks_for_a_network_by_name():
+    """What sets one apart is said in its row; only rows, the settings' defaults and presets name them."""
+    package = Path(cnn_studio.__file__).parent
+    tables = {"backbones.py", "architectures.py", "settings.py", "presets.py"}
+    names = ARCHITECTURE_PRESETS.keys() | BACKBONE_PRESETS.keys()
+    found = {
+        (file.relative_to(package).as_posix(), node.value)
+        for file in package.rglob("*.py")
+        if not (file.parent.name in {"experiment", "advice"} and file.name in tables)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names
+    }
+    assert found == set()
+
+
+def test_each_colour_of_tiny_pictures_has_one_network_to_try_first():
+    first = [preset.first_for_tiny for preset in ARCHITECTURE_PRESETS.values() if preset.first_for_tiny]
+    assert sorted(first) == sorted(Colour)
