@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,15 @@ from cnn_studio.core.job.events import Event
 
 if TYPE_CHECKING:
     pass
+
+
+class Verdict(StrEnum):
+    """Whether a kind of augmentation was worth having."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    UNCLEAR = "no clear difference"
+    NOT_COMPARED = ""  # the trial without, which the others are compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +63,11 @@ class AugmentationTrial:
     high: float = 0.0
 
     @property
-    def verdict(self) -> str:
-        """What the difference says: "better", "worse", "no clear difference", or "" for the trial without."""
+    def verdict(self) -> Verdict:
+        """What the difference says."""
         if self.name == "none":
-            return ""
-        return "better" if self.low > 0 else "worse" if self.high < 0 else "no clear difference"
+            return Verdict.NOT_COMPARED
+        return Verdict.BETTER if self.low > 0 else Verdict.WORSE if self.high < 0 else Verdict.UNCLEAR
 
 
 @dataclass(frozen=True, slots=True)

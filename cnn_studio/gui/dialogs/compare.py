@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS
-from cnn_studio.core.runs.comparison import AugmentationTrial
+from cnn_studio.core.runs.comparison import AugmentationTrial, Verdict
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_percent
@@ -136,7 +136,7 @@ class CompareDialog(QDialog):
 
     def _helped(self) -> list[str]:
         trials = self._augmentation.trials
-        return [trial.name for trial in trials if trial.verdict == "better" and trial.name in AUGMENTATION_KINDS]
+        return [trial.name for trial in trials if trial.verdict is Verdict.BETTER and trial.name in AUGMENTATION_KINDS]
 
     @Slot()
     def _start(self) -> None:
@@ -152,7 +152,7 @@ def _texts(trial: AugmentationTrial) -> tuple[str, str, str, str]:
     measured = trial.validation
     low, high = 100 * measured.accuracy_low, 100 * measured.accuracy_high
     accuracy = f"{format_percent(measured.accuracy)} ({low:.0f}–{high:.0f} %)"
-    if not trial.verdict:
+    if trial.verdict is Verdict.NOT_COMPARED:
         return trial.title, accuracy, "", ""
     points = f"{100 * trial.difference:+.1f} points ({100 * trial.low:+.1f} to {100 * trial.high:+.1f})"
     return trial.title, accuracy, points.replace("-", "−"), trial.verdict
