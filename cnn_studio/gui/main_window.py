@@ -40,6 +40,9 @@ from cnn_studio.gui.widgets.drop_overlay import DropOverlay
 from cnn_studio.gui.widgets.notice import NoticeBar
 from cnn_studio.gui.widgets.progress_strip import ProgressStrip
 
+_USUAL_DEVICE = "NVIDIA RTX 4090"
+"""As long as a device's name is to fit into a line below the pages; longer ones break."""
+
 
 class MainWindow(QMainWindow):
     """Shows a session."""
@@ -128,7 +131,9 @@ class MainWindow(QMainWindow):
         side_layout.setContentsMargins(theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE)
         side_layout.addWidget(self.navigation, 1)
         side_layout.addWidget(self._device)
-        side.setFixedWidth(self.fontMetrics().averageCharWidth() * 22)
+        texts = (*PAGE_TITLES.values(), _USUAL_DEVICE)
+        icon = self.navigation.iconSize().width()
+        side.setFixedWidth(max(map(self.fontMetrics().horizontalAdvance, texts)) + icon)
 
         self.notices = NoticeBar()
         self.stack = QStackedWidget()

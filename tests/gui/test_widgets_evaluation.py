@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import shiboken6
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QColor, QMouseEvent
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QFontMetrics, QMouseEvent
 from PySide6.QtWidgets import QApplication
 from sklearn.calibration import calibration_curve
 
@@ -101,13 +101,30 @@ def test_every_cell_of_the_table_is_painted(qapp, table):
         assert table.scores.index(row, 0).data(Qt.ItemDataRole.ToolTipRole)
 
 
-def test_a_narrow_table_shows_every_column(qtbot, table):
-    for width in (900, 520, 430):
+@pytest.fixture(params=[(0, 8), (0, 11), (-1, 11), (-1, 19)])
+def font(request, qapp):
+    """One after the other of several fonts, as that of the whole application: first and last family, four sizes."""
+    usual = qapp.font()
+    family, points = request.param
+    font = QFont(QFontDatabase.families()[family], points)
+    qapp.setFont(font)
+    yield font
+    qapp.setFont(usual)
+
+
+def test_a_narrow_table_shows_every_column_in_any_font(qtbot, font, table):
+    bold = QFont(font)
+    bold.setBold(True)
+    text, average = QFontMetrics(font), QFontMetrics(bold)
+    assert table.horizontalHeader().fontMetrics().horizontalAdvance("Precision") == text.horizontalAdvance("Precision")
+    for width in (900, 520, 430, 100):
         table.resize(width, 300)
         widths = [table.columnWidth(number) for number in range(5)]
         assert sum(widths) <= table.viewport().width() + 1
-        assert widths[0] >= table.fontMetrics().horizontalAdvance("Average (weighted)")
-        assert min(widths[1:4]) >= table.fontMetrics().horizontalAdvance("Precision")
+        assert widths[0] >= average.horizontalAdvance("Average (weighted)")
+        for title, room in zip(("Precision", "Recall", "F1"), widths[1:4], strict=True):
+            assert room >= max(text.horizontalAdvance(title), text.horizontalAdvance(">0.99") + 24)
+        assert widths[4] >= max(text.horizontalAdvance("Images"), text.horizontalAdvance("no images"))
 
 
 def test_hardest_and_easiest_leave_classes_without_images_out():

@@ -153,7 +153,7 @@ def _texts(trial: AugmentationTrial) -> tuple[str, str, str, str]:
     measured = trial.validation
     low, high = 100 * measured.accuracy_low, 100 * measured.accuracy_high
     accuracy = f"{format_percent(measured.accuracy)} ({low:.0f}–{high:.0f} %)"
-    if not trial.verdict:
+    if trial.verdict is None:
         return trial.title, accuracy, "", ""
     points = f"{100 * trial.difference:+.1f} points ({100 * trial.low:+.1f} to {100 * trial.high:+.1f})"
     return trial.title, accuracy, points.replace("-", "−"), trial.verdict

@@ -23,8 +23,8 @@ from cnn_studio.gui.widgets.tile_view import one_line
 if TYPE_CHECKING:
     from cnn_studio.core.evaluation.heat import Explanation
 
-_SIDE_WIDTH = 38
-"""Of the panel, in average characters."""
+_LINE = "No place speaks for a class with a name."
+"""About as long as a line of the panel is to be; longer ones break."""
 
 _USUAL_OPACITY = 60
 
@@ -115,7 +115,7 @@ class ExplanationPanel(QWidget):
         self.said.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.said.setMinimumHeight(4 * self.said.fontMetrics().lineSpacing())
         theme.set_muted(self.said)
-        self.setFixedWidth(self.fontMetrics().averageCharWidth() * _SIDE_WIDTH)
+        self.setFixedWidth(self.fontMetrics().horizontalAdvance(_LINE))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(theme.SPACE)

@@ -68,11 +68,6 @@ class FieldRow(QWidget):
         """What is wrong, "" when nothing is."""
         return self._error
 
-    def set_help(self, text: str) -> None:
-        """Another line of help."""
-        self._help_text = text
-        self._show()
-
     def _show(self) -> None:
         wrong = bool(self._error)
         text = self._error or self._help_text

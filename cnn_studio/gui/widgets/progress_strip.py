@@ -71,7 +71,6 @@ class ProgressStrip(QWidget):
         super().__init__(parent)
         self._time_left = TimeLeft(clock)
         self._rate = ""
-        self._running = False
         self.stage = QLabel()
         theme.set_text_size(self.stage, theme.TextSize.BODY, bold=True)
         self.detail = ElidedLabel()
@@ -111,7 +110,6 @@ class ProgressStrip(QWidget):
 
     def idle(self, text: str = "Ready") -> None:
         """Nothing runs."""
-        self._running = False
         self._time_left.reset()
         self._rate = ""
         self.stage.setText(text)
@@ -124,7 +122,6 @@ class ProgressStrip(QWidget):
 
     def set_stage(self, text: str, *, can_stop: bool = True, can_cancel: bool = True) -> None:
         """A stage begins: its name, and which ways of ending it make sense; how far it is is not known yet."""
-        self._running = True
         self._time_left.reset()
         self._rate = ""
         self.stage.setText(text)
@@ -161,10 +158,6 @@ class ProgressStrip(QWidget):
         """The speed; 0 while it is not known."""
         self._rate = format_rate(per_second, unit)
         self._show_figures()
-
-    def is_running(self) -> bool:
-        """Whether it shows something that runs."""
-        return self._running
 
     def set_ending(self, text: str) -> None:
         """The user has asked for the end: say so, and take no second request of the same kind."""

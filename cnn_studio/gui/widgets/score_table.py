@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QRect, Qt, Signal, Slot
+from PySide6.QtCore import QAbstractTableModel, QEvent, QModelIndex, QObject, QRect, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFont, QPainter, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
+    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTableView,
@@ -25,10 +26,10 @@ from cnn_studio.gui.widgets.tile_view import Index, draw_text, one_line
 COLUMNS = ("Class", "Precision", "Recall", "F1", "Images")
 _FRACTIONS = range(1, 4)
 _IMAGES = 4
-_FRACTION_WIDTH, _LEAST_FRACTION_WIDTH = 17, 10
-"""Of a column, in average characters: as long as there is room, and at least."""
-
-_CLASS_WIDTH = 18
+_LEAST_BAR, _LONGEST_BAR = 3 * theme.SPACE, 12 * theme.SPACE
+_WIDEST_FRACTION = ">0.99"
+_AROUND_NUMBER = 2 + 3 * theme.SPACE
+"""Room beside a number: of the cell, and between it and its bar."""
 
 _TIPS = (
     "The true class.",
@@ -63,6 +64,10 @@ class ScoreModel(QAbstractTableModel):
         self._averages = [(*_AVERAGES[key], score) for key, score in given.items() if score is not None]
         self._order = self._sorted()
         self.endResetModel()
+
+    def average_count(self) -> int:
+        """How many averages there are: the first rows."""
+        return len(self._averages)
 
     def label_at(self, row: int) -> int | None:
         """The class's label in a row; None for an average."""
@@ -181,24 +186,42 @@ class ScoreTable(QTableView):
         self.setSortingEnabled(True)
         self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + theme.SPACE + theme.SPACE_HALF)
         header = self.horizontalHeader()
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setHighlightSections(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(_IMAGES, QHeaderView.ResizeMode.ResizeToContents)
-        header.setMinimumSectionSize(self.fontMetrics().averageCharWidth() * _LEAST_FRACTION_WIDTH)
         self.activated.connect(self._on_activated)
+        self.scores.modelReset.connect(self._fit_columns)
+        self._fit_columns()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Give the bars what the names and numbers leave."""
         super().resizeEvent(event)
-        letter = self.fontMetrics().averageCharWidth()
-        free = self.viewport().width() - _CLASS_WIDTH * letter - self.horizontalHeader().sectionSize(_IMAGES)
-        width = min(max(free // len(_FRACTIONS), _LEAST_FRACTION_WIDTH * letter), _FRACTION_WIDTH * letter)
+        self._fit_columns()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Measure anew when the texts look otherwise."""
+        super().changeEvent(event)
+        if event.type() in {QEvent.Type.FontChange, QEvent.Type.StyleChange} and self.model() is not None:
+            self._fit_columns()
+
+    @Slot()
+    def _fit_columns(self) -> None:
+        """Titles, averages and numbers are whole; bars are as long as there is room, names take the rest."""
+        self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + theme.SPACE + theme.SPACE_HALF)
+        header = self.horizontalHeader()
+        averages = [self.scores.index(row, 0) for row in range(self.scores.average_count())]
+        names = max([header.sectionSizeHint(0), *(self.sizeHintForIndex(index).width() for index in averages)])
+        images = max(header.sectionSizeHint(_IMAGES), self.sizeHintForColumn(_IMAGES))
+        number = self.fontMetrics().horizontalAdvance(_WIDEST_FRACTION) + _AROUND_NUMBER
+        least = max([number + _LEAST_BAR, *map(header.sectionSizeHint, _FRACTIONS)])
+        free = (self.viewport().width() - names - images) // len(_FRACTIONS)
         for column in _FRACTIONS:
-            self.horizontalHeader().resizeSection(column, width)
+            header.resizeSection(column, max(least, min(free, number + _LONGEST_BAR)))
+        scroll_bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent, None, self)
+        self.setMinimumWidth(names + images + len(_FRACTIONS) * least + scroll_bar + 2 * self.frameWidth())
 
     @Slot(QModelIndex)
     def _on_activated(self, index: QModelIndex) -> None:
@@ -224,7 +247,7 @@ class _ScoreDelegate(QStyledItemDelegate):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(option.font)
-        width = painter.fontMetrics().horizontalAdvance(">0.99") + 2
+        width = painter.fontMetrics().horizontalAdvance(_WIDEST_FRACTION) + 2
         number = QRect(rect.right() - width, rect.top(), width + 1, rect.height())
         draw_text(
             painter, number, text, theme.colours().text, Qt.AlignmentFlag.AlignTrailing | Qt.AlignmentFlag.AlignVCenter

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QSlider, QWidget
 
-from cnn_studio.core.experiment.augmentation import AugmentationKind, Unit, strength_text
+from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, AugmentationKind, Unit, strength_text
 from cnn_studio.gui.look import theme
 
 _STEP = {Unit.DEGREES: 1.0, Unit.PERCENT: 0.01, Unit.PIXELS: 0.1, Unit.ALPHA: 0.05}
@@ -51,7 +51,8 @@ class StrengthRow(QWidget):
         layout.addWidget(self.slider, 0, 1)
         layout.addWidget(self.value, 0, 2)
         layout.addWidget(self.warning, 1, 0, 1, 3)
-        layout.setColumnMinimumWidth(0, self.fontMetrics().horizontalAdvance("Stretch the height") + 4 * theme.SPACE)
+        widest = max(self.fontMetrics().horizontalAdvance(other.title) for other in AUGMENTATION_KINDS.values())
+        layout.setColumnMinimumWidth(0, widest + 4 * theme.SPACE)
         layout.setColumnStretch(1, 1)
         if kind.unit is Unit.SWITCH:
             self.slider.hide()

@@ -10,11 +10,9 @@ from pathlib import Path
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
-    QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -47,6 +45,7 @@ from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.fields import ChoiceBox, FieldRow
 from cnn_studio.gui.widgets.preview_grid import PreviewGrid
+from cnn_studio.gui.widgets.settings_column import SettingsColumn
 from cnn_studio.gui.widgets.strength_row import StrengthRow
 
 OWN = "own"
@@ -91,8 +90,6 @@ class AugmentPage(QWidget):
     # -- building -----------------------------------------------------------------------------------------------
 
     def _build_settings(self) -> QWidget:
-        title = QLabel("Augment")
-        theme.set_text_size(title, theme.TextSize.TITLE)
         what = QLabel("Training images are changed at random, so that the network sees each in many ways.")
         what.setWordWrap(True)
         theme.set_muted(what)
@@ -102,12 +99,9 @@ class AugmentPage(QWidget):
         self.reason.setWordWrap(True)
         theme.set_muted(self.reason)
         theme.set_text_size(self.reason, theme.TextSize.SMALL)
-        self.settings = QWidget()
-        column = QVBoxLayout(self.settings)
-        column.setContentsMargins(0, 0, theme.SPACE, 0)
-        column.setSpacing(theme.SPACE)
-        column.addWidget(FieldRow("Start from", self.preset))
-        column.addWidget(self.reason)
+        self.column = SettingsColumn("Augment", "Each training image is changed at random, as set here.")
+        self.column.add(what, FieldRow("Start from", self.preset), self.reason)
+        self.settings, column = self.column.settings, self.column.rows
         self.fill = self.form.add("augmentation.fill", FieldRow("Where an image was moved away", ChoiceBox(FILLS)))
         for group in Group:
             caption = QLabel(GROUP_TEXT[group])
@@ -129,20 +123,8 @@ class AugmentPage(QWidget):
         )
         column.addSpacing(theme.SPACE)
         column.addWidget(self.views)
-        column.addStretch(1)
-        area = QScrollArea()
-        area.setWidget(self.settings)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        left = QWidget()
-        left.setFixedWidth(self.fontMetrics().averageCharWidth() * 50)
-        outer = QVBoxLayout(left)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(theme.SPACE)
-        outer.addWidget(title)
-        outer.addWidget(what)
-        outer.addWidget(area, 1)
-        return left
+        self.column.finish()
+        return self.column
 
     def _build_right(self) -> QWidget:
         self.class_choice = ChoiceBox()
@@ -255,8 +237,7 @@ class AugmentPage(QWidget):
     @Slot()
     def _show_state(self) -> None:
         training = self._queue.is_busy_with(JobKind.TRAIN)
-        self.settings.setEnabled(not training)
-        self.settings.setToolTip("Settings can be changed again when this training has ended." if training else "")
+        self.column.set_training(training)
         on = self._project.experiment.augmentation.is_on
         known = bool(self._session.augmentation.trials) or self._queue.is_busy_with(JobKind.COMPARE)
         possible = self._project.dataset is not None and (on or known)

@@ -59,6 +59,7 @@ class FindingsPanel(QWidget):
         self._data = session.data
         self._label_errors = session.label_errors
         self._training = session.training
+        self._notices = session.notices
         self._shown: tuple[Finding, ...] = ()
         self._shown_review: LabelReview | None = None
         self._marked: object = None
@@ -177,7 +178,7 @@ class FindingsPanel(QWidget):
     @Slot()
     def _open_left_out(self) -> None:
         if dataset := self._project.dataset:
-            LeftOutDialog(dataset, self).open()
+            LeftOutDialog(dataset, self._notices, self).open()
 
     @Slot()
     def _open_label_errors(self) -> None:

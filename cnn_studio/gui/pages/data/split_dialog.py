@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.text import printable
+from cnn_studio.gui.dialogs.save_file import ask_target
 from cnn_studio.gui.jobs.latest_answer import LatestAnswer
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_things
@@ -141,9 +142,9 @@ class SplitDialog(GrowingDialog):
 
     @Slot()
     def _save(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Save the split", "split.csv", "CSV (*.csv)")
-        if name and (view := self._data.view) is not None:
-            self._split_file.save(view, Path(name))
+        target = ask_target(self, "Save the split", "split.csv", "CSV (*.csv)")
+        if target and (view := self._data.view) is not None:
+            self._split_file.save(view, target.path)
 
     @Slot()
     def _use(self) -> None:

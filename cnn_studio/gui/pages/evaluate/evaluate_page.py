@@ -22,7 +22,7 @@ from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.evaluation.measured import Measured
 from cnn_studio.core.evaluation.score_csv import scores_csv
-from cnn_studio.gui.dialogs.save_file import save_file
+from cnn_studio.gui.dialogs.save_file import ask_target, save_file
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_fraction, format_fraction_within, format_things
 from cnn_studio.gui.pages.evaluate.galleries import GalleriesTab
@@ -326,9 +326,6 @@ class EvaluatePage(QWidget):
     @Slot()
     def choose_report(self) -> None:
         """Ask where to save the report; the dialog asks before an existing file is replaced."""
-        name, _ = QFileDialog.getSaveFileName(self, "Save the report", "report.html", "Web page (*.html)")
-        if name:
-            target = Path(name)
-            asked = target.suffix in {".html", ".htm"} and target.exists()
-            target = target if target.suffix in {".html", ".htm"} else target.with_name(target.name + ".html")
-            self._evaluation.write_report(target, replace_existing=asked)
+        endings = (".html", ".htm")
+        if target := ask_target(self, "Save the report", "report.html", "Web page (*.html)", endings):
+            self._evaluation.write_report(target.path, replace_existing=target.may_replace)

@@ -16,7 +16,6 @@ class HelpPage(QWidget):
         super().__init__()
         self.topics = QListWidget()
         self.topics.setAccessibleName("Help topics")
-        self.topics.setMaximumWidth(self.fontMetrics().averageCharWidth() * 28)
         self.text = QTextBrowser()
         self.text.setOpenExternalLinks(True)
         self.text.document().setDocumentMargin(2 * theme.SPACE)
@@ -29,8 +28,9 @@ class HelpPage(QWidget):
             title = file.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
             item = QListWidgetItem(title)
             item.setData(Qt.ItemDataRole.UserRole, str(file))
-            item.setSizeHint(QSize(0, 4 * theme.SPACE))
+            item.setSizeHint(QSize(self.fontMetrics().horizontalAdvance(title) + 4 * theme.SPACE, 4 * theme.SPACE))
             self.topics.addItem(item)
+        self.topics.setFixedWidth(self.topics.sizeHintForColumn(0) + 2 * self.topics.frameWidth())
         self.topics.currentItemChanged.connect(self._show)
         self.topics.setCurrentRow(0)
 

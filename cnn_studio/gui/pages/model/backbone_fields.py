@@ -17,6 +17,7 @@ from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.state.project import Project
 from cnn_studio.gui.state.weights import Weights
 from cnn_studio.gui.widgets.fields import ChoiceBox, FieldRow, IntegerListEdit, PercentBox
+from cnn_studio.gui.widgets.settings_column import group
 
 MODES = [
     ("Keep the pre-trained part fixed (frozen)", TransferMode.FROZEN),
@@ -73,18 +74,13 @@ class BackboneFields(QWidget):
 
     def _build_head(self, form: SettingsForm) -> QWidget:
         features = ChoiceBox([("Global average pooling", Features.GLOBAL_AVERAGE), ("Flatten", Features.FLATTEN)])
-        box = QWidget()
-        column = QVBoxLayout(box)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.SPACE)
-        for name, row in (
+        rows = (
             ("features", FieldRow("From feature maps to a vector", features)),
             ("dropout", FieldRow("Dropout of the features", PercentBox())),
             ("dense", FieldRow("Dense layers", IntegerListEdit(), "Units of each, with commas: 1024, 256.")),
             ("dense_dropout", FieldRow("Dropout between dense layers", PercentBox())),
-        ):
-            column.addWidget(form.add(f"architecture.{name}", row))
-        return box
+        )
+        return group(*(form.add(f"architecture.{name}", row) for name, row in rows))
 
     @Slot()
     def refresh(self) -> None:

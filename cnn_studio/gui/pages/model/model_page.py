@@ -10,12 +10,10 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFileDialog,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QMenu,
     QPushButton,
-    QScrollArea,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -34,6 +32,7 @@ from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.fields import BlocksEdit, ChoiceBox, FieldRow, IntegerBox, IntegerListEdit, PercentBox
 from cnn_studio.gui.widgets.fit_preview import FitPreview
 from cnn_studio.gui.widgets.layer_table import LayerTable
+from cnn_studio.gui.widgets.settings_column import SettingsColumn, group
 
 CLASSES_WITHOUT_DATA = 10
 FITS = [
@@ -64,8 +63,6 @@ class ModelPage(QWidget):
         self.refresh()
 
     def _build_settings(self) -> QWidget:
-        title = QLabel("Model")
-        theme.set_text_size(title, theme.TextSize.TITLE)
         self.preset = QComboBox()
         for name, preset in ARCHITECTURE_PRESETS.items():
             self.preset.addItem(preset.title, name)
@@ -116,22 +113,12 @@ class ModelPage(QWidget):
         files.addWidget(self.open_button)
         files.addWidget(self.save_button)
 
-        inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(0, 0, theme.SPACE, 0)
-        column.setSpacing(theme.SPACE)
-        head = QHBoxLayout()
-        head.addWidget(title, 1)
-        head.addWidget(self.start_from)
-        column.addLayout(head)
-        for row in rows:
-            column.addWidget(row)
-        column.addWidget(self.backbone)
-        column.addWidget(self.advanced_button)
-        column.addWidget(self.advanced)
-        column.addStretch(1)
-        column.addLayout(files)
-        return _scrolling(inner)
+        column = SettingsColumn("Model", "Every image is brought to this height and width.")
+        column.head.addWidget(self.start_from)
+        column.add(*rows, self.backbone, self.advanced_button, self.advanced)
+        column.foot.addLayout(files)
+        column.finish()
+        return column
 
     def _build_preview(self) -> QWidget:
         self.preview = FitPreview()
@@ -181,13 +168,7 @@ class ModelPage(QWidget):
             ("dense", FieldRow("Dense layers", IntegerListEdit(), "Units of each, with commas: 128, 64.")),
             ("dense_dropout", FieldRow("Dropout after dense layers", PercentBox())),
         ]
-        box = QWidget()
-        layout = QVBoxLayout(box)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(theme.SPACE)
-        for name, row in fields:
-            layout.addWidget(self.form.add(f"architecture.{name}", row))
-        return box
+        return group(*(self.form.add(f"architecture.{name}", row) for name, row in fields))
 
     def _build_layers(self, navigation: Navigation) -> QWidget:
         self.layers = LayerTable()
@@ -265,13 +246,3 @@ class ModelPage(QWidget):
     def _choose_target(self) -> None:
         write = self._project.save_experiment
         save_file(self, self._session.notices, "Save settings", "experiment.toml", "Settings (*.toml)", write)
-
-
-def _scrolling(inner: QWidget) -> QScrollArea:
-    """A column of settings that scrolls when the window is low."""
-    area = QScrollArea()
-    area.setWidget(inner)
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setFixedWidth(inner.fontMetrics().averageCharWidth() * 46)
-    return area

@@ -11,7 +11,7 @@ from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.evaluation.predictions import predictions_csv
 from cnn_studio.gui.dialogs.export import ExportDialog
-from cnn_studio.gui.dialogs.save_file import save_file
+from cnn_studio.gui.dialogs.save_file import ask_target, save_file
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_percent, format_things
 from cnn_studio.gui.pages.navigation import Navigation, Page
@@ -195,13 +195,9 @@ class PredictPage(QWidget):
         model = self._models.opened
         if model is None:
             return
-        name, _ = QFileDialog.getSaveFileName(self, "Export the model", f"{model.title}.keras", "Keras model (*.keras)")
-        if name:
-            target = Path(name)
-            # The dialog has asked about the very file it names; about another suffix or the side-car it knows nothing.
-            asked = target.suffix == ".keras" and target.exists()
-            target = target if target.suffix == ".keras" else target.with_name(target.name + ".keras")
-            self._models.export(target, replace_existing=asked)
+        name, kind = f"{model.title}.keras", "Keras model (*.keras)"
+        if target := ask_target(self, "Export the model", name, kind, (".keras",)):
+            self._models.export(target.path, replace_existing=target.may_replace)
 
     @Slot(object, object)
     def _on_exported(self, target: Path, facts: ModelFacts) -> None:

@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -39,6 +38,7 @@ from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.curves import CurvePanel
 from cnn_studio.gui.widgets.fields import ChoiceBox, FieldRow, IntegerBox, LearningRateBox
+from cnn_studio.gui.widgets.settings_column import SettingsColumn, group
 
 OPTIMIZERS = [("Adam", Optimizer.ADAM), ("SGD with momentum", Optimizer.SGD), ("RMSprop", Optimizer.RMSPROP)]
 SCHEDULES = [
@@ -88,8 +88,6 @@ class TrainPage(QWidget):
         self._show_state()
 
     def _build_settings(self) -> QWidget:
-        title = QLabel("Train")
-        theme.set_text_size(title, theme.TextSize.TITLE)
         add = self.form.add
         self.optimizer = ChoiceBox(OPTIMIZERS)
         patience = IntegerBox(1, 1000)
@@ -126,67 +124,37 @@ class TrainPage(QWidget):
         ]
         self.fine_tuning = self._build_fine_tuning()
         self.advanced_button = QCheckBox("Advanced settings")
-        self.advanced = QWidget()
-        column = QVBoxLayout(self.advanced)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.SPACE)
-        for row in advanced:
-            column.addWidget(row)
+        self.advanced = group(*advanced)
         self.advanced.setVisible(False)
         self.advanced_button.toggled.connect(self.advanced.setVisible)
-
-        self.settings = QWidget()
-        rows = QVBoxLayout(self.settings)
-        rows.setContentsMargins(0, 0, theme.SPACE, 0)
-        rows.setSpacing(theme.SPACE)
-        for row in basic:
-            rows.addWidget(row)
-        rows.addWidget(self.fine_tuning)
-        rows.addWidget(self.advanced_button)
-        rows.addWidget(self.advanced)
-        rows.addStretch(1)
-        area = QScrollArea()
-        area.setWidget(self.settings)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-
         self.state = QLabel()
         self.state.setWordWrap(True)
         self.train_button = QPushButton("Train")
         theme.accent_button(self.train_button)
         self.train_button.clicked.connect(self._on_train_clicked)
-        left = QWidget()
-        left.setFixedWidth(self.fontMetrics().averageCharWidth() * 40)
-        column = QVBoxLayout(left)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.SPACE)
-        column.addWidget(title)
-        column.addWidget(area, 1)
-        column.addWidget(self.state)
-        column.addWidget(self.train_button)
-        return left
+        self.column = SettingsColumn("Train", "Passes over the training images, at most.")
+        self.column.add(*basic, self.fine_tuning, self.advanced_button, self.advanced)
+        self.column.foot.addWidget(self.state)
+        self.column.foot.addWidget(self.train_button)
+        self.column.finish()
+        self.settings = self.column.settings
+        return self.column
 
     def _build_fine_tuning(self) -> QWidget:
         """The second stage of a fine-tuned backbone."""
         add = self.form.add
-        box = QWidget()
-        column = QVBoxLayout(box)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.SPACE)
         caption = QLabel("Then fine-tuning")
         theme.set_text_size(caption, theme.TextSize.BODY, bold=True)
-        column.addWidget(caption)
         warm_up = IntegerBox(0, 1000)
         warm_up.setSuffix(" epochs")
-        for name, row in (
+        rows = (
             ("epochs", FieldRow("Epochs", IntegerBox(1, 10_000), "Of the second stage, after those of the head.")),
             ("learning_rate", FieldRow("Learning rate", LearningRateBox(), "Small, or what it knows is lost.")),
             ("optimizer", FieldRow("Optimizer", ChoiceBox(OPTIMIZERS))),
             ("schedule", FieldRow("Learning rate over time", ChoiceBox(SCHEDULES))),
             ("warm_up_epochs", FieldRow("Warm-up", warm_up)),
-        ):
-            column.addWidget(add(f"architecture.fine_tuning.{name}", row))
-        return box
+        )
+        return group(caption, *(add(f"architecture.fine_tuning.{name}", row) for name, row in rows))
 
     def _build_right(self) -> QWidget:
         self.curves = CurvePanel()
@@ -236,8 +204,7 @@ class TrainPage(QWidget):
         self.fine_tuning.setVisible(fine_tuned)
         scanning = self._queue.is_busy_with(JobKind.SCAN)
         reason = self._training.why_not_train()
-        self.settings.setEnabled(not training)
-        self.settings.setToolTip("Settings can be changed again when this training has ended." if training else "")
+        self.column.set_training(training)
         self.train_button.setText("Open a folder of images" if no_data and not scanning else "Train")
         self.train_button.setEnabled(not training and not scanning and (no_data or reason is None))
         self.train_button.setToolTip("Training is under way: Stop and Cancel are at the bottom." if training else "")

@@ -1,0 +1,164 @@
+"""The Train page with a training that answers at once; tests/e2e/test_window.py does it with real ones."""
+
+import threading
+
+import pytest
+from PySide6.QtWidgets import QFileDialog
+
+from cnn_studio import tasks
+from cnn_studio.core.errors import CnnStudioError
+from cnn_studio.core.evaluation.figures import Evaluation
+from cnn_studio.core.evaluation.model_facts import ModelFacts
+from cnn_studio.core.experiment.settings import Optimizer
+from cnn_studio.core.job import events
+from cnn_studio.core.job.jobs import JobContext
+from cnn_studio.core.runs.trained import TrainedModel
+from cnn_studio.gui.pages.train.train_page import TrainPage
+
+
+@pytest.fixture
+def page(qtbot, session, pages):
+    made = TrainPage(session, pages)
+    qtbot.addWidget(made)
+    made.resize(1000, 700)
+    made.show()
+    return made
+
+
+@pytest.fixture
+def ready(page, session, make_dataset, settle):
+    session.project.take_dataset(make_dataset(each=10))
+    settle()
+    return page
+
+
+class Training:
+    """A training that tells of two epochs and waits to be let through before it ends."""
+
+    def __init__(self, trained):
+        self.requests, self.go_on, self.trained = [], threading.Event(), trained
+
+    def __call__(self, request, context: JobContext):
+        self.requests.append(request)
+        context.report(events.TrainingStarted(2, 3, 16, 4, 1000))
+        for epoch in (1, 2):
+            for step in (1, 2, 3):
+                context.report(events.BatchEnded(epoch, step, 1.0 / epoch, 0.5, 100.0, 3.0))
+            context.report(events.EpochEnded(epoch, 0.6, 0.7, 0.5, 0.8, 1.0, best=epoch == 2))
+        while not self.go_on.wait(0.001):
+            context.cancel.raise_if_cancelled()
+        return self.trained
+
+
+@pytest.fixture
+def training(monkeypatch, tmp_path):
+    facts = ModelFacts(("cat", "dog"), 32, 32, "small_cnn", data_name="pets")
+    validation = Evaluation("validation", 200, 0.91, 0.89, 0.93, 0.3)
+    made = Training(
+        TrainedModel(tmp_path, tmp_path / "model.keras", facts, {}, validation, None, 2, 2, "completed", 65.0, "a CPU")
+    )
+    monkeypatch.setattr(tasks, "train", made)
+    yield made
+    made.go_on.set()
+
+
+def test_without_data_the_button_leads_to_the_data_page(page, pages):
+    assert page.train_button.text() == "Open a folder of images"
+    assert "no images" in page.state.text()
+    page.train_button.click()
+    assert pages.shown == ["data"]
+
+
+def test_what_training_will_do_is_said(ready, session):
+    assert ready.train_button.text() == "Train"
+    assert ready.state.text() == "Small CNN on pictures, 100 × 100 pixels in colour."
+    session.project.change({"architecture.blocks": [[16]] * 8})
+    assert not ready.train_button.isEnabled()
+    assert "block" in ready.state.text()
+
+
+def test_a_training_draws_its_curves_and_tells_how_good_it_became(qtbot, ready, session, training, pages, settle):
+    ready.train_button.click()
+    qtbot.waitUntil(lambda: len(ready.curves.plot.history_points()["epoch_validation_loss"]) == 2)
+    assert not ready.train_button.isEnabled()
+    assert not ready.settings.isEnabled()
+    assert "at the bottom" in ready.train_button.toolTip()
+    training.go_on.set()
+    settle()
+    assert len(ready.curves.plot.history_points()["batch_loss"]) == 6
+    assert ready.result.isVisible()
+    assert ready.result_title.text() == "Validation accuracy 91 % (89–93 %)"
+    assert "The model of epoch 2 was kept" in ready.result_text.text()
+    assert "1 min 5 s on a CPU" in ready.result_text.text()
+    assert ready.settings.isEnabled()
+    assert session.models.opened.title == "pets"
+    assert session.training.last is training.trained
+    ready.predict_button.click()
+    ready.evaluate_button.click()
+    assert pages.shown == ["predict", "evaluate"]
+    assert [request.dataset for request in training.requests] == [session.project.dataset]
+
+
+def test_a_cancelled_training_leaves_no_result(qtbot, ready, session, training, told, settle):
+    ready.train_button.click()
+    qtbot.waitUntil(lambda: bool(training.requests))
+    session.training.cancel()
+    settle()
+    assert not ready.result.isVisible()
+    assert session.models.opened is None
+    assert told[-1].text.startswith("Cancelled: the run was discarded.")
+    assert ready.train_button.isEnabled()
+
+
+def test_stopped_before_anything_was_learnt_is_told(qtbot, ready, session, training, told, settle):
+    ready.train_button.click()
+    qtbot.waitUntil(lambda: bool(training.requests))
+    session.training.stop()
+    settle()
+    assert told[-1].text.startswith("Stopped before training had begun")
+
+
+def test_a_training_that_fails_is_told(ready, session, monkeypatch, told, settle):
+    def train(request, context: JobContext):
+        raise CnnStudioError("The GPU is out of memory.", hint="Take a smaller batch size.")
+
+    monkeypatch.setattr(tasks, "train", train)
+    ready.train_button.click()
+    settle()
+    assert told[-1].text == "The GPU is out of memory. Take a smaller batch size."
+    assert ready.train_button.isEnabled()
+
+
+def test_another_optimizer_brings_its_usual_rate_unless_one_was_set(ready, session):
+    def choose(optimizer):
+        ready.optimizer.set_value(optimizer)
+        ready.optimizer.chosen.emit(optimizer)
+        return session.project.experiment.training.learning_rate
+
+    rate = choose(Optimizer.SGD)
+    assert rate != choose(Optimizer.ADAM)
+    session.project.change({"training.learning_rate": 0.0123})
+    assert choose(Optimizer.SGD) == pytest.approx(0.0123)
+    assert session.project.experiment.training.optimizer is Optimizer.SGD
+
+
+def test_advanced_settings_and_fine_tuning_show_when_they_matter(ready, session):
+    assert not ready.form.row("training.batch_size").isVisible()
+    ready.advanced_button.click()
+    assert ready.form.row("training.batch_size").isVisible()
+    assert not ready.fine_tuning.isVisible()
+    session.project.choose_preset("vgg16_from_block3")
+    assert ready.fine_tuning.isVisible()
+    ready.form.row("architecture.fine_tuning.epochs").field.setValue(4)
+    assert session.project.experiment.architecture.fine_tuning.epochs == 4
+
+
+def test_the_curves_are_saved(ready, training, told, settle, monkeypatch, tmp_path):
+    ready.train_button.click()
+    training.go_on.set()
+    settle()
+    target = tmp_path / "curves.csv"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args, **kwargs: (str(target), ""))
+    ready.curves.save_values_requested.emit()
+    assert told[-1].text == f"Saved to {target}."
+    assert target.read_text(encoding="utf-8").count("\n") > 2
