@@ -84,6 +84,8 @@ EVERYTHING_CHANGED = Experiment(
         learning_rate=0.01,
         batch_size=8,
         epochs=3,
+        schedule=Schedule.PLATEAU,
+        warm_up_epochs=1,
         early_stopping=False,
         patience=2,
         class_weights=ClassWeights.BALANCED,
@@ -199,7 +201,7 @@ def test_experiment_files_that_cannot_be_read(tmp_path):
     with pytest.raises(ExperimentError, match="could not be read"):
         read_experiment(path)
     path.write_text("[training]\nepochs = -1\n")
-    with pytest.raises(ExperimentError, match=r"bad.toml: training.epochs \(it is -1\)") as caught:
+    with pytest.raises(ExperimentError, match=r"^bad.toml: Epochs \(training.epochs\) must be") as caught:
         read_experiment(path)
     assert caught.value.path == path
 
