@@ -15,8 +15,10 @@ from cnn_studio.cli.training import refuse_used
 from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS, RECOMMENDED
 from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, Fill, Unit, augmentation_text
 from cnn_studio.core.experiment.settings import BackboneArchitecture
+from cnn_studio.core.job.events import DeviceKind
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.comparison import AugmentationTrial
+from cnn_studio.core.runs.trained import Ended
 from cnn_studio.core.weights.weights import find_weights
 
 _UNIT_TEXT = {
@@ -102,7 +104,7 @@ def compare(
     with face.working():
         found = tasks.scan(folder, JobContext(face.report, face.token))
         settings, _ = choices.on_data(
-            found, lambda: tasks.start_runtime(None, JobContext(face.report, face.token)).kind == "gpu"
+            found, lambda: tasks.start_runtime(None, JobContext(face.report, face.token)).kind is DeviceKind.GPU
         )
         request = tasks.CompareRequest(found, settings, epochs, out)
         comparison = tasks.compare_augmentations(request, JobContext(face.report, face.token))
@@ -114,7 +116,7 @@ def compare(
     width = max((len(trial.title) for trial in comparison.trials), default=0)
     for trial in comparison.trials:
         face.say(f"  {trial.title:<{width}}  {trial_text(trial)}")
-    if comparison.ended == "stopped":
+    if comparison.ended is Ended.STOPPED:
         face.say("Stopped by you before all were tried.")
     return 0
 
@@ -129,4 +131,4 @@ def trial_text(trial: AugmentationTrial) -> str:
 
 
 def _values(trial: AugmentationTrial) -> dict[str, Any]:
-    return {**asdict(trial), "run": str(trial.run), "verdict": trial.verdict}
+    return {**asdict(trial), "run": str(trial.run), "verdict": trial.verdict or ""}

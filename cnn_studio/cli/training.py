@@ -21,7 +21,7 @@ from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS
 from cnn_studio.core.experiment.augmentation import describe
 from cnn_studio.core.experiment.backbones import BACKBONES
 from cnn_studio.core.experiment.settings import USUAL_LEARNING_RATE, BackboneArchitecture, Optimizer
-from cnn_studio.core.job.events import Message
+from cnn_studio.core.job.events import DeviceKind, Message
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.trained import CrossValidation, TrainedModel
 from cnn_studio.core.weights.weights import find_weights
@@ -142,7 +142,7 @@ def train(
             for note in notes:
                 face.report(Message(note))
         settings, recommended = choices.on_data(
-            found, lambda: tasks.start_runtime(None, JobContext(face.report, face.token)).kind == "gpu"
+            found, lambda: tasks.start_runtime(None, JobContext(face.report, face.token)).kind is DeviceKind.GPU
         )
         if recommended:
             face.report(Message(recommended.reason))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from cnn_studio import __version__
 from cnn_studio.core.errors import TrainingError
-from cnn_studio.core.job.events import DeviceChosen, Message, Stage, StageStarted
+from cnn_studio.core.job.events import DeviceChosen, DeviceKind, Message, Stage, StageStarted
 from cnn_studio.core.job.jobs import Report
 from cnn_studio.ml.acceleration import Acceleration, choose_acceleration
 from cnn_studio.ml.quiet_stderr import without_banners
@@ -33,12 +33,12 @@ class Device:
     """What computes.
 
     Attributes:
-        kind: "gpu" or "cpu".
+        kind: which of the two.
         name: short, for the title bar: "NVIDIA H100", "CPU · 2 cores".
         detail: a sentence that says why this one.
     """
 
-    kind: str
+    kind: DeviceKind
     name: str
     detail: str
 
@@ -81,7 +81,7 @@ def start(report: Report) -> Device:
 
 def computes_on_gpu() -> bool:
     """Whether ``start`` chose a GPU."""
-    return _Started.device is not None and _Started.device.kind == "gpu"
+    return _Started.device is not None and _Started.device.kind is DeviceKind.GPU
 
 
 def acceleration() -> Acceleration:
@@ -142,7 +142,7 @@ def _prepare_thread(device: Device) -> None:
 
     keras.config.disable_interactive_logging()
     keras.config.set_dtype_policy("float32")
-    if _listed_gpus() and device.kind == "cpu" and not getattr(_Started.on_thread, "on_cpu", False):
+    if _listed_gpus() and device.kind is DeviceKind.CPU and not getattr(_Started.on_thread, "on_cpu", False):
         # Once TensorFlow has touched a GPU it cannot be hidden any more; the device scope is thread-local and, never
         # left, holds for whatever this thread builds and runs.
         keras.device("cpu:0").__enter__()
@@ -156,24 +156,23 @@ def _choose_device(report: Report) -> Device:
     gpus = _listed_gpus()
     if not gpus:
         _smoke_test("cpu:0")
-        return Device("cpu", cpu_name, f"{cpu_words}: no GPU was found.")
+        return Device(DeviceKind.CPU, cpu_name, f"{cpu_words}: no GPU was found.")
     name = gpus[0]
     problem = _within(SMOKE_TEST_SECONDS, lambda: _smoke_test("gpu:0"))
     if not problem:
-        return Device("gpu", name, f"{name}: it computed a test step correctly.")
+        return Device(DeviceKind.GPU, name, f"{name}: it computed a test step correctly.")
     detail = f"{cpu_words}: the GPU {name} is there but {problem}."
     report(Message(f"The GPU {name} cannot be used ({problem}), so the CPU is."))
-    return Device("cpu", cpu_name, detail)
+    return Device(DeviceKind.CPU, cpu_name, detail)
 
 
 def _accelerated(device: Device) -> tuple[Device, Acceleration]:
     """How to compute on a device, and the device with that in its sentence."""
     import keras
 
-    chosen = choose_acceleration(
-        keras.backend.backend(), on_gpu=device.kind == "gpu", gpus=len(_listed_gpus()) if device.kind == "gpu" else 0
-    )
-    said = chosen.sentence() if device.kind == "gpu" else ""
+    on_gpu = device.kind is DeviceKind.GPU
+    chosen = choose_acceleration(keras.backend.backend(), on_gpu=on_gpu, gpus=len(_listed_gpus()) if on_gpu else 0)
+    said = chosen.sentence() if on_gpu else ""
     return replace(device, detail=f"{device.detail} {said}".strip()), chosen
 
 

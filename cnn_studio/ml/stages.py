@@ -17,8 +17,16 @@ import keras
 from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION, AugmentationSettings
 from cnn_studio.core.experiment.settings import BackboneArchitecture, Schedule, TrainingSettings, TransferMode
-from cnn_studio.core.job.events import Progress, Stage, StageStarted, TrainingStageStarted, TrainingStarted
+from cnn_studio.core.job.events import (
+    Progress,
+    Stage,
+    StageStarted,
+    TrainingStage,
+    TrainingStageStarted,
+    TrainingStarted,
+)
 from cnn_studio.core.job.jobs import JobCancelled, JobContext
+from cnn_studio.core.runs.trained import Ended
 from cnn_studio.ml.backbones import set_trainable_from
 from cnn_studio.ml.best_weights import BestWeights
 from cnn_studio.ml.features import RowSource, Views, cache_features
@@ -28,8 +36,6 @@ from cnn_studio.ml.pipeline import Batches
 from cnn_studio.ml.train import EpochRecord, TrainingHistory, check_fits, compile_model, run_fit
 from cnn_studio.ml.training_network import training_network
 from cnn_studio.ml.training_watch import TrainingWatch
-
-HEAD, FINE_TUNING = "head", "fine_tuning"
 
 _SECONDS_BETWEEN_WRITES = 10.0  # an epoch of a head takes less than writing 94 MB
 
@@ -42,7 +48,7 @@ class StagePlan:
     """One stage of a training.
 
     Attributes:
-        name: "head" or "fine_tuning".
+        name: which one.
         text: the same for a person.
         depth: the backbone is trained from this block on, or "everything"; None trains the head alone.
         settings: optimizer, learning rate, epochs, early stopping.
@@ -51,7 +57,7 @@ class StagePlan:
         rate_field: dotted name of its learning rate's setting.
     """
 
-    name: str
+    name: TrainingStage
     text: str
     depth: str | None
     settings: TrainingSettings
@@ -77,7 +83,7 @@ class StageNetwork:
 
 def plan_stages(architecture: BackboneArchitecture, training: TrainingSettings) -> tuple[StagePlan, ...]:
     """The stages of a training, in order: the head; when fine-tuned, the backbone from the chosen block on."""
-    head = StagePlan(HEAD, "Training the new head; the pre-trained part stays as it is", None, training)
+    head = StagePlan(TrainingStage.HEAD, "Training the new head; the pre-trained part stays as it is", None, training)
     if architecture.transfer is TransferMode.FROZEN:
         return (head,)
     tuning = architecture.fine_tuning
@@ -87,7 +93,7 @@ def plan_stages(architecture: BackboneArchitecture, training: TrainingSettings) 
         update={"optimizer": tuning.optimizer, "learning_rate": tuning.learning_rate, "epochs": tuning.epochs}
     )
     fine_tuning = StagePlan(
-        FINE_TUNING,
+        TrainingStage.FINE_TUNING,
         f"Fine-tuning {part}",
         depth,
         settings,
@@ -150,7 +156,7 @@ def fit_in_stages(
     context.cancel.mark_something_to_keep()
     height, width = model.inputs[0].shape[1:3]
     records: list[EpochRecord] = []
-    ended, network = "", networks[0]
+    ended, network = Ended.COMPLETED, networks[0]
     for plan, network in zip(plans, networks, strict=True):
         set_trainable_from(model, architecture, plan.depth)
         train_batches, validation_batches = feed(network.source)
@@ -191,7 +197,7 @@ def fit_in_stages(
         best.settle()
         records += watch.records
         context.report(Progress(Stage.TRAIN, steps, steps, unit="batches"))
-        if ended == "stopped":
+        if ended is Ended.STOPPED:
             break
     return TrainingHistory(tuple(records), best.epoch, ended), network
 

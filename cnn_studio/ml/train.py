@@ -20,6 +20,7 @@ from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION, Augmentatio
 from cnn_studio.core.experiment.settings import Optimizer, TrainingSettings
 from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted, TrainingStarted
 from cnn_studio.core.job.jobs import JobContext, Report
+from cnn_studio.core.runs.trained import Ended
 from cnn_studio.ml import runtime
 from cnn_studio.ml.best_weights import BestWeights
 from cnn_studio.ml.memory import check_batch, out_of_memory
@@ -40,12 +41,12 @@ class TrainingHistory:
         epochs: figures of every epoch that was completed, its validation included.
         best_epoch: the epoch the model's weights are from, counted from 1: the one with the lowest validation loss;
             0 when none was completed and the weights are those of the last batch.
-        ended: "completed", "early_stopping" or "stopped" (by the user).
+        ended: how it came to its end.
     """
 
     epochs: tuple[EpochRecord, ...]
     best_epoch: int
-    ended: str
+    ended: Ended
 
     @property
     def best(self) -> EpochRecord | None:
@@ -140,7 +141,7 @@ def run_fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     rate_field: str = "training.learning_rate",
     mixes_labels: bool = False,
-) -> str:
+) -> Ended:
     """Run ``fit`` until it is over, stopped, or has diverged after an epoch worth keeping.
 
     Args:
@@ -158,7 +159,7 @@ def run_fit(
         mixes_labels: whether ``model`` takes labels among its inputs.
 
     Returns:
-        "completed", "early_stopping" or "stopped".
+        How it came to its end.
 
     Raises:
         JobCancelled: the user cancelled.
@@ -176,12 +177,12 @@ def run_fit(
             verbose=0,  # anything else writes to sys.stdout, which a windowed bundle does not have
         )
     except StoppedError:
-        return "stopped"
+        return Ended.STOPPED
     except DivergedError as error:
         if not best.epoch:
             raise _diverged(error, settings, rate_field) from None
         report(Message(f"{error} Training ended there; the model is that of epoch {best.epoch}."))
-        return "early_stopping"
+        return Ended.EARLY_STOPPING
     except Exception as error:
         if not _is_out_of_memory(error):
             raise

@@ -12,6 +12,7 @@ import keras
 from cnn_studio.core.experiment.settings import TrainingSettings
 from cnn_studio.core.job.events import BatchEnded, EpochEnded, Progress, Stage
 from cnn_studio.core.job.jobs import JobContext
+from cnn_studio.core.runs.trained import Ended
 from cnn_studio.ml.best_weights import BestWeights
 from cnn_studio.ml.pipeline import Batches
 
@@ -49,7 +50,7 @@ class TrainingWatch(keras.callbacks.Callback):  # type: ignore[misc]
 
     Attributes:
         records: of the epochs completed.
-        ended: "completed", or "early_stopping" once the patience was used up.
+        ended: ``COMPLETED``, or ``EARLY_STOPPING`` once the patience was used up.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class TrainingWatch(keras.callbacks.Callback):  # type: ignore[misc]
         """
         super().__init__()
         self.records: list[EpochRecord] = []
-        self.ended = "completed"
+        self.ended = Ended.COMPLETED
         self._settings = settings
         self._training = training
         self._validation = validation
@@ -167,7 +168,7 @@ class TrainingWatch(keras.callbacks.Callback):  # type: ignore[misc]
         without_gain = record.epoch - max(self._best.epoch, epochs_before)
         is_last = record.epoch - epochs_before >= self._settings.epochs
         if self._settings.early_stopping and without_gain >= self._settings.patience and not is_last:
-            self.ended = "early_stopping"
+            self.ended = Ended.EARLY_STOPPING
             self.model.stop_training = True
 
     def _leave_if_asked(self) -> None:

@@ -14,6 +14,7 @@ from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.intervals import paired_difference
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.comparison import AugmentationComparison, AugmentationTrial, TrialEnded, TrialStarted
+from cnn_studio.core.runs.trained import Ended
 from cnn_studio.tasks.evaluation import saved_evaluation
 from cnn_studio.tasks.training import TrainRequest, train
 
@@ -82,14 +83,14 @@ def compare_augmentations(request: CompareRequest, context: JobContext) -> Augme
     without: NDArray[np.bool_] | None = None
     for number, (name, title, augmentation) in enumerate(trials, start=1):
         if context.cancel.stop_requested:
-            return AugmentationComparison(tuple(done), "stopped")
+            return AugmentationComparison(tuple(done), Ended.STOPPED)
         context.report(TrialStarted(number, len(trials), title))
         training = request.experiment.training.model_copy(update={"epochs": request.epochs})
         experiment = request.experiment.model_copy(update={"augmentation": augmentation, "training": training})
         run = request.folder / f"{request.prefix}{name}"
         trained = train(TrainRequest(request.dataset, experiment, run), context)
-        if trained.ended == "stopped":
-            return AugmentationComparison(tuple(done), "stopped")
+        if trained.ended is Ended.STOPPED:
+            return AugmentationComparison(tuple(done), Ended.STOPPED)
         measured = saved_evaluation(trained.model, Split.VALIDATION)
         right = measured.right if measured is not None else None
         if without is None:
@@ -100,4 +101,4 @@ def compare_augmentations(request: CompareRequest, context: JobContext) -> Augme
         accuracy = trained.metrics.get("accuracy", 0.0)
         done.append(AugmentationTrial(name, title, trained.run, trained.validation, accuracy, *difference))
         context.report(TrialEnded(done[-1]))
-    return AugmentationComparison(tuple(done), "completed")
+    return AugmentationComparison(tuple(done), Ended.COMPLETED)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from cnn_studio.core.job.events import DeviceChosen, Message, Stage, StageStarted
+from cnn_studio.core.job.events import DeviceChosen, DeviceKind, Message, Stage, StageStarted
 from cnn_studio.ml import runtime
 from cnn_studio.ml.acceleration import Acceleration
 
@@ -99,7 +99,7 @@ def test_gpu_that_fails_is_not_used_and_the_reason_is_told(one_gpu, monkeypatch)
 
     monkeypatch.setattr(runtime, "_smoke_test", fail)
     events, device, placed = start_on_a_thread()
-    assert device.kind == "cpu"
+    assert device.kind is DeviceKind.CPU
     assert "Old GPU" in device.detail
     assert "no kernel image is available" in device.detail
     assert "long trace" not in device.detail
@@ -114,7 +114,7 @@ def test_gpu_that_hangs_is_not_used(one_gpu, monkeypatch):
     monkeypatch.setattr(runtime, "SMOKE_TEST_SECONDS", 0.01)
     _, device, _ = start_on_a_thread()
     release.set()
-    assert device.kind == "cpu"
+    assert device.kind is DeviceKind.CPU
     assert "did not finish" in device.detail
 
 
@@ -124,7 +124,7 @@ def test_gpu_that_computes_is_used_in_the_way_that_suits_it(one_gpu, monkeypatch
     monkeypatch.setattr(runtime, "choose_acceleration", lambda backend, *, on_gpu, gpus: chosen if on_gpu else None)
     events, device, _ = start_on_a_thread()
     assert (device.kind, device.name) == ("gpu", "Old GPU")
-    assert events[-1] == DeviceChosen("gpu", "Old GPU", device.detail)
+    assert events[-1] == DeviceChosen(DeviceKind.GPU, "Old GPU", device.detail)
     assert device.detail.endswith(chosen.sentence())
     assert runtime.acceleration() == chosen
 

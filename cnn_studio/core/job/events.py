@@ -9,10 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 
 class Stage(StrEnum):
@@ -89,11 +86,18 @@ class Message(Event):
     text: str
 
 
+class DeviceKind(StrEnum):
+    """What can compute."""
+
+    GPU = "gpu"
+    CPU = "cpu"
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceChosen(Event):
-    """What computes: ``kind`` is "gpu" or "cpu", ``name`` is short, ``detail`` says why this one."""
+    """What computes: ``name`` is short, ``detail`` says why this one."""
 
-    kind: str
+    kind: DeviceKind
     name: str
     detail: str
 
@@ -112,15 +116,22 @@ class TrainingStarted(Event):
     parameters: int
 
 
+class TrainingStage(StrEnum):
+    """A part of a training in stages."""
+
+    HEAD = "head"
+    FINE_TUNING = "fine_tuning"
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingStageStarted(Event):
     """A part of a training in stages begins; a network trained from scratch has none. Epochs number on across them.
 
-    ``name`` is "head" or "fine_tuning", ``text`` says it to a person, ``first_epoch`` counts from 1 and ``epochs`` is
-    how many there are in this stage at most. ``trainable_parameters`` are those that change from now on.
+    ``text`` says it to a person, ``first_epoch`` counts from 1 and ``epochs`` is how many there are in this stage at
+    most. ``trainable_parameters`` are those that change from now on.
     """
 
-    name: str
+    name: TrainingStage
     text: str
     first_epoch: int
     epochs: int

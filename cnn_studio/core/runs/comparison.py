@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.job.events import Event
-
-if TYPE_CHECKING:
-    pass
+from cnn_studio.core.runs.trained import Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,14 @@ class TrialEnded(Event):
     """One of several trainings that are compared is complete."""
 
     trial: AugmentationTrial
+
+
+class TrialVerdict(StrEnum):
+    """What a trial says of its augmentation; the value is what the command line prints."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    UNCLEAR = "no clear difference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +59,18 @@ class AugmentationTrial:
     high: float = 0.0
 
     @property
-    def verdict(self) -> str:
-        """What the difference says: "better", "worse", "no clear difference", or "" for the trial without."""
+    def verdict(self) -> TrialVerdict | None:
+        """What the difference says; None for the trial without augmentation."""
         if self.name == "none":
-            return ""
-        return "better" if self.low > 0 else "worse" if self.high < 0 else "no clear difference"
+            return None
+        if self.low > 0:
+            return TrialVerdict.BETTER
+        return TrialVerdict.WORSE if self.high < 0 else TrialVerdict.UNCLEAR
 
 
 @dataclass(frozen=True, slots=True)
 class AugmentationComparison:
-    """Every trial that was completed, the one without augmentation first; ``ended`` is "completed" or "stopped"."""
+    """Every trial that was completed, the one without augmentation first; ``ended`` is never ``EARLY_STOPPING``."""
 
     trials: tuple[AugmentationTrial, ...]
-    ended: str
+    ended: Ended

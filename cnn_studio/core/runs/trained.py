@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.evaluation.model_facts import ModelFacts
+
+
+class Ended(StrEnum):
+    """How a training that has a result came to its end; the value is what files and the command line hold."""
+
+    COMPLETED = "completed"
+    EARLY_STOPPING = "early_stopping"
+    STOPPED = "stopped"  # by the user, who keeps what was learnt
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +31,7 @@ class TrainedModel:
         test: the same on the test images; None when there are none.
         epochs: how many were completed.
         best_epoch: which one the model is from, counted from 1; 0 when stopped before the first was complete.
-        ended: "completed", "early_stopping" or "stopped" (by the user).
+        ended: how it came to its end.
         seconds: the whole job, wall clock.
         device: what computed, in a few words.
     """
@@ -35,7 +44,7 @@ class TrainedModel:
     test: Evaluation | None
     epochs: int
     best_epoch: int
-    ended: str
+    ended: Ended
     seconds: float
     device: str
 

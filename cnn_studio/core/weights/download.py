@@ -43,7 +43,7 @@ def download_weights(name: str, context: JobContext) -> CheckedWeights:
 
     Args:
         name: of the backbone.
-        context: ``report`` is told how far it is, in MB. ends it.
+        context: ``report`` is told how far it is, in MB. ``cancel`` ends it.
 
     Raises:
         ExperimentError: there is no such backbone.

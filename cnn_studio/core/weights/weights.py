@@ -143,7 +143,7 @@ def import_weights(request: ImportRequest, context: JobContext) -> CheckedWeight
 
     Args:
         request: which file.
-        context: ``report`` is told how far it is. ends it; nothing is left behind.
+        context: ``report`` is told how far it is. ``cancel`` ends it; nothing is left behind.
 
     Returns:
         The file in its new place; its ``note`` says so when it is not the one that Keras publishes.

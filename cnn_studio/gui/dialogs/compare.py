@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS
-from cnn_studio.core.runs.comparison import AugmentationTrial
+from cnn_studio.core.runs.comparison import AugmentationTrial, TrialVerdict
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_percent
@@ -132,7 +132,9 @@ class CompareDialog(QDialog):
 
     def _helped(self) -> list[str]:
         trials = self._session.augmentation.trials
-        return [trial.name for trial in trials if trial.verdict == "better" and trial.name in AUGMENTATION_KINDS]
+        return [
+            trial.name for trial in trials if trial.verdict is TrialVerdict.BETTER and trial.name in AUGMENTATION_KINDS
+        ]
 
     @Slot()
     def _start(self) -> None:

@@ -269,7 +269,7 @@ class Session(QObject):
         decisions = self.experiment.decisions
         if name == RECOMMENDED:
             assert self.dataset is not None
-            on_gpu = self.device is not None and self.device.kind == "gpu"
+            on_gpu = self.device is not None and self.device.kind is events.DeviceKind.GPU
             recommended = recommend_experiment(self.dataset, on_gpu=on_gpu)
             self.experiment, said = recommended.experiment, recommended.reason
         else:
