@@ -99,7 +99,8 @@ class Choices:
     def _applied_to(self, start: config.Experiment, found: dataset.Dataset | None) -> config.Experiment:
         changes = dict(self.changes)
         if self.augment is not None:
-            changes["augmentation"] = choose_augmentation(self.augment, found).augmentation.model_dump()
+            chosen = choose_augmentation(self.augment, found).augmentation
+            changes = {"augmentation": chosen.model_dump(), **changes}  # single settings come after
         if self.architecture:
             preset = architecture_preset(self.architecture).architecture
             changes = {"architecture": preset.model_dump(), **changes}

@@ -158,6 +158,7 @@ def test_scan_json_of_a_hostile_folder(tmp_path):
         (("scan", "no-such-folder"), 1, "no-such-folder"),
         (("predict", "no-such.keras", "picture.jpg"), 1, "no-such.keras"),
         (("export", "no-such-run", "target.keras"), 1, "no-such-run"),
+        (("train", ".", "--out", "x", "--set", "training.schedul=cosine"), 2, "training.schedule"),
     ],
 )
 def test_wrong_usage_and_failures_are_told(arguments, status, words, tmp_path, monkeypatch):

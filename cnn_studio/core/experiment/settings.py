@@ -168,9 +168,9 @@ class ScratchArchitecture(Settings):
     """A convolutional network trained from random weights. No block at all makes a multilayer perceptron."""
 
     kind: Literal["scratch"] = "scratch"
-    name: Annotated[str, Row("Architecture", "A name; the other settings decide what the network is.")] = Field(
-        "small_cnn", min_length=1, max_length=60
-    )
+    name: Annotated[
+        str, Row("Architecture", "One that this program knows, or a name of your own for what the other settings make.")
+    ] = Field("small_cnn", min_length=1, max_length=60)
     blocks: Annotated[
         tuple[Annotated[tuple[Filters, ...], Field(min_length=1, max_length=8)], ...],
         Row(
@@ -197,8 +197,8 @@ class ScratchArchitecture(Settings):
             advanced=True,
         ),
     ] = Padding.SAME
-    stride: Annotated[int, Row("Stride", "Of the last convolution of each block.", unit=Unit.PIXELS, advanced=True)] = (
-        Field(1, ge=1, le=4)
+    stride: Annotated[int, Row("Stride", "Of the last convolution of each block.", advanced=True)] = Field(
+        1, ge=1, le=4
     )
     pooling: Annotated[
         Pooling,
@@ -444,7 +444,7 @@ class TrainingSettings(StageSettings):
         ClassWeights,
         Row(
             "Class weights",
-            "How much each image counts.",
+            "Whether rare classes count for more.",
             {ClassWeights.NONE: "Every image the same", ClassWeights.BALANCED: "Rare classes count for more"},
             advanced=True,
         ),

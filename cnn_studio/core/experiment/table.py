@@ -33,6 +33,16 @@ _GROUPS: tuple[tuple[str, str, type[BaseModel]], ...] = (
 KIND_TEXT = dict(zip(ARCHITECTURE_KINDS, ("networks trained from scratch", "pre-trained networks"), strict=True))
 """Each kind of architecture in a person's words."""
 
+SECTION_TEXT = {
+    "split": "Split",
+    "image": "Images",
+    "architecture": "Architecture",
+    "architecture.fine_tuning": "Fine-tuning",
+    "augmentation": "Augmentation",
+    "training": "Training",
+}
+"""Each section of names in a person's words."""
+
 NOT_SETTINGS = {
     "architecture.kind": "it follows from the architecture's name",
     "decisions.left_out": "it is decided picture by picture, in the window",
