@@ -133,6 +133,8 @@ def another(each: Setting) -> str:
     match each.type:
         case ValueType.CHOICE:
             return str(next(code for code in each.choices if code != each.default))
+        case ValueType.INTEGER:
+            return str(each.default + 1)
         case ValueType.NUMBER:
             return str(each.default + each.limits.maximum / 8)
         case ValueType.TEXT:
@@ -140,7 +142,6 @@ def another(each: Setting) -> str:
             return {"name": mine, "unfreeze_from": "conv4", "group_pattern": r"patient(\d+)=[a-z]"}[each.key]
     return {
         ValueType.SWITCH: str(not each.default).lower(),
-        ValueType.INTEGER: str(each.default - 1 if each.default > 1 else each.default + 1),
         ValueType.INTEGERS: "[70, 50]",
         ValueType.BLOCKS: "[[4, 4], [8]]",
     }[each.type]
