@@ -14,7 +14,6 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
@@ -68,6 +67,7 @@ _DEMANDS = {
     ValueType.INTEGERS: "a list of whole numbers, such as [128, 64]",
     ValueType.BLOCKS: "a list with the filters of each block, such as [[32, 32], [64, 64]]",
 }
+_ENDS = ("gt", "ge", "lt", "le")  # as pydantic calls the ends of a range
 _RANGE_ERRORS = {
     "greater_than": ("greater than", "gt"),
     "greater_than_equal": ("at least", "ge"),
@@ -187,18 +187,8 @@ class Setting:
     @cached_property
     def limits(self) -> Limits:
         """The range of a number, as its field has it."""
-        found: dict[str, Any] = {}
-        for part in self.field.metadata:
-            match part:
-                case Gt(gt):
-                    found |= {"minimum": gt, "above": True}
-                case Ge(ge):
-                    found |= {"minimum": ge}
-                case Lt(lt):
-                    found |= {"maximum": lt, "below": True}
-                case Le(le):
-                    found |= {"maximum": le}
-        return Limits(**found)
+        ends = {end: getattr(part, end) for part in self.field.metadata for end in _ENDS if hasattr(part, end)}
+        return Limits(ends.get("gt", ends.get("ge")), ends.get("lt", ends.get("le")), "gt" in ends, "lt" in ends)
 
     @property
     def range_text(self) -> str:
@@ -236,9 +226,8 @@ class Setting:
         if found or (self.type is ValueType.TEXT and not isinstance(value, str)):
             return text
         if self.type in {ValueType.INTEGERS, ValueType.BLOCKS} and not isinstance(value, list):
-            parts = [
-                part for part in re.split(r"[,\s]+", text) if part
-            ]  # as in the window: "128, 64" and "32-32, 64-64"
+            # As the window takes them: "128, 64" and "32-32, 64-64".
+            parts = [part for part in re.split(r"[,\s]+", text) if part]
             return parts if self.type is ValueType.INTEGERS else [part.split("-") for part in parts]
         is_number = self.type in {ValueType.INTEGER, ValueType.NUMBER}
         return text if is_number and isinstance(value, bool) else value
