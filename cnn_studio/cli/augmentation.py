@@ -10,23 +10,19 @@ import typer
 
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
+from cnn_studio.cli.options import Sets, asked_for, choices_of
 from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS, RECOMMENDED
-from cnn_studio.core.advice.choices import Choices
 from cnn_studio.core.advice.preflight import refuse
-from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, Fill, Unit, augmentation_text
+from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, Unit, augmentation_text
+from cnn_studio.core.experiment.row import UNIT_TEXT
+from cnn_studio.core.experiment.table import ALL_SETTINGS
 from cnn_studio.core.job.events import DeviceKind
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.comparison import AugmentationTrial
 from cnn_studio.core.runs.run import refuse_used
 from cnn_studio.core.runs.trained import Ended
 
-_UNIT_TEXT = {
-    Unit.SWITCH: "",
-    Unit.DEGREES: "degrees",
-    Unit.PERCENT: "a fraction, or with %",
-    Unit.PIXELS: "pixels",
-    Unit.ALPHA: "alpha of the Beta distribution",
-}
+USUAL_EPOCHS = 5  # of each training of a comparison
 
 
 def augmentation_values() -> dict[str, Any]:
@@ -60,13 +56,13 @@ def augmentations_text() -> str:
     lines.append("Kinds, with the usual strength; after a preset they change it:")
     for kind in AUGMENTATION_KINDS.values():
         usual = "" if kind.unit is Unit.SWITCH else f"={kind.usual:g}"
-        unit = f" ({_UNIT_TEXT[kind.unit]}, at most {kind.most:g})" if usual else ""
+        unit = f" ({UNIT_TEXT[kind.unit]}, at most {kind.most:g})" if usual else ""
         lines.append(f"  {kind.name + usual:<21} {kind.title}: {kind.explanation}{unit}")
     lines.append("Besides:")
-    lines.append(f"  {'fill=reflect':<21} What shows where an image was moved away: {', '.join(Fill)}.")
-    lines.append(
-        f"  {'views=4':<21} With a pre-trained network: that many views of each image are computed once; 0 is live."
-    )
+    for each in ALL_SETTINGS:
+        if each.section == "augmentation" and each.key not in AUGMENTATION_KINDS:
+            possible = f" One of {each.range_text}." if each.choices else ""
+            lines.append(f"  {f'{each.key}={each.default}':<21} {each.title}: {each.help}{possible}")
     return "\n".join(lines)
 
 
@@ -76,26 +72,32 @@ def compare(
     augment: Annotated[
         str, typer.Option(metavar="KINDS", help="What is tried, as `train --augment` takes it.")
     ] = RECOMMENDED,
-    epochs: Annotated[int, typer.Option(min=1, help="Of each training, at most.")] = 5,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help=f"Of each training, at most; {USUAL_EPOCHS} when not given.")
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="A whole experiment by name.")] = None,
     architecture: Annotated[str | None, typer.Option(help="As `train --architecture`.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Side of the images in pixels.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the split, the initial weights and the order.")] = None,
     experiment: Annotated[Path | None, typer.Option(help="A settings file saved by the window or a run.")] = None,
+    sets: Sets = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per line on standard output, nothing else.")
     ] = False,
 ) -> int:
     """Train with no augmentation, with each kind alone and with all, and say which helped. Ctrl-C ends it early."""
     face = Face(as_json=as_json)
-    changes = {"image.height": image_size, "image.width": image_size, "training.seed": seed, "split.seed": seed}
-    choices = Choices(
-        experiment=experiment,
-        preset=preset,
-        architecture=architecture,
-        augment=augment,
-        changes={name: value for name, value in changes.items() if value is not None},
-    )
+    options = {
+        "architecture.name": architecture,
+        "image.height": image_size,
+        "image.width": image_size,
+        "training.epochs": epochs,
+        "training.seed": seed,
+        "split.seed": seed,
+    }
+    asked = asked_for(options, sets)
+    epochs = asked.pop("training.epochs", USUAL_EPOCHS)
+    choices = choices_of(asked, experiment=experiment, preset=preset, architecture=architecture, augment=augment)
     refuse(choices.check())
     refuse_used(out)
     with face.working():

@@ -17,6 +17,7 @@ from cnn_studio.cli.console import Face, telling_failures
 from cnn_studio.cli.data import label_errors, scan
 from cnn_studio.cli.evaluation import calibrate, evaluate, explain
 from cnn_studio.cli.models import AsJson, ClassNames, ModelPath, model_file, names_in
+from cnn_studio.cli.options import settings_text, settings_values
 from cnn_studio.cli.presets import preset_values, presets_text
 from cnn_studio.cli.training import train
 from cnn_studio.cli.weights import app as weights_app
@@ -117,6 +118,17 @@ def augmentations(as_json: AsJson = False) -> int:
         face.print_json(augmentation_values())
     else:
         face.say(augmentations_text())
+    return 0
+
+
+@app.command("settings")
+def settings(as_json: AsJson = False) -> int:
+    """List what `train --set NAME=VALUE` takes: every setting with its default and what it can be."""
+    face = Face(as_json=as_json)
+    if as_json:
+        face.print_json({"settings": settings_values()})
+    else:
+        face.say(settings_text())
     return 0
 
 

@@ -11,7 +11,7 @@ import typer
 
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
-from cnn_studio.core.advice.choices import Choices
+from cnn_studio.cli.options import Sets, asked_for, choices_of, option
 from cnn_studio.core.advice.preflight import refuse
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data import dataset
@@ -20,6 +20,7 @@ from cnn_studio.core.data.findings import Finding, examine
 from cnn_studio.core.data.image_file import SPLIT_TEXT
 from cnn_studio.core.data.split import count_splits, split_dataset, why_not_trainable
 from cnn_studio.core.data.split_file import split_csv
+from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.evaluation.label_review import LabelReview, label_review_csv
 from cnn_studio.core.experiment.architectures import DEFAULT_ARCHITECTURE
 from cnn_studio.core.image.issues import issues_csv
@@ -39,16 +40,13 @@ def scan(
     experiment: Annotated[
         Path | None, typer.Option(help="A settings file: its split, image size and decisions count.")
     ] = None,
-    group_by: Annotated[
-        str | None,
-        typer.Option(metavar="REGEX", help=r"Files whose paths have the same match stay in one split: patient(\d+)."),
-    ] = None,
+    group_by: Annotated[str | None, option("split.group_pattern", metavar="REGEX")] = None,
     as_json: AsJson = False,
 ) -> int:
     """List a folder's classes, its split, what is odd about it, and every file left out, with the reason."""
     face = Face(as_json=False)
     changes = {} if group_by is None else {"split.group_pattern": group_by}
-    choices = Choices(experiment=experiment, changes=changes)
+    choices = choices_of(changes, experiment=experiment)
     choices.check()
     with face.working():
         found = tasks.scan(folder, JobContext(ignore_reports if as_json else face.report, face.token))
@@ -129,17 +127,23 @@ def label_errors(
     architecture: Annotated[
         str | None, typer.Option(help=f"What is trained; {DEFAULT_ARCHITECTURE} when not given.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images, at most.")] = None,
+    epochs: Annotated[int | None, option("training.epochs")] = None,
+    sets: Sets = None,
     csv: Annotated[Path | None, typer.Option(help="Also write the list to this CSV file.")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Find images that probably lie in the wrong class, by asking networks that did not learn from them."""
     face = Face(as_json=False)
     report = ignore_reports if as_json else face.report
-    changes = {"training.epochs": epochs} if epochs is not None else {}
+    asked = asked_for({"architecture.name": architecture, "training.epochs": epochs}, sets)
+    if run and sets:
+        raise ExperimentError(
+            "--run asks a network that is trained already, so --set would change nothing.",
+            hint="Leave out one of them.",
+        )
     if run and not experiment:
         experiment = run / "experiment.toml"
-    choices = Choices(experiment=experiment, architecture=architecture, changes=changes)
+    choices = choices_of(asked, experiment=experiment, architecture=architecture)
     expected = choices.check()
     if run is None:
         refuse(expected)

@@ -10,9 +10,9 @@ import typer
 
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
+from cnn_studio.cli.options import Sets, asked_for, choices_of, option
 from cnn_studio.cli.wording import accuracy_sentence, cross_validation_sentences
 from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS
-from cnn_studio.core.advice.choices import Choices
 from cnn_studio.core.advice.preflight import refuse
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.split_file import read_split, with_split
@@ -20,6 +20,7 @@ from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, DEFAULT_ARCHITECTURE
 from cnn_studio.core.experiment.backbones import BACKBONES
+from cnn_studio.core.experiment.settings import Colour
 from cnn_studio.core.job.events import DeviceKind, Message
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.run import refuse_used
@@ -39,14 +40,13 @@ def train(
             f"Pre-trained: {', '.join(BACKBONES)}."
         ),
     ] = None,
-    transfer: Annotated[
-        str | None, typer.Option(help="Of a pre-trained network: frozen, or fine_tuned after its head was trained.")
-    ] = None,
+    transfer: Annotated[str | None, option("architecture.transfer")] = None,
     unfreeze: Annotated[
-        str | None, typer.Option(metavar="BLOCK", help="First block that fine-tuning changes, or everything.")
+        str | None,
+        option("architecture.unfreeze_from", note="Asks for fine-tuning; “everything” is one too.", metavar="BLOCK"),
     ] = None,
-    fine_tuning_epochs: Annotated[int | None, typer.Option(help="Epochs of fine-tuning, at most.")] = None,
-    fine_tuning_rate: Annotated[float | None, typer.Option(help="Learning rate of fine-tuning; 1e-5 is usual.")] = None,
+    fine_tuning_epochs: Annotated[int | None, option("architecture.fine_tuning.epochs")] = None,
+    fine_tuning_rate: Annotated[float | None, option("architecture.fine_tuning.learning_rate")] = None,
     augment: Annotated[
         str | None,
         typer.Option(
@@ -57,30 +57,20 @@ def train(
     ] = None,
     image_size: Annotated[int | None, typer.Option(help="Side of the images in pixels; chosen from the data.")] = None,
     grey: Annotated[bool | None, typer.Option("--grey/--rgb", help="Grey or colour; chosen from the data.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images, at most.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adam, sgd or rmsprop.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The optimizer's step size.")] = None,
-    validation: Annotated[float | None, typer.Option(help="Fraction of the images for validation.")] = None,
-    test: Annotated[float | None, typer.Option(help="Fraction of the images for the final test.")] = None,
+    epochs: Annotated[int | None, option("training.epochs")] = None,
+    batch_size: Annotated[int | None, option("training.batch_size")] = None,
+    optimizer: Annotated[str | None, option("training.optimizer")] = None,
+    learning_rate: Annotated[float | None, option("training.learning_rate")] = None,
+    validation: Annotated[float | None, option("split.validation")] = None,
+    test: Annotated[float | None, option("split.test")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the split, the initial weights and the order.")] = None,
-    patience: Annotated[
-        int | None, typer.Option(help="Epochs without a better validation loss before ending early; 0 never ends.")
-    ] = None,
-    class_weights: Annotated[str | None, typer.Option(help="none, or balanced: rare classes count for more.")] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="auto (what the device does best), float32, or mixed (16 bits, weights 32).")
-    ] = None,
-    fit: Annotated[
-        str | None, typer.Option(help="Pictures of other proportions are made to fit by squash, crop or pad.")
-    ] = None,
-    group_by: Annotated[
-        str | None,
-        typer.Option(metavar="REGEX", help=r"Files whose paths have the same match stay in one split: patient(\d+)."),
-    ] = None,
+    patience: Annotated[int | None, option("training.patience", note="0 never ends early.")] = None,
+    class_weights: Annotated[str | None, option("training.class_weights")] = None,
+    precision: Annotated[str | None, option("training.precision")] = None,
+    fit: Annotated[str | None, option("image.fit")] = None,
+    group_by: Annotated[str | None, option("split.group_pattern", metavar="REGEX")] = None,
     similar_together: Annotated[
-        bool | None,
-        typer.Option("--similar-together/--similar-apart", help="Whether pictures that look alike stay in one split."),
+        bool | None, option("split.keep_similar_together", "--similar-together/--similar-apart")
     ] = None,
     split_file: Annotated[
         Path | None, typer.Option(help="Use this split: a CSV of path and split, such as a run's manifest.csv.")
@@ -89,43 +79,40 @@ def train(
         int | None, typer.Option(min=2, help="Cross-validate: train this often, each time tested on another part.")
     ] = None,
     experiment: Annotated[Path | None, typer.Option(help="A settings file saved by the window or a run.")] = None,
+    sets: Sets = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per line on standard output, nothing else.")
     ] = False,
 ) -> int:
     """Train a network on a folder and keep it as a run. Ctrl-C stops and keeps the best model so far."""
     face = Face(as_json=as_json)
-    changes: dict[str, Any] = {
+    options = {
+        "architecture.name": architecture,
+        "architecture.transfer": transfer,
+        "architecture.unfreeze_from": unfreeze,
+        "architecture.fine_tuning.epochs": fine_tuning_epochs,
+        "architecture.fine_tuning.learning_rate": fine_tuning_rate,
         "training.epochs": epochs,
         "training.batch_size": batch_size,
         "training.optimizer": optimizer,
         "training.learning_rate": learning_rate,
+        "training.early_stopping": None if patience is None else patience > 0,
+        "training.patience": patience or None,
         "training.class_weights": class_weights,
         "training.seed": seed,
         "training.precision": precision,
         "split.seed": seed,
         "split.validation": validation,
         "split.test": test,
-        "image.height": image_size,
-        "image.width": image_size,
         "split.group_pattern": group_by,
         "split.keep_similar_together": similar_together,
+        "image.height": image_size,
+        "image.width": image_size,
         "image.fit": fit,
-        "image.colour": None if grey is None else ("grey" if grey else "rgb"),
+        "image.colour": None if grey is None else (Colour.GREY if grey else Colour.RGB),
     }
-    if patience is not None:
-        changes |= {"training.early_stopping": patience > 0} | ({"training.patience": patience} if patience else {})
-    choices = Choices(
-        experiment=experiment,
-        preset=preset,
-        architecture=architecture,
-        transfer=transfer,
-        unfreeze=unfreeze,
-        fine_tuning_epochs=fine_tuning_epochs,
-        fine_tuning_rate=fine_tuning_rate,
-        augment=augment,
-        changes={name: value for name, value in changes.items() if value is not None},
-    )
+    asked = asked_for(options, sets)
+    choices = choices_of(asked, experiment=experiment, preset=preset, architecture=architecture, augment=augment)
     # What is wrong with the options, or missing here, is told before a folder of 100,000 images is read.
     refuse(choices.check())
     refuse_used(out)

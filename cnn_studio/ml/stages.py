@@ -16,7 +16,8 @@ import keras
 
 from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION, AugmentationSettings
-from cnn_studio.core.experiment.settings import BackboneArchitecture, Schedule, TrainingSettings, TransferMode
+from cnn_studio.core.experiment.backbones import EVERYTHING
+from cnn_studio.core.experiment.settings import BackboneArchitecture, TrainingSettings, TransferMode
 from cnn_studio.core.job.events import (
     Progress,
     Stage,
@@ -31,11 +32,9 @@ from cnn_studio.ml.backbones import set_trainable_from
 from cnn_studio.ml.best_weights import BestWeights
 from cnn_studio.ml.features import RowSource, Views, cache_features
 from cnn_studio.ml.fixed_part import joined, split_fixed_part
-from cnn_studio.ml.learning_rate import LearningRate
 from cnn_studio.ml.pipeline import Batches
-from cnn_studio.ml.train import EpochRecord, TrainingHistory, check_fits, compile_model, run_fit
+from cnn_studio.ml.train import EpochRecord, Fitting, TrainingHistory, check_fits, compile_model, run_fit
 from cnn_studio.ml.training_network import training_network
-from cnn_studio.ml.training_watch import TrainingWatch
 
 _SECONDS_BETWEEN_WRITES = 10.0  # an epoch of a head takes less than writing 94 MB
 
@@ -51,9 +50,7 @@ class StagePlan:
         name: which one.
         text: the same for a person.
         depth: the backbone is trained from this block on, or "everything"; None trains the head alone.
-        settings: optimizer, learning rate, epochs, early stopping.
-        schedule: how the learning rate goes on.
-        warm_up_epochs: over which it rises from zero.
+        settings: optimizer, learning rate and how it goes on, epochs, early stopping.
         rate_field: dotted name of its learning rate's setting.
     """
 
@@ -61,9 +58,29 @@ class StagePlan:
     text: str
     depth: str | None
     settings: TrainingSettings
-    schedule: Schedule = Schedule.CONSTANT
-    warm_up_epochs: int = 0
     rate_field: str = "training.learning_rate"
+
+
+@dataclass(frozen=True, slots=True)
+class StageImages:
+    """The images of all stages, and how they reach a network.
+
+    Attributes:
+        source: the prepared images.
+        files: the data set's files, aligned with ``source.rows``.
+        feed: called for the rows of each stage.
+        views: augmented views of the training images, to compute features of; None for none.
+        live: what is done to training images in every epoch. Then nothing stays the same for an image, so no features
+            are kept.
+        cache: where features are kept; the user's cache folder when None.
+    """
+
+    source: RowSource
+    files: Sequence[ImageFile]
+    feed: Feed
+    views: Views | None = None
+    live: AugmentationSettings = NO_AUGMENTATION
+    cache: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +103,13 @@ def plan_stages(architecture: BackboneArchitecture, training: TrainingSettings) 
     head = StagePlan(TrainingStage.HEAD, "Training the new head; the pre-trained part stays as it is", None, training)
     if architecture.transfer is TransferMode.FROZEN:
         return (head,)
-    tuning = architecture.fine_tuning
     depth = architecture.unfreeze_from
-    part = "the whole network" if depth == "everything" else f"the pre-trained part from {depth} on, with the head"
-    settings = training.model_copy(
-        update={"optimizer": tuning.optimizer, "learning_rate": tuning.learning_rate, "epochs": tuning.epochs}
-    )
+    part = "the whole network" if depth == EVERYTHING else f"the pre-trained part from {depth} on, with the head"
     fine_tuning = StagePlan(
         TrainingStage.FINE_TUNING,
         f"Fine-tuning {part}",
         depth,
-        settings,
-        tuning.schedule,
-        tuning.warm_up_epochs,
+        training.model_copy(update=dict(architecture.fine_tuning)),
         "architecture.fine_tuning.learning_rate",
     )
     return (head, fine_tuning)
@@ -108,14 +119,9 @@ def fit_in_stages(
     model: keras.Model,
     architecture: BackboneArchitecture,
     training: TrainingSettings,
-    images: RowSource,
-    files: Sequence[ImageFile],
-    feed: Feed,
+    images: StageImages,
     checkpoint: Path,
     context: JobContext,
-    cache: Path | None = None,
-    views: Views | None = None,
-    live: AugmentationSettings = NO_AUGMENTATION,
 ) -> tuple[TrainingHistory, StageNetwork]:
     """Train ``model`` stage by stage; when this returns it holds the best weights that were seen in any of them.
 
@@ -124,19 +130,13 @@ def fit_in_stages(
     Args:
         model: from ``build_transfer_model``.
         architecture: the same it was built from.
-        training: of the head; fine-tuning has its own optimizer, learning rate and epochs.
-        images: the prepared images.
-        files: the data set's files, aligned with ``images.rows``.
-        feed: called for the rows of each stage.
+        training: of the head; fine-tuning has its own ``StageSettings``.
+        images: what it is trained on.
         checkpoint: a ``.weights.h5`` file of the whole network's best weights; at most ten seconds behind.
         context: ``report`` is told what ``fit_model`` tells, and ``TrainingStageStarted``. ``StageStarted`` and
             ``Progress`` are those of the stage that runs; epochs number on. *stop* ends the stage that runs and leaves
             out the next; *cancel* leaves at once. While features are computed there is nothing to keep yet, unless the
             caller has said so.
-        cache: where features are kept; the user's cache folder when None.
-        views: augmented views of the training images, to compute features of; None for none.
-        live: what is done to training images in every epoch. Then nothing stays the same for an image, so no features
-            are kept.
 
     Returns:
         The history over all stages, and the last stage's network with its rows, which answers as ``model`` does for
@@ -148,77 +148,67 @@ def fit_in_stages(
         TrainingError: a batch does not fit into memory, or the loss stopped being a number in the first epoch.
     """
     plans = plan_stages(architecture, training)
-    if live.is_on:
-        networks = [StageNetwork(_with_fixed_part(model, architecture, plan), images, live) for plan in plans]
-    else:
-        networks = _stage_networks(model, architecture, plans, images, files, context, cache, views)
+    networks = _stage_networks(model, architecture, plans, images, context)
     best = BestWeights(model, checkpoint, context.report, seconds_between_writes=_SECONDS_BETWEEN_WRITES)
     context.cancel.mark_something_to_keep()
     height, width = model.inputs[0].shape[1:3]
-    records: list[EpochRecord] = []
+    records: tuple[EpochRecord, ...] = ()
     ended, network = Ended.COMPLETED, networks[0]
     for plan, network in zip(plans, networks, strict=True):
         set_trainable_from(model, architecture, plan.depth)
-        train_batches, validation_batches = feed(network.source)
-        settings, first_epoch = plan.settings, len(records) + 1
-        check_fits(network.model, train_batches.batch_size, (height, width))
+        settings, (to_train, to_validate) = plan.settings, images.feed(network.source)
+        fitting = Fitting(
+            settings,
+            to_train,
+            to_validate,
+            best,
+            (height, width),
+            len(records) + 1,
+            plan.rate_field,
+            network.live.mixes_labels,
+        )
+        check_fits(network.model, to_train.batch_size, fitting.image_size)
         trained = training_network(network.model, network.live, settings.seed)
         compile_model(trained, settings)
-        steps = settings.epochs * (train_batches.steps + validation_batches.steps)
-        context.report(StageStarted(Stage.TRAIN, steps))
+        context.report(StageStarted(Stage.TRAIN, fitting.steps))
         if plan is plans[0]:
             epochs = sum(each.settings.epochs for each in plans)
-            sizes = train_batches.steps, train_batches.images, validation_batches.images
+            sizes = to_train.steps, to_train.images, to_validate.images
             context.report(TrainingStarted(epochs, *sizes, int(model.count_params())))
         changing = sum(prod(weight.shape) for weight in network.model.trainable_variables)
-        context.report(TrainingStageStarted(plan.name, plan.text, first_epoch, settings.epochs, changing))
+        context.report(TrainingStageStarted(plan.name, plan.text, fitting.first_epoch, settings.epochs, changing))
         best.trains(network.model)
-        watch = TrainingWatch(settings, train_batches, validation_batches, best, context, first_epoch)
         try:
-            ended = run_fit(
-                trained,
-                settings,
-                train_batches,
-                validation_batches,
-                watch,
-                best,
-                context.report,
-                first_epoch=first_epoch,
-                image_size=(height, width),
-                callbacks=_rate_callbacks(plan, train_batches.steps),
-                rate_field=plan.rate_field,
-                mixes_labels=network.live.mixes_labels,
-            )
+            ended, completed = run_fit(trained, fitting, context)
         except JobCancelled:
             raise
         except Exception:
             best.settle()
             raise
         best.settle()
-        records += watch.records
-        context.report(Progress(Stage.TRAIN, steps, steps, unit="batches"))
+        records += completed
+        context.report(Progress(Stage.TRAIN, fitting.steps, fitting.steps, unit="batches"))
         if ended is Ended.STOPPED:
             break
-    return TrainingHistory(tuple(records), best.epoch, ended), network
+    return TrainingHistory(records, best.epoch, ended), network
 
 
 def _stage_networks(
     model: keras.Model,
     architecture: BackboneArchitecture,
     plans: Sequence[StagePlan],
-    images: RowSource,
-    files: Sequence[ImageFile],
+    images: StageImages,
     context: JobContext,
-    cache: Path | None,
-    views: Views | None,
 ) -> list[StageNetwork]:
-    """The network of each stage with the output of what is fixed in it.
+    """The network of each stage with the output of what is fixed in it, where that stays the same for an image.
 
     The last stage comes first, since it has the lowest cut: what is fixed in the stages before starts from its
     features, so that the backbone runs once over the images, and both stages see the very same numbers.
     """
+    if images.live.is_on:
+        return [StageNetwork(_with_fixed_part(model, architecture, plan), images.source, images.live) for plan in plans]
     networks: list[StageNetwork] = []
-    above, source = model, images
+    above, source, views = model, images.source, images.views
     for plan in reversed(plans):
         set_trainable_from(model, architecture, plan.depth)
         split = split_fixed_part(above)
@@ -226,7 +216,7 @@ def _stage_networks(
         live = views.augmentation if views else NO_AUGMENTATION
         if split is None:
             networks.append(StageNetwork(above, source, live))
-        elif (features := cache_features(split.lower, source, files, context, cache, views)) is None:
+        elif (features := cache_features(split.lower, source, images.files, context, images.cache, views)) is None:
             networks.append(StageNetwork(joined(split), source, live))
         else:
             above, source, views = split.upper, features, None
@@ -239,10 +229,3 @@ def _with_fixed_part(model: keras.Model, architecture: BackboneArchitecture, pla
     set_trainable_from(model, architecture, plan.depth)
     split = split_fixed_part(model)
     return model if split is None else joined(split)
-
-
-def _rate_callbacks(plan: StagePlan, steps_per_epoch: int) -> list[keras.callbacks.Callback]:
-    if plan.schedule is Schedule.CONSTANT and not plan.warm_up_epochs:
-        return []
-    settings = plan.settings
-    return [LearningRate(settings.learning_rate, plan.schedule, plan.warm_up_epochs, settings.epochs, steps_per_epoch)]

@@ -8,7 +8,6 @@ best weights are a file of our own.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,17 @@ from cnn_studio.core.errors import TrainingError
 from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION, AugmentationSettings
 from cnn_studio.core.experiment.settings import Optimizer, TrainingSettings
 from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted, TrainingStarted
-from cnn_studio.core.job.jobs import JobContext, Report
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.trained import Ended
 from cnn_studio.ml import runtime
 from cnn_studio.ml.best_weights import BestWeights
+from cnn_studio.ml.learning_rate import rate_callbacks
 from cnn_studio.ml.memory import check_batch, out_of_memory
 from cnn_studio.ml.pipeline import Batches, with_labels
 from cnn_studio.ml.training_network import training_network
-from cnn_studio.ml.training_watch import DivergedError, EpochRecord, StoppedError, TrainingWatch
+from cnn_studio.ml.training_watch import DivergedError, EpochRecord, Fitting, StoppedError, TrainingWatch
 
-__all__ = ["EpochRecord", "TrainingHistory", "compile_model", "fit_model", "run_fit"]
+__all__ = ["EpochRecord", "Fitting", "TrainingHistory", "compile_model", "fit_model", "run_fit"]
 
 _MOMENTUM = 0.9
 
@@ -82,22 +82,21 @@ def fit_model(
         TrainingError: a batch does not fit into memory, or the loss stopped being a number in the first epoch.
     """
     context.cancel.raise_if_cancelled()
-    check_fits(model, training.batch_size, tuple(model.inputs[0].shape[1:3]))
+    height, width = model.inputs[0].shape[1:3]
+    best = BestWeights(model, checkpoint, context.report)
+    mixes = augmentation.mixes_labels
+    fitting = Fitting(settings, training, validation, best, (height, width), mixes_labels=mixes)
+    check_fits(model, training.batch_size, fitting.image_size)
     network = training_network(model, augmentation, settings.seed)
     compile_model(network, settings)
-    steps = settings.epochs * (training.steps + validation.steps)
-    context.report(StageStarted(Stage.TRAIN, steps))
+    context.report(StageStarted(Stage.TRAIN, fitting.steps))
     context.report(
         TrainingStarted(settings.epochs, training.steps, training.images, validation.images, int(model.count_params()))
     )
-    best = BestWeights(model, checkpoint, context.report)
-    watch = TrainingWatch(settings, training, validation, best, context)
-    ended = run_fit(
-        network, settings, training, validation, watch, best, context.report, mixes_labels=augmentation.mixes_labels
-    )
+    ended, records = run_fit(network, fitting, context)
     best.restore()
-    context.report(Progress(Stage.TRAIN, steps, steps, unit="batches"))
-    return TrainingHistory(tuple(watch.records), best.epoch, ended)
+    context.report(Progress(Stage.TRAIN, fitting.steps, fitting.steps, unit="batches"))
+    return TrainingHistory(records, best.epoch, ended)
 
 
 def check_fits(model: keras.Model, batch_size: int, image_size: tuple[int, int]) -> None:
@@ -127,68 +126,49 @@ def compile_model(model: keras.Model, settings: TrainingSettings) -> None:
     )
 
 
-def run_fit(
-    model: keras.Model,
-    settings: TrainingSettings,
-    training: Batches,
-    validation: Batches,
-    watch: TrainingWatch,
-    best: BestWeights,
-    report: Report,
-    *,
-    first_epoch: int = 1,
-    image_size: tuple[int, int] | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    rate_field: str = "training.learning_rate",
-    mixes_labels: bool = False,
-) -> Ended:
+def run_fit(model: keras.Model, fitting: Fitting, context: JobContext) -> tuple[Ended, tuple[EpochRecord, ...]]:
     """Run ``fit`` until it is over, stopped, or has diverged after an epoch worth keeping.
 
     Args:
         model: compiled.
-        settings: epochs and learning rate of this stage.
-        training: what it is trained on.
-        validation: what it is validated on.
-        watch: sees every batch.
-        best: what ``watch`` keeps weights in.
-        report: told when training diverged.
-        first_epoch: number of the first epoch.
-        image_size: height and width in pixels, for a sentence; the model's input's when None.
-        callbacks: more of them.
-        rate_field: dotted name of the learning rate's setting, for a sentence.
-        mixes_labels: whether ``model`` takes labels among its inputs.
+        fitting: what it is trained on, and how.
+        context: ``report`` is told what ``TrainingWatch`` tells, and when training diverged.
 
     Returns:
-        How it came to its end.
+        How it came to its end, and the figures of every epoch that was completed.
 
     Raises:
         JobCancelled: the user cancelled.
         TrainingError: out of memory, or it diverged with nothing to keep.
     """
-    fed, checked = (with_labels(each) if mixes_labels else each for each in (training, validation))
+    settings, best = fitting.settings, fitting.best
+    watch = TrainingWatch(fitting, context)
+    fed, checked = (
+        with_labels(each) if fitting.mixes_labels else each for each in (fitting.training, fitting.validation)
+    )
+    ended = None
     try:
         model.fit(
             fed.dataset,
-            initial_epoch=first_epoch - 1,
-            epochs=first_epoch - 1 + settings.epochs,
+            initial_epoch=fitting.first_epoch - 1,
+            epochs=fitting.first_epoch - 1 + settings.epochs,
             validation_data=checked.dataset,
-            callbacks=[*callbacks, watch],
+            callbacks=[*rate_callbacks(settings, fitting.training.steps), watch],
             shuffle=False,  # the pipeline shuffles; Keras would only warn that it cannot
             verbose=0,  # anything else writes to sys.stdout, which a windowed bundle does not have
         )
     except StoppedError:
-        return Ended.STOPPED
+        ended = Ended.STOPPED
     except DivergedError as error:
         if not best.epoch:
-            raise _diverged(error, settings, rate_field) from None
-        report(Message(f"{error} Training ended there; the model is that of epoch {best.epoch}."))
-        return Ended.EARLY_STOPPING
+            raise _diverged(error, settings, fitting.rate_field) from None
+        context.report(Message(f"{error} Training ended there; the model is that of epoch {best.epoch}."))
+        ended = Ended.EARLY_STOPPING
     except Exception as error:
         if not _is_out_of_memory(error):
             raise
-        height, width = image_size or model.inputs[0].shape[1:3]
-        raise out_of_memory(training.batch_size, height, width) from error
-    return watch.ended
+        raise out_of_memory(fitting.training.batch_size, *fitting.image_size) from error
+    return ended or watch.ended, tuple(watch.records)
 
 
 def _optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:

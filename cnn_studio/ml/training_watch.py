@@ -45,6 +45,36 @@ class EpochRecord:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """One call of Keras's ``fit``: what is trained on, how, and what is kept of it.
+
+    Attributes:
+        settings: optimizer, learning rate and how it goes on, epochs, early stopping.
+        training: what is trained on.
+        validation: what is validated on.
+        best: the best weights so far, also those of stages before; an epoch has to be better than them.
+        image_size: height and width in pixels, for a sentence.
+        first_epoch: number of the first epoch; the patience begins anew there.
+        rate_field: dotted name of the learning rate's setting, for a sentence.
+        mixes_labels: whether the network takes labels among its inputs.
+    """
+
+    settings: TrainingSettings
+    training: Batches
+    validation: Batches
+    best: BestWeights
+    image_size: tuple[int, int]
+    first_epoch: int = 1
+    rate_field: str = "training.learning_rate"
+    mixes_labels: bool = False
+
+    @property
+    def steps(self) -> int:
+        """Batches in all, those of validation among them."""
+        return self.settings.epochs * (self.training.steps + self.validation.steps)
+
+
 class TrainingWatch(keras.callbacks.Callback):  # type: ignore[misc]
     """The one callback of a training.
 
@@ -53,38 +83,26 @@ class TrainingWatch(keras.callbacks.Callback):  # type: ignore[misc]
         ended: ``COMPLETED``, or ``EARLY_STOPPING`` once the patience was used up.
     """
 
-    def __init__(
-        self,
-        settings: TrainingSettings,
-        training: Batches,
-        validation: Batches,
-        best: BestWeights,
-        context: JobContext,
-        first_epoch: int = 1,
-    ) -> None:
+    def __init__(self, fitting: Fitting, context: JobContext) -> None:
         """Watch a training, or a stage of one.
 
         Args:
-            settings: epochs and early stopping, of this stage.
-            training: what it is trained on.
-            validation: what it is validated on.
-            best: the best weights so far, also those of stages before; an epoch has to be better than them.
+            fitting: what is watched; its best weights are kept here.
             context: ``report`` is told of batches, epochs and progress. ``cancel`` is looked at after every batch.
-            first_epoch: number of the stage's first epoch; the patience begins anew there.
         """
         super().__init__()
         self.records: list[EpochRecord] = []
         self.ended = Ended.COMPLETED
-        self._settings = settings
-        self._training = training
-        self._best = best
-        self._first_epoch = first_epoch
+        self._settings = fitting.settings
+        self._training = fitting.training
+        self._best = fitting.best
+        self._first_epoch = fitting.first_epoch
         self._report = context.report
         self._cancel = context.cancel
-        self._epoch = first_epoch
+        self._epoch = fitting.first_epoch
         self._loss_sum = 0.0
         self._right = 0.0
-        self._clock = _Clock(settings.epochs, training.steps, validation.steps)
+        self._clock = _Clock(fitting.settings.epochs, fitting.training.steps, fitting.validation.steps)
         self._last_progress = -math.inf
         self._epoch_began = time.perf_counter()
 

@@ -222,7 +222,7 @@ def _fitted(
     from cnn_studio.ml.acceleration import accelerated, with_precision
     from cnn_studio.ml.build import build_model
     from cnn_studio.ml.features import Views
-    from cnn_studio.ml.stages import StageNetwork, fit_in_stages
+    from cnn_studio.ml.stages import StageImages, StageNetwork, fit_in_stages
     from cnn_studio.ml.train import fit_model
 
     dataset, settings, architecture = material.dataset, experiment.training, experiment.architecture
@@ -235,18 +235,14 @@ def _fitted(
         if isinstance(architecture, BackboneArchitecture):
             ahead = augmentation.is_on and augmentation.views > 0
             training = tuple(material.assignment.indices(Split.TRAIN))
-            history, network = fit_in_stages(
-                model,
-                architecture,
-                settings,
+            staged = StageImages(
                 images,
                 dataset.files,
                 feed,
-                run.checkpoint,
-                context,
                 views=Views(augmentation, settings.seed, training) if ahead else None,
                 live=NO_AUGMENTATION if ahead else augmentation,
             )
+            history, network = fit_in_stages(model, architecture, settings, staged, run.checkpoint, context)
         else:
             context.cancel.mark_something_to_keep()
             history = fit_model(model, settings, *feed(images), run.checkpoint, context, augmentation)

@@ -74,12 +74,16 @@ def test_the_command_lines_notation():
     ("text", "field", "said"),
     [
         ("rotate=10", "augmentation", "no augmentation called 'rotate'"),
-        ("rotation=500", "augmentation.rotation", "less than or equal to 180"),
-        ("zoom=much", "augmentation.zoom", "must be a number, such as zoom=0.1"),
-        ("rotation=nan", "augmentation.rotation", "finite"),
-        ("flip_horizontal=maybe", "augmentation.flip_horizontal", "boolean"),
+        ("rotation=500", "augmentation.rotation", "at least 0 and at most 180; it is 500"),
+        (
+            "zoom=much",
+            "augmentation.zoom",
+            r"Zoom \(augmentation.zoom\) must be a number, at least 0 and at most 0.9; it is 'much'",
+        ),
+        ("rotation=nan", "augmentation.rotation", "must be a number"),
+        ("flip_horizontal=maybe", "augmentation.flip_horizontal", "must be true or false"),
         ("fill=green", "augmentation.fill", "reflect"),
-        ("views=2.5", "augmentation.views", "integer"),
+        ("views=2.5", "augmentation.views", "a whole number, at least 0 and at most 64"),
     ],
 )
 def test_what_cannot_be_is_named(text, field, said):

@@ -84,6 +84,8 @@ EVERYTHING_CHANGED = Experiment(
         learning_rate=0.01,
         batch_size=8,
         epochs=3,
+        schedule=Schedule.PLATEAU,
+        warm_up_epochs=1,
         early_stopping=False,
         patience=2,
         class_weights=ClassWeights.BALANCED,
@@ -148,6 +150,23 @@ def test_an_empty_file_is_the_default_experiment(tmp_path):
     assert read_experiment(path) == Experiment()
 
 
+def test_a_file_from_before_the_first_stage_had_a_schedule_is_read(tmp_path):
+    path = tmp_path / "experiment.toml"
+    path.write_text(
+        '[training]\noptimizer = "sgd"\nlearning_rate = 0.01\nbatch_size = 8\nepochs = 3\n\n'
+        '[architecture]\nkind = "backbone"\nname = "vgg16"\ntransfer = "fine_tuned"\n\n'
+        '[architecture.fine_tuning]\nlearning_rate = 2e-5\nschedule = "cosine"\nwarm_up_epochs = 1\n',
+        encoding="utf-8",
+    )
+    experiment = read_experiment(path)
+    assert experiment.training == TrainingSettings(optimizer=Optimizer.SGD, learning_rate=0.01, batch_size=8, epochs=3)
+    assert experiment.training.schedule is Schedule.CONSTANT
+    assert isinstance(experiment.architecture, BackboneArchitecture)
+    assert experiment.architecture.fine_tuning == FineTuningSettings(
+        learning_rate=2e-5, schedule=Schedule.COSINE, warm_up_epochs=1
+    )
+
+
 @pytest.mark.parametrize(
     ("values", "field"),
     [
@@ -199,7 +218,7 @@ def test_experiment_files_that_cannot_be_read(tmp_path):
     with pytest.raises(ExperimentError, match="could not be read"):
         read_experiment(path)
     path.write_text("[training]\nepochs = -1\n")
-    with pytest.raises(ExperimentError, match=r"bad.toml: training.epochs \(it is -1\)") as caught:
+    with pytest.raises(ExperimentError, match=r"^bad.toml: Epochs \(training.epochs\) must be") as caught:
         read_experiment(path)
     assert caught.value.path == path
 

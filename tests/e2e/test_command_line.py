@@ -102,6 +102,26 @@ def test_evaluate_predict_export(blobs_run, tmp_path):
     assert float(rows[0]["red"]) + float(rows[0]["green"]) == pytest.approx(1, abs=1e-5)
 
 
+def test_any_setting_is_set_and_all_are_listed(blobs_run, tmp_path):
+    _, data, _ = blobs_run
+    sets = (
+        "training.epochs=2",
+        "training.schedule=cosine",
+        "training.warm_up_epochs=1",
+        "architecture.blocks=[[4],[8]]",
+    )
+    options = (part for each in sets for part in ("--set", each))
+    done = run("train", data, "--out", tmp_path / "run", *options, "--batch-size", 8, "--json")
+    assert done.returncode == 0, done.stderr
+    assert lines(done.stdout)[-1]["epochs"] == 2
+    kept = (tmp_path / "run" / "experiment.toml").read_text(encoding="utf-8")
+    assert 'schedule = "cosine"\nwarm_up_epochs = 1\n' in kept
+    listed = run("settings", "--json")
+    assert listed.returncode == 0, listed.stderr
+    names = {row["name"] for row in lines(listed.stdout)[-1]["settings"]}
+    assert {each.partition("=")[0] for each in sets} <= names
+
+
 def test_readable_output(blobs_run):
     folder, data, _ = blobs_run
     scanned = run("scan", data)
@@ -158,6 +178,7 @@ def test_scan_json_of_a_hostile_folder(tmp_path):
         (("scan", "no-such-folder"), 1, "no-such-folder"),
         (("predict", "no-such.keras", "picture.jpg"), 1, "no-such.keras"),
         (("export", "no-such-run", "target.keras"), 1, "no-such-run"),
+        (("train", ".", "--out", "x", "--set", "training.schedul=cosine"), 2, "training.schedule"),
     ],
 )
 def test_wrong_usage_and_failures_are_told(arguments, status, words, tmp_path, monkeypatch):

@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from cnn_studio.ml.learning_rate import LearningRate
+from cnn_studio.core.experiment.settings import FineTuningSettings, Schedule, StageSettings, TrainingSettings
+from cnn_studio.ml.learning_rate import LearningRate, rate_callbacks
 
 STEPS = 4  # batches an epoch
 
@@ -11,7 +12,8 @@ def rates(schedule, warm_up_epochs=0, epochs=4, validation_losses=None):
     """The learning rate of every batch of a training, as the optimizer had it."""
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(0.7), "mse", jit_compile=False)
-    callback = LearningRate(0.1, schedule, warm_up_epochs, epochs, STEPS)
+    settings = StageSettings(learning_rate=0.1, schedule=schedule, warm_up_epochs=warm_up_epochs, epochs=epochs)
+    callback = LearningRate(settings, STEPS)
     callback.set_model(model)
     seen = []
     for epoch in range(epochs):
@@ -52,3 +54,12 @@ def test_plateau_halves_after_two_epochs_without_gain():
     by_epoch = rates("plateau", epochs=8, validation_losses=losses)[::STEPS]
     assert by_epoch == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05])
     assert rates("plateau", epochs=9, validation_losses=[*losses, 0.8])[-1] == pytest.approx(0.025)
+
+
+@pytest.mark.parametrize("settings", [TrainingSettings, FineTuningSettings])
+def test_a_rate_that_stays_is_left_to_the_optimizer(settings):
+    """So that a training without schedule is Keras's own."""
+    assert rate_callbacks(settings(), STEPS) == []
+    assert len(rate_callbacks(settings(warm_up_epochs=1), STEPS)) == 1
+    for schedule in set(Schedule) - {Schedule.CONSTANT}:
+        assert len(rate_callbacks(settings(schedule=schedule), STEPS)) == 1

@@ -124,6 +124,48 @@ def test_same_seed_same_history(make_model, make_store, tmp_path, cancel):
     assert not np.allclose(run("c", 2), first, rtol=1e-4)
 
 
+def test_without_a_schedule_training_is_keras_own_fit(make_model, make_store, checkpoint, cancel):
+    """Bit for bit: one epoch, whose weights are kept, against a plain ``fit`` on the same batches."""
+    images, labels = make_store(42)
+
+    def batches():
+        validation = evaluation_batches(images, np.arange(30, 42), labels[30:], 8)
+        return training_batches(images, np.arange(30), labels[:30], 8, seed=3), validation
+
+    ours, plain = make_model(seed=5), make_model(seed=5)
+    fit_model(ours, settings(epochs=1), *batches(), checkpoint, JobContext(cancel=cancel))
+    plain.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", jit_compile=False)
+    training, validation = batches()
+    plain.fit(training.dataset, epochs=1, validation_data=validation.dataset, shuffle=False, verbose=0)
+    for kept, expected in zip(ours.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, expected)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "plateau"])
+def test_the_learning_rate_of_every_step_follows_the_schedule(
+    make_model, batches, checkpoint, cancel, monkeypatch, schedule
+):
+    """Two epochs of warm-up and four more, of four steps, as the optimizer had it when each step was over."""
+    rates = []
+    original = train.TrainingWatch.on_train_batch_end
+
+    def end(self, batch, logs=None):
+        rates.append(float(self.model.optimizer.learning_rate))
+        original(self, batch, logs)
+
+    monkeypatch.setattr(train.TrainingWatch, "on_train_batch_end", end)
+    chosen = settings(schedule=schedule, warm_up_epochs=2, epochs=6, early_stopping=False)
+    history = fit_model(make_model(), chosen, *batches, checkpoint, JobContext(cancel=cancel))
+    after = np.arange(16)
+    factor = np.ones(16)
+    if schedule == "cosine":
+        factor = (1 + np.cos(np.pi * after / 16)) / 2
+    elif schedule == "plateau":
+        losses = [record.val_loss for record in history.epochs]
+        assert min(losses) == losses[-1], "it learns until the end, so the rate stays"
+    np.testing.assert_allclose(rates, 0.01 * np.concatenate([np.arange(1, 9) / 8, factor]), rtol=1e-6)
+
+
 class At:
     """Calls ``act`` at the n-th event of a kind and keeps every event."""
 

@@ -198,7 +198,7 @@ class Choices:
         changes = dict(self.changes)
         if self.augment is not None:
             advice = choose_augmentation(self.augment, found)
-            changes["augmentation"] = advice.augmentation.model_dump()
+            changes = {"augmentation": advice.augmentation.model_dump(), **changes}  # single settings come after
             notes += [f"{advice.reason} ({describe(advice.augmentation)})"] * bool(advice.reason)
         chosen = chosen.with_changes(changes)
         if transfer := self._transfer(chosen.experiment):

@@ -6,14 +6,64 @@ drawn anew for every image and epoch. The same names serve the window, the exper
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from cnn_studio.core.errors import ExperimentError
+from cnn_studio.core.experiment.row import Row, Setting, Unit, settings_of
 from cnn_studio.core.experiment.settings import Settings
+
+__all__ = [
+    "AUGMENTATION_KINDS",
+    "GROUP_TEXT",
+    "NO_AUGMENTATION",
+    "AugmentationKind",
+    "AugmentationSettings",
+    "Fill",
+    "Group",
+    "Unit",
+    "augmentation_text",
+    "describe",
+    "parse_augmentation",
+    "strength_text",
+]
+
+
+class Group(StrEnum):
+    """Kinds that belong together on a page."""
+
+    GEOMETRY = "geometry"
+    COLOUR = "colour"
+    DETAIL = "detail"
+    COMBINED = "combined"
+
+
+GROUP_TEXT = {
+    Group.GEOMETRY: "Position and shape",
+    Group.COLOUR: "Light and colour",
+    Group.DETAIL: "Detail",
+    Group.COMBINED: "Combined methods",
+}
+"""Each group in a person's words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindRow(Row):
+    """The row of a kind of augmentation.
+
+    Attributes:
+        group: where it stands on a page.
+        usual: the strength it begins with when switched on; a fraction where the unit is percent.
+        too_strong: beyond this it usually harms.
+    """
+
+    group: Group
+    usual: float = 1.0
+    too_strong: float = 1.0
 
 
 class Fill(StrEnum):
@@ -25,55 +75,94 @@ class Fill(StrEnum):
     CONSTANT = "constant"
 
 
+def _kind(
+    title: str, what: str, group: Group, unit: Unit = Unit.NONE, usual: float = 1.0, too_strong: float = 1.0
+) -> KindRow:
+    return KindRow(title, what, unit=unit, group=group, usual=usual, too_strong=too_strong)
+
+
 class AugmentationSettings(Settings):
     """How training images are changed; 0 (or false) leaves a kind out.
 
-    Attributes:
-        flip_horizontal: mirror half of the images, left to right.
-        flip_vertical: turn half of the images upside down.
-        rotation: turned by up to this many degrees, either way.
-        zoom: enlarged or made smaller by up to this fraction.
-        stretch_width, stretch_height: the same for one side only.
-        shear: slanted by up to this many degrees, either way, in both directions.
-        translation: moved by up to this fraction of its side, in both directions.
-        brightness: made brighter or darker by up to this fraction of the range from black to white.
-        contrast: differences from the mean raised or lowered by up to this fraction.
-        saturation: colours made stronger or paler by up to this fraction.
-        hue: colours moved around the colour circle by up to this many degrees, either way.
-        blur: standard deviation of the blur in pixels, at most.
-        sharpen: how much of the difference to a smoothed image is added, at most.
-        noise: standard deviation of the noise as a fraction of the range from black to white, at most.
-        erasing: half of the images lose a grey rectangle of up to this fraction of the area.
-        rand_augment: two changes drawn at random for each image, of this strength, 0–1.
-        mix_up: blends pairs of images and their labels; the alpha of its Beta distribution.
-        cut_mix: puts a piece of one image into another and shares the labels; the alpha of its Beta distribution.
-        fill: what shows where an image was moved away.
-        views: with a pre-trained network, how many augmented views of each training image are computed once and then
-            drawn from; 0 augments live, which runs the whole network in every epoch. Without effect on a network
-            trained from scratch, which is always augmented live.
+    Each strength is the most that an image is changed by. Sharpening adds that much of the difference to a smoothed
+    image; MixUp and CutMix draw their shares from a Beta distribution with that alpha.
     """
 
-    flip_horizontal: bool = False
-    flip_vertical: bool = False
-    rotation: float = Field(0.0, ge=0.0, le=180.0)
-    zoom: float = Field(0.0, ge=0.0, le=0.9)
-    stretch_width: float = Field(0.0, ge=0.0, le=0.9)
-    stretch_height: float = Field(0.0, ge=0.0, le=0.9)
-    shear: float = Field(0.0, ge=0.0, le=60.0)
-    translation: float = Field(0.0, ge=0.0, le=0.9)
-    brightness: float = Field(0.0, ge=0.0, le=1.0)
-    contrast: float = Field(0.0, ge=0.0, le=1.0)
-    saturation: float = Field(0.0, ge=0.0, le=1.0)
-    hue: float = Field(0.0, ge=0.0, le=180.0)
-    blur: float = Field(0.0, ge=0.0, le=5.0)
-    sharpen: float = Field(0.0, ge=0.0, le=1.0)
-    noise: float = Field(0.0, ge=0.0, le=0.5)
-    erasing: float = Field(0.0, ge=0.0, le=0.6)
-    rand_augment: float = Field(0.0, ge=0.0, le=1.0)
-    mix_up: float = Field(0.0, ge=0.0, le=2.0)
-    cut_mix: float = Field(0.0, ge=0.0, le=2.0)
-    fill: Fill = Fill.REFLECT
-    views: int = Field(4, ge=0, le=64)
+    flip_horizontal: Annotated[bool, _kind("Mirror", "Half of the images, left to right.", Group.GEOMETRY)] = False
+    flip_vertical: Annotated[bool, _kind("Upside down", "Half of the images.", Group.GEOMETRY)] = False
+    rotation: Annotated[float, _kind("Rotate", "Either way.", Group.GEOMETRY, Unit.DEGREES, 10, 45)] = Field(
+        0.0, ge=0.0, le=180.0
+    )
+    zoom: Annotated[float, _kind("Zoom", "In and out.", Group.GEOMETRY, Unit.PERCENT, 0.1, 0.4)] = Field(
+        0.0, ge=0.0, le=0.9
+    )
+    stretch_width: Annotated[
+        float, _kind("Stretch the width", "Wider and narrower.", Group.GEOMETRY, Unit.PERCENT, 0.1, 0.3)
+    ] = Field(0.0, ge=0.0, le=0.9)
+    stretch_height: Annotated[
+        float, _kind("Stretch the height", "Taller and lower.", Group.GEOMETRY, Unit.PERCENT, 0.1, 0.3)
+    ] = Field(0.0, ge=0.0, le=0.9)
+    shear: Annotated[float, _kind("Slant", "Shear, in both directions.", Group.GEOMETRY, Unit.DEGREES, 10, 30)] = Field(
+        0.0, ge=0.0, le=60.0
+    )
+    translation: Annotated[
+        float, _kind("Move", "Sideways, up and down; of its side.", Group.GEOMETRY, Unit.PERCENT, 0.1, 0.3)
+    ] = Field(0.0, ge=0.0, le=0.9)
+    brightness: Annotated[float, _kind("Brightness", "Brighter and darker.", Group.COLOUR, Unit.PERCENT, 0.15, 0.4)] = (
+        Field(0.0, ge=0.0, le=1.0)
+    )
+    contrast: Annotated[float, _kind("Contrast", "Higher and lower.", Group.COLOUR, Unit.PERCENT, 0.2, 0.6)] = Field(
+        0.0, ge=0.0, le=1.0
+    )
+    saturation: Annotated[
+        float, _kind("Saturation", "Stronger and paler colours.", Group.COLOUR, Unit.PERCENT, 0.2, 0.6)
+    ] = Field(0.0, ge=0.0, le=1.0)
+    hue: Annotated[float, _kind("Hue", "Around the colour circle.", Group.COLOUR, Unit.DEGREES, 10, 30)] = Field(
+        0.0, ge=0.0, le=180.0
+    )
+    blur: Annotated[float, _kind("Blur", "Standard deviation, at most.", Group.DETAIL, Unit.PIXELS, 1.0, 2.0)] = Field(
+        0.0, ge=0.0, le=5.0
+    )
+    sharpen: Annotated[float, _kind("Sharpen", "Edges made stronger.", Group.DETAIL, Unit.PERCENT, 0.3, 0.8)] = Field(
+        0.0, ge=0.0, le=1.0
+    )
+    noise: Annotated[
+        float, _kind("Noise", "Grain, of the range from black to white.", Group.DETAIL, Unit.PERCENT, 0.05, 0.15)
+    ] = Field(0.0, ge=0.0, le=0.5)
+    erasing: Annotated[
+        float, _kind("Erase a rectangle", "In half of the images; of the area.", Group.DETAIL, Unit.PERCENT, 0.2, 0.4)
+    ] = Field(0.0, ge=0.0, le=0.6)
+    rand_augment: Annotated[
+        float,
+        _kind("RandAugment", "Two changes drawn at random for each image.", Group.COMBINED, Unit.PERCENT, 0.3, 0.7),
+    ] = Field(0.0, ge=0.0, le=1.0)
+    mix_up: Annotated[
+        float, _kind("MixUp", "Blends two images and their labels.", Group.COMBINED, Unit.ALPHA, 0.2, 0.8)
+    ] = Field(0.0, ge=0.0, le=2.0)
+    cut_mix: Annotated[
+        float, _kind("CutMix", "A piece of another image, with its label.", Group.COMBINED, Unit.ALPHA, 1.0, 1.5)
+    ] = Field(0.0, ge=0.0, le=2.0)
+    fill: Annotated[
+        Fill,
+        Row(
+            "Where an image was moved away",
+            "What shows there.",
+            {
+                Fill.REFLECT: "The image mirrored at its border",
+                Fill.NEAREST: "The border drawn out",
+                Fill.WRAP: "The image repeated",
+                Fill.CONSTANT: "Black",
+            },
+        ),
+    ] = Fill.REFLECT
+    views: Annotated[
+        int,
+        Row(
+            "With the pre-trained part",
+            "A view is an image changed once: so many of each are computed once and drawn from; 0 augments live, which "
+            "runs the whole network in every epoch.",
+        ),
+    ] = Field(4, ge=0, le=64)  # without effect on a network trained from scratch, which is always augmented live
 
     @property
     def kinds(self) -> tuple[AugmentationKind, ...]:
@@ -100,47 +189,19 @@ NO_AUGMENTATION = AugmentationSettings()
 """Images as they are."""
 
 
-class Unit(StrEnum):
-    """What a strength counts; "switch" for a kind that is on or off."""
-
-    SWITCH = "switch"
-    DEGREES = "degrees"
-    PERCENT = "percent"
-    PIXELS = "pixels"
-    ALPHA = "alpha"
-
-
-class Group(StrEnum):
-    """Kinds that belong together on a page."""
-
-    GEOMETRY = "geometry"
-    COLOUR = "colour"
-    DETAIL = "detail"
-    COMBINED = "combined"
-
-
-GROUP_TEXT = {
-    Group.GEOMETRY: "Position and shape",
-    Group.COLOUR: "Light and colour",
-    Group.DETAIL: "Detail",
-    Group.COMBINED: "Combined methods",
-}
-"""Each group in a person's words."""
-
-
 @dataclass(frozen=True, slots=True)
 class AugmentationKind:
-    """One row of the table.
+    """One kind with what its row and its field say.
 
     Attributes:
-        name: the setting's.
+        name: the field's.
         title: for a person.
         explanation: what it does, one short sentence.
         group: where it stands on a page.
         unit: what its strength counts.
         usual: the strength it begins with when switched on; a fraction where the unit is percent.
         too_strong: beyond this it usually harms.
-        most: the largest that is allowed.
+        most: the largest that is allowed; 1 for a switch.
     """
 
     name: str
@@ -148,58 +209,24 @@ class AugmentationKind:
     explanation: str
     group: Group
     unit: Unit
-    usual: float = 1.0
-    too_strong: float = 1.0
-    most: float = 1.0
+    usual: float
+    too_strong: float
+    most: float
 
 
-_DEGREES, _PERCENT = Unit.DEGREES, Unit.PERCENT
-_ROWS = (
-    AugmentationKind("flip_horizontal", "Mirror", "Half of the images, left to right.", Group.GEOMETRY, Unit.SWITCH),
-    AugmentationKind("flip_vertical", "Upside down", "Half of the images.", Group.GEOMETRY, Unit.SWITCH),
-    AugmentationKind("rotation", "Rotate", "Either way.", Group.GEOMETRY, _DEGREES, 10, 45, 180),
-    AugmentationKind("zoom", "Zoom", "In and out.", Group.GEOMETRY, _PERCENT, 0.1, 0.4, 0.9),
-    AugmentationKind(
-        "stretch_width", "Stretch the width", "Wider and narrower.", Group.GEOMETRY, _PERCENT, 0.1, 0.3, 0.9
-    ),
-    AugmentationKind(
-        "stretch_height", "Stretch the height", "Taller and lower.", Group.GEOMETRY, _PERCENT, 0.1, 0.3, 0.9
-    ),
-    AugmentationKind("shear", "Slant", "Shear, in both directions.", Group.GEOMETRY, _DEGREES, 10, 30, 60),
-    AugmentationKind(
-        "translation", "Move", "Sideways, up and down; of its side.", Group.GEOMETRY, _PERCENT, 0.1, 0.3, 0.9
-    ),
-    AugmentationKind("brightness", "Brightness", "Brighter and darker.", Group.COLOUR, _PERCENT, 0.15, 0.4, 1.0),
-    AugmentationKind("contrast", "Contrast", "Higher and lower.", Group.COLOUR, _PERCENT, 0.2, 0.6, 1.0),
-    AugmentationKind("saturation", "Saturation", "Stronger and paler colours.", Group.COLOUR, _PERCENT, 0.2, 0.6, 1.0),
-    AugmentationKind("hue", "Hue", "Around the colour circle.", Group.COLOUR, _DEGREES, 10, 30, 180),
-    AugmentationKind("blur", "Blur", "Standard deviation, at most.", Group.DETAIL, Unit.PIXELS, 1.0, 2.0, 5.0),
-    AugmentationKind("sharpen", "Sharpen", "Edges made stronger.", Group.DETAIL, _PERCENT, 0.3, 0.8, 1.0),
-    AugmentationKind(
-        "noise", "Noise", "Grain, of the range from black to white.", Group.DETAIL, _PERCENT, 0.05, 0.15, 0.5
-    ),
-    AugmentationKind(
-        "erasing", "Erase a rectangle", "In half of the images; of the area.", Group.DETAIL, _PERCENT, 0.2, 0.4, 0.6
-    ),
-    AugmentationKind(
-        "rand_augment",
-        "RandAugment",
-        "Two changes drawn at random for each image.",
-        Group.COMBINED,
-        _PERCENT,
-        0.3,
-        0.7,
-        1.0,
-    ),
-    AugmentationKind(
-        "mix_up", "MixUp", "Blends two images and their labels.", Group.COMBINED, Unit.ALPHA, 0.2, 0.8, 2.0
-    ),
-    AugmentationKind(
-        "cut_mix", "CutMix", "A piece of another image, with its label.", Group.COMBINED, Unit.ALPHA, 1.0, 1.5, 2.0
-    ),
-)
+_SETTINGS = {setting.key: setting for setting in settings_of(AugmentationSettings, "augmentation")}
 
-AUGMENTATION_KINDS: dict[str, AugmentationKind] = {kind.name: kind for kind in _ROWS}
+
+def _kinds(settings: Iterable[Setting]) -> Iterator[AugmentationKind]:
+    for setting in settings:
+        if isinstance(row := setting.row, KindRow):
+            most = setting.limits.maximum or 1.0
+            yield AugmentationKind(
+                setting.key, row.title, row.help, row.group, setting.unit, row.usual, row.too_strong, most
+            )
+
+
+AUGMENTATION_KINDS: dict[str, AugmentationKind] = {kind.name: kind for kind in _kinds(_SETTINGS.values())}
 
 
 def strength_text(kind: AugmentationKind, strength: float) -> str:
@@ -215,6 +242,8 @@ def strength_text(kind: AugmentationKind, strength: float) -> str:
             return f"{strength:g} pixel{'' if strength == 1 else 's'}"
         case Unit.ALPHA:
             return f"α {strength:g}"
+        case _:
+            return f"{strength:g}"
 
 
 def describe(settings: AugmentationSettings) -> str:
@@ -243,43 +272,19 @@ def parse_augmentation(text: str, start: AugmentationSettings = NO_AUGMENTATION)
     values: dict[str, Any] = start.model_dump()
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, equals, value = (piece.strip() for piece in part.partition("="))
-        if name not in AUGMENTATION_KINDS and name not in {"fill", "views"}:
+        setting, kind = _SETTINGS.get(name), AUGMENTATION_KINDS.get(name)
+        if setting is None:
+            besides = [other for other in _SETTINGS if other not in AUGMENTATION_KINDS]
             raise ExperimentError(
                 f"There is no augmentation called {name!r}.",
-                hint=f"Choose from {', '.join(AUGMENTATION_KINDS)}; fill and views can be set as well.",
+                hint=f"Choose from {', '.join(AUGMENTATION_KINDS)}; {' and '.join(besides)} can be set as well.",
                 field="augmentation",
             )
-        if name in {"fill", "views"} or equals:
-            values[name] = _plain_value(name, value)
+        if equals or kind is None:
+            values[name] = setting.parse(value)
         else:
-            kind = AUGMENTATION_KINDS[name]
             values[name] = True if kind.unit is Unit.SWITCH else kind.usual
-    return _validated(values)
-
-
-def _plain_value(name: str, text: str) -> Any:
-    kind = AUGMENTATION_KINDS.get(name)
-    if kind is None or kind.unit is Unit.SWITCH:
-        return text
-    number, percent = text.removesuffix("%").strip(), text.endswith("%")
-    try:
-        return float(number) / 100 if percent else float(number)
-    except ValueError:
-        raise ExperimentError(
-            f"The strength of {name} must be a number, such as {name}={kind.usual:g}; it is {text!r}.",
-            field=f"augmentation.{name}",
-        ) from None
-
-
-def _validated(values: dict[str, Any]) -> AugmentationSettings:
-    from pydantic import ValidationError
-
-    try:
-        return AugmentationSettings.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(("augmentation", *map(str, first["loc"])))
-        raise ExperimentError(f"{name} (it is {first['input']!r}): {first['msg']}.", field=name) from None
+    return AugmentationSettings(**values)
 
 
 def augmentation_text(settings: AugmentationSettings) -> str:

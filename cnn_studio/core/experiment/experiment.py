@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.experiment.augmentation import AugmentationSettings
@@ -27,6 +26,7 @@ from cnn_studio.core.experiment.settings import (
     SplitSettings,
     TrainingSettings,
 )
+from cnn_studio.core.experiment.table import KIND_TEXT, SETTINGS, kinds_of, setting, unknown_setting
 
 
 class Experiment(Settings):
@@ -53,19 +53,37 @@ def build_experiment(values: dict[str, Any], *, source: Path | None = None) -> E
     try:
         return Experiment.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in _without_kind(first["loc"]))
-        reason = first["msg"].removeprefix("Value error, ")
-        given = "" if isinstance(first["input"], dict) else f" (it is {first['input']!r})"
+        refused = _refused(error.errors()[0])
         where = f"{source.name}: " if source else ""
-        raise ExperimentError(f"{where}{field}{given}: {reason}.", field=field, path=source) from None
+        raise ExperimentError(
+            f"{where}{refused.message}", hint=refused.hint, field=refused.field, path=source
+        ) from None
 
 
-def _without_kind(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Pydantic names which of two architectures it tried; that is no part of a setting's name."""
-    if location[:1] == ("architecture",):
-        return location if len(location) == 1 else location[:1] + location[1 + (location[1] in ARCHITECTURE_KINDS) :]
-    return location
+def _refused(error: ErrorDetails) -> ExperimentError:
+    """What pydantic refused, in a sentence that names the setting."""
+    parts = [str(part) for part in error["loc"]]
+    kind = ""
+    if parts[:1] == ["architecture"] and len(parts) > 1 and parts[1] in ARCHITECTURE_KINDS:
+        kind = parts.pop(1)  # pydantic names which of two it tried; that is no part of a setting's name
+    field = ".".join(parts)
+    name = next((whole for end in range(len(parts), 0, -1) if (whole := ".".join(parts[:end])) in SETTINGS), "")
+    if error["type"] == "extra_forbidden":
+        return _misplaced(field, kind) or unknown_setting(field)
+    if name:
+        return ExperimentError(setting(name, kind).refusal(error, field), field=field)
+    given = "" if isinstance(error["input"], dict) else f" (it is {error['input']!r})"
+    return ExperimentError(f"{field}{given}: {error['msg'].removeprefix('Value error, ')}.", field=field)
+
+
+def _misplaced(field: str, kind: str) -> ExperimentError | None:
+    """What is told of a setting, or a group of them, that only the other kind of architecture has."""
+    meant = next((name for name in SETTINGS if name == field or name.startswith(f"{field}.")), "")
+    if not kind or not meant:
+        return None
+    has = " and ".join(KIND_TEXT[each] for each in kinds_of(meant))
+    what = f"{SETTINGS[meant].title} ({field}) is" if meant == field else f"{field} are settings"
+    return ExperimentError(f"{what} for {has} only.", field=field)
 
 
 def with_values(experiment: Experiment, changes: dict[str, Any]) -> Experiment:
@@ -83,7 +101,7 @@ def with_values(experiment: Experiment, changes: dict[str, Any]) -> Experiment:
         *parents, last = dotted.split(".")
         section = values
         for parent in parents:
-            section = section[parent]
+            section = section.setdefault(parent, {})  # not there: an architecture of the other kind, which is refused
         section[last] = value
     return build_experiment(values)
 

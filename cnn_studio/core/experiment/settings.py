@@ -19,11 +19,16 @@ from pydantic import (
 )
 
 from cnn_studio.core.experiment.backbones import BACKBONES
+from cnn_studio.core.experiment.row import Row, Unit
 from cnn_studio.core.text import printable
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Filters = Annotated[int, Field(ge=1, le=4096)]
 Units = Annotated[int, Field(ge=1, le=65536)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Epochs = Annotated[int, Field(ge=1, le=10_000)]
+Side = Annotated[int, Field(ge=8, le=1024)]
+LearningRate = Annotated[float, Field(gt=0.0, le=10.0)]
 
 
 class Settings(BaseModel):
@@ -33,23 +38,37 @@ class Settings(BaseModel):
 
 
 class SplitSettings(Settings):
-    """How images are shared out; the rest after ``validation`` and ``test`` is for training.
+    """How images are shared out; the rest after ``validation`` and ``test`` is for training."""
 
-    Attributes:
-        validation: fraction used to check the network while it trains.
-        test: fraction kept for the final test.
-        seed: the same seed gives the same split.
-        keep_similar_together: whether pictures that look alike stay in one split; else the network is tested on
-            pictures that it has as good as seen.
-        group_pattern: a regular expression that is searched in each file's path relative to the folder; files with the
-            same match stay in one split. Its groups count if it has any, else all of the match. "" for no such rule.
-    """
-
-    validation: Fraction = 0.15
-    test: Fraction = 0.15
-    seed: int = Field(0, ge=0, le=2**31 - 1)
-    keep_similar_together: bool = True
-    group_pattern: str = Field("", max_length=1000)
+    validation: Annotated[
+        Fraction,
+        Row("Validation", "Share of the images used to check the network while it trains.", unit=Unit.PERCENT),
+    ] = 0.15
+    test: Annotated[
+        Fraction,
+        Row("Test", "Share of the images kept for one final test, never used in training.", unit=Unit.PERCENT),
+    ] = 0.15
+    seed: Annotated[
+        Seed,
+        Row("Seed", "The same number always gives the same split; another one shuffles anew.", advanced=True),
+    ] = 0
+    keep_similar_together: Annotated[
+        bool,
+        Row(
+            "Keep pictures that look alike together",
+            "Copies of one picture in training and in test would make the network look better than it is.",
+            advanced=True,
+        ),
+    ] = True
+    group_pattern: Annotated[
+        str,
+        Row(
+            "Keep together by file name",
+            "A regular expression that is looked for in each file's path. Files in which it finds the same stay in one "
+            r"split: patient(\d+) keeps all pictures of one patient together.",
+            advanced=True,
+        ),
+    ] = Field("", max_length=1000)  # the groups count where it has any, else all of the match; "" for no such rule
 
     @field_validator("group_pattern")
     @classmethod
@@ -88,10 +107,24 @@ class Fit(StrEnum):
 class ImageSettings(Settings):
     """The size every image is brought to, in pixels, how it is made to fit, and whether the network sees colour."""
 
-    height: int = Field(128, ge=8, le=1024)
-    width: int = Field(128, ge=8, le=1024)
-    colour: Colour = Colour.RGB
-    fit: Fit = Fit.SQUASH
+    height: Annotated[Side, Row("Image height", "Every image is brought to this height.", unit=Unit.PIXELS)] = 128
+    width: Annotated[Side, Row("Image width", "Every image is brought to this width.", unit=Unit.PIXELS)] = 128
+    colour: Annotated[
+        Colour,
+        Row("Colour", "Whether the network sees colour.", {Colour.RGB: "Colour (RGB)", Colour.GREY: "Grey"}),
+    ] = Colour.RGB
+    fit: Annotated[
+        Fit,
+        Row(
+            "How pictures are made to fit",
+            "What becomes of pictures of other proportions.",
+            {
+                Fit.SQUASH: "Squash (changes proportions)",
+                Fit.CROP: "Crop to the middle",
+                Fit.PAD: "Pad with black (letterbox)",
+            },
+        ),
+    ] = Fit.SQUASH
 
     @property
     def channels(self) -> int:
@@ -128,40 +161,91 @@ class Features(StrEnum):
     GLOBAL_AVERAGE = "global_average"
 
 
-class ScratchArchitecture(Settings):
-    """A convolutional network trained from random weights.
+_FEATURES = {Features.FLATTEN: "Flatten", Features.GLOBAL_AVERAGE: "Global average pooling"}
 
-    Attributes:
-        name: the preset it started from; it is a label, the other fields decide.
-        blocks: per block, the number of filters of each of its convolutions: ``[[32, 32], [64, 64]]``. No block at all
-            makes a multilayer perceptron.
-        kernel: height and width of every convolution's window, in pixels.
-        padding: of every convolution.
-        stride: of the last convolution of each block (the others have 1).
-        pooling: after each block, 2×2 with stride 2.
-        activation: after each convolution and hidden dense layer.
-        batch_normalization: between each convolution and its activation.
-        dropout: fraction dropped after the last block, 0 for no such layer.
-        features: flatten, or global average pooling.
-        dense: units of each hidden dense layer.
-        dense_dropout: fraction dropped after each hidden dense layer, 0 for no such layer.
-    """
+
+class ScratchArchitecture(Settings):
+    """A convolutional network trained from random weights. No block at all makes a multilayer perceptron."""
 
     kind: Literal["scratch"] = "scratch"
-    name: str = Field("small_cnn", min_length=1, max_length=60)
-    blocks: tuple[Annotated[tuple[Filters, ...], Field(min_length=1, max_length=8)], ...] = Field(
-        ((16,), (32,), (64,)), max_length=8
+    name: Annotated[
+        str, Row("Architecture", "One that this program knows, or a name of your own for what the other settings make.")
+    ] = Field("small_cnn", min_length=1, max_length=60)
+    blocks: Annotated[
+        tuple[Annotated[tuple[Filters, ...], Field(min_length=1, max_length=8)], ...],
+        Row(
+            "Blocks",
+            "Filters of each convolution; a comma begins a new block: 32-32, 64-64.",
+            advanced=True,
+        ),
+    ] = Field(((16,), (32,), (64,)), max_length=8)
+    kernel: Annotated[
+        Literal[3, 5],
+        Row(
+            "Kernel",
+            "Height and width of each convolution's window, in pixels.",
+            {3: "3 × 3", 5: "5 × 5"},
+            advanced=True,
+        ),
+    ] = 3
+    padding: Annotated[
+        Padding,
+        Row(
+            "Padding",
+            "What each convolution does at the border.",
+            {Padding.SAME: "Same (keeps the size)", Padding.VALID: "Valid"},
+            advanced=True,
+        ),
+    ] = Padding.SAME
+    stride: Annotated[int, Row("Stride", "Of the last convolution of each block.", advanced=True)] = Field(
+        1, ge=1, le=4
     )
-    kernel: Literal[3, 5] = 3
-    padding: Padding = Padding.SAME
-    stride: int = Field(1, ge=1, le=4)
-    pooling: Pooling = Pooling.MAX
-    activation: Activation = Activation.RELU
-    batch_normalization: bool = False
-    dropout: Fraction = 0.2
-    features: Features = Features.FLATTEN
-    dense: tuple[Units, ...] = Field((128,), max_length=6)
-    dense_dropout: Fraction = 0.0
+    pooling: Annotated[
+        Pooling,
+        Row(
+            "Pooling after each block",
+            "Makes the feature maps half as large, 2 × 2 values at a time.",
+            {Pooling.MAX: "Maximum", Pooling.AVERAGE: "Average", Pooling.NONE: "None"},
+            advanced=True,
+        ),
+    ] = Pooling.MAX
+    activation: Annotated[
+        Activation,
+        Row(
+            "Activation",
+            "After each convolution and each hidden dense layer.",
+            {Activation.RELU: "ReLU", Activation.TANH: "tanh"},
+            advanced=True,
+        ),
+    ] = Activation.RELU
+    batch_normalization: Annotated[
+        bool, Row("Batch normalisation", "Between each convolution and its activation.", advanced=True)
+    ] = False
+    dropout: Annotated[
+        Fraction,
+        Row(
+            "Dropout after the blocks",
+            "Share of the values that is left out at random in training; 0 for none.",
+            unit=Unit.PERCENT,
+            advanced=True,
+        ),
+    ] = 0.2
+    features: Annotated[
+        Features,
+        Row("From feature maps to a vector", "What comes before the dense layers.", _FEATURES, advanced=True),
+    ] = Features.FLATTEN
+    dense: Annotated[tuple[Units, ...], Row("Dense layers", "Units of each, with commas: 128, 64.", advanced=True)] = (
+        Field((128,), max_length=6)
+    )
+    dense_dropout: Annotated[
+        Fraction,
+        Row(
+            "Dropout after dense layers",
+            "Share of each one's values that is left out at random in training; 0 for none.",
+            unit=Unit.PERCENT,
+            advanced=True,
+        ),
+    ] = 0.0
 
 
 class Optimizer(StrEnum):
@@ -191,46 +275,90 @@ class Schedule(StrEnum):
     PLATEAU = "plateau"
 
 
-class FineTuningSettings(Settings):
-    """The second stage of a fine-tuned backbone; the first, for the head alone, follows ``TrainingSettings``.
+class StageSettings(Settings):
+    """What every stage of training has."""
 
-    Attributes:
-        optimizer: the update rule.
-        learning_rate: its step size; a hundredth of the usual one, or what the backbone knows is lost.
-        epochs: passes over the training images in this stage, at most.
-        schedule: how the learning rate goes on.
-        warm_up_epochs: over which the learning rate rises from zero.
-    """
+    optimizer: Annotated[
+        Optimizer,
+        Row(
+            "Optimizer",
+            "The rule by which each step changes the weights.",
+            {Optimizer.ADAM: "Adam", Optimizer.SGD: "SGD with momentum", Optimizer.RMSPROP: "RMSprop"},
+            advanced=True,
+        ),
+    ] = Optimizer.ADAM
+    learning_rate: LearningRate
+    epochs: Epochs
+    schedule: Annotated[
+        Schedule,
+        Row(
+            "Learning rate over time",
+            "How the learning rate goes on.",
+            {
+                Schedule.CONSTANT: "Stays the same",
+                Schedule.COSINE: "Falls along a cosine",
+                Schedule.PLATEAU: "Falls when progress ends (plateau)",
+            },
+            advanced=True,
+        ),
+    ] = Schedule.CONSTANT
+    warm_up_epochs: Annotated[
+        int,
+        Row("Warm-up", "Epochs over which the learning rate rises from zero.", unit=Unit.EPOCHS, advanced=True),
+    ] = Field(0, ge=0, le=1000)
 
-    optimizer: Optimizer = Optimizer.ADAM
-    learning_rate: float = Field(1e-5, gt=0.0, le=10.0)
-    epochs: int = Field(5, ge=1, le=10_000)
-    schedule: Schedule = Schedule.CONSTANT
-    warm_up_epochs: int = Field(0, ge=0, le=1000)
+
+class FineTuningSettings(StageSettings):
+    """The second stage of a fine-tuned backbone; the first, for the head alone, follows ``TrainingSettings``."""
+
+    learning_rate: Annotated[LearningRate, Row("Learning rate", "Small, or what it knows is lost.")] = 1e-5
+    epochs: Annotated[Epochs, Row("Epochs", "Of the second stage, after those of the head.")] = 5
 
 
 class BackboneArchitecture(Settings):
-    """A backbone trained on ImageNet with a new head.
-
-    Attributes:
-        name: a row of ``core.experiment.backbones``.
-        transfer: whether its last blocks are trained on.
-        features: flatten, or global average pooling of what the backbone gives.
-        dropout: fraction of these features dropped, 0 for no such layer.
-        dense: units of each hidden dense layer of the head; ReLU follows each.
-        dense_dropout: fraction dropped between the hidden dense layers, or after it where there is only one.
-        unfreeze_from: the first block that fine-tuning changes, or "everything"; the last block when not given.
-        fine_tuning: the second stage; without effect on a frozen backbone.
-    """
+    """A backbone trained on ImageNet with a new head; ReLU follows each hidden dense layer."""
 
     kind: Literal["backbone"] = "backbone"
-    name: str = "resnet50"
-    transfer: TransferMode = TransferMode.FROZEN
-    features: Features = Features.GLOBAL_AVERAGE
-    dropout: Fraction = 0.0
-    dense: tuple[Units, ...] = Field((), max_length=6)
-    dense_dropout: Fraction = 0.0
-    unfreeze_from: str = Field("", validate_default=True)
+    name: Annotated[str, Row("Architecture", "The pre-trained network.")] = "resnet50"
+    transfer: Annotated[
+        TransferMode,
+        Row(
+            "Transfer",
+            "What becomes of the pre-trained part.",
+            {
+                TransferMode.FROZEN: "Keep the pre-trained part fixed (frozen)",
+                TransferMode.FINE_TUNED: "Train its last blocks too (fine-tuned)",
+            },
+        ),
+    ] = TransferMode.FROZEN
+    features: Annotated[
+        Features,
+        Row("From feature maps to a vector", "What comes before the dense layers.", _FEATURES, advanced=True),
+    ] = Features.GLOBAL_AVERAGE
+    dropout: Annotated[
+        Fraction,
+        Row(
+            "Dropout of the features",
+            "Share of them that is left out at random in training; 0 for none.",
+            unit=Unit.PERCENT,
+            advanced=True,
+        ),
+    ] = 0.0
+    dense: Annotated[
+        tuple[Units, ...], Row("Dense layers", "Units of each, with commas: 1024, 256.", advanced=True)
+    ] = Field((), max_length=6)
+    dense_dropout: Annotated[
+        Fraction,
+        Row(
+            "Dropout between dense layers",
+            "Share of their values that is left out at random in training; after the layer where there is only one.",
+            unit=Unit.PERCENT,
+            advanced=True,
+        ),
+    ] = 0.0
+    unfreeze_from: Annotated[str, Row("Train from", "This block and all after it; the head is trained first.")] = Field(
+        "", validate_default=True
+    )  # the last block when not given
     fine_tuning: FineTuningSettings = FineTuningSettings()
 
     @field_validator("name")
@@ -293,30 +421,51 @@ class Precision(StrEnum):
     MIXED = "mixed"
 
 
-class TrainingSettings(Settings):
-    """How the network is trained.
+class TrainingSettings(StageSettings):
+    """How the network is trained; of a fine-tuned backbone, its head."""
 
-    Attributes:
-        optimizer: the update rule.
-        learning_rate: its step size.
-        batch_size: images per update.
-        epochs: passes over the training images, at most.
-        early_stopping: end when validation loss has not fallen for ``patience`` epochs.
-        patience: epochs without a better validation loss before ending.
-        class_weights: whether rare classes count for more.
-        seed: of the initial weights, the order of images and dropout.
-        precision: of the computation; the model that is kept computes with 32 bits in any case.
-    """
-
-    optimizer: Optimizer = Optimizer.ADAM
-    learning_rate: float = Field(1e-3, gt=0.0, le=10.0)
-    batch_size: int = Field(32, ge=1, le=4096)
-    epochs: int = Field(15, ge=1, le=10_000)
-    early_stopping: bool = True
-    patience: int = Field(5, ge=1, le=1000)
-    class_weights: ClassWeights = ClassWeights.NONE
-    seed: int = Field(0, ge=0, le=2**31 - 1)
-    precision: Precision = Precision.AUTO
+    learning_rate: Annotated[LearningRate, Row("Learning rate", "The optimizer's step size.", advanced=True)] = 1e-3
+    epochs: Annotated[Epochs, Row("Epochs", "Passes over the training images, at most.")] = 15
+    batch_size: Annotated[int, Row("Batch size", "Images per step.", advanced=True)] = Field(32, ge=1, le=4096)
+    early_stopping: Annotated[
+        bool,
+        Row("End early when it gets no better", "When the validation loss has not fallen for as long as the patience."),
+    ] = True
+    patience: Annotated[
+        int,
+        Row(
+            "Patience",
+            "Epochs to wait for a lower validation loss before ending.",
+            unit=Unit.EPOCHS,
+            advanced=True,
+        ),
+    ] = Field(5, ge=1, le=1000)
+    class_weights: Annotated[
+        ClassWeights,
+        Row(
+            "Class weights",
+            "Whether rare classes count for more.",
+            {ClassWeights.NONE: "Every image the same", ClassWeights.BALANCED: "Rare classes count for more"},
+            advanced=True,
+        ),
+    ] = ClassWeights.NONE
+    seed: Annotated[
+        Seed,
+        Row("Seed", "The same number repeats the same training.", advanced=True),
+    ] = 0  # of the initial weights, the order of images, augmentation and dropout
+    precision: Annotated[
+        Precision,
+        Row(
+            "Precision",
+            "The model that is kept computes with 32 bits in any case.",
+            {
+                Precision.AUTO: "What this device does best",
+                Precision.FULL: "32 bits (float32)",
+                Precision.MIXED: "16 bits, weights 32 (mixed)",
+            },
+            advanced=True,
+        ),
+    ] = Precision.AUTO
 
 
 class Decisions(Settings):

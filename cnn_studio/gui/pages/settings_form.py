@@ -107,10 +107,9 @@ class SettingsForm(QObject):
 
 
 def _at_field(error: ExperimentError) -> str:
-    """The error without the name and value of its setting, which stand right above it."""
+    """The error without the name of its setting, which stands right above it: "Must be at least 1; it is 0."."""
     text = str(error)
-    if error.field and text.startswith(error.field):
-        text = text.removeprefix(error.field).partition(": ")[2] or text
+    text = (text.partition(f"({error.field}) ")[2] or text).removeprefix(f"{error.field}: ")
     return text[:1].upper() + text[1:]
 
 

@@ -91,8 +91,10 @@ class Project(QObject):
 
         Settings that the user has opened or set stay; the others are those that suit the images.
         """
+        again = self.dataset is not None and self.dataset.root == found.root
+        chosen = self._chosen if again else self._chosen.on_data(found)
+        self._chosen = chosen.with_decisions(self._decisions_for(found.root))
         self.dataset = found
-        self._chosen = self._chosen.on_data(found).with_decisions(self._decisions_for(found.root))
         if found.root != paths.sample_dataset_dir():
             self._remember(found.root)
         self.dataset_opened.emit()
