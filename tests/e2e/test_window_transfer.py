@@ -41,8 +41,8 @@ def test_a_pre_trained_network_is_trained_in_two_stages(qtbot, window, session, 
     assert not page.backbone.get_button.isVisible()
 
     trainable = page.layers.row_texts()
-    page.backbone.transfer.set_value(TransferMode.FINE_TUNED)
-    page.backbone.transfer.chosen.emit(TransferMode.FINE_TUNED)
+    page.form.row("architecture.transfer").field.set_value(TransferMode.FINE_TUNED)
+    page.form.row("architecture.transfer").field.chosen.emit(TransferMode.FINE_TUNED)
     assert session.project.experiment.architecture.unfreeze_from == "block5"
     assert page.backbone.depth_choice.isVisible()
     assert page.layers.row_texts() == trainable

@@ -146,8 +146,8 @@ def test_a_failed_download_is_told_and_can_be_tried_again(qtbot, page, session, 
 def test_fine_tuning_asks_from_which_block_on(page, session):
     choose(page, "vgg16")
     assert not page.backbone.depth_choice.isVisible()
-    page.backbone.transfer.set_value(TransferMode.FINE_TUNED)
-    page.backbone.transfer.chosen.emit(TransferMode.FINE_TUNED)
+    page.form.row("architecture.transfer").field.set_value(TransferMode.FINE_TUNED)
+    page.form.row("architecture.transfer").field.chosen.emit(TransferMode.FINE_TUNED)
     assert session.project.experiment.architecture.transfer is TransferMode.FINE_TUNED
     assert page.backbone.depth_choice.isVisible()
 

@@ -131,8 +131,8 @@ def test_a_training_that_fails_is_told(ready, session, monkeypatch, told, settle
 
 def test_another_optimizer_brings_its_usual_rate_unless_one_was_set(ready, session):
     def choose(optimizer):
-        ready.optimizer.set_value(optimizer)
-        ready.optimizer.chosen.emit(optimizer)
+        ready.form.row("training.optimizer").field.set_value(optimizer)
+        ready.form.row("training.optimizer").field.chosen.emit(optimizer)
         return session.project.experiment.training.learning_rate
 
     rate = choose(Optimizer.SGD)

@@ -10,8 +10,22 @@ from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
 
 from cnn_studio.core.errors import ExperimentError
+from cnn_studio.core.experiment.row import Setting, Unit, ValueType
+from cnn_studio.core.experiment.table import setting
 from cnn_studio.gui.state.project import Project
-from cnn_studio.gui.widgets.fields import BlocksEdit, ChoiceBox, FieldRow, IntegerListEdit, PercentBox
+from cnn_studio.gui.widgets.fields import (
+    BlocksEdit,
+    ChoiceBox,
+    FieldRow,
+    IntegerBox,
+    IntegerListEdit,
+    LearningRateBox,
+    PercentBox,
+)
+
+_SUFFIXES = {Unit.PIXELS: " pixels", Unit.EPOCHS: " epochs"}
+_STEPS = {"image.height": 8, "training.batch_size": 8}
+"""What the arrows of a field add, where 1 would take long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,30 @@ class SettingsForm(QObject):
         self._bindings: dict[str, _Binding] = {}
         self._showing = False
         project.experiment_changed.connect(self.refresh)
+
+    def setting(
+        self,
+        name: str,
+        *,
+        kind: str = "",
+        title: str = "",
+        help_text: str = "",
+        field: QWidget | None = None,
+        also: tuple[str, ...] = (),
+    ) -> FieldRow:
+        """A row for a setting as the table has it: caption, choices, range, unit and help; bound to the experiment.
+
+        Args:
+            name: dotted.
+            kind: of architecture, where each has a row of its own for that name.
+            title: in place of the table's, where a row stands for several settings or its caption has a key.
+            help_text: in place of the table's, where a row stands for several settings.
+            field: in place of the one that suits its type.
+            also: settings that get the same value.
+        """
+        of = setting(name, kind)
+        caption = "" if of.type is ValueType.SWITCH else title or of.title
+        return self.add(name, FieldRow(caption, field or field_of(of), help_text or of.help), also=also)
 
     def add(self, name: str, row: FieldRow, *, also: tuple[str, ...] = ()) -> FieldRow:
         """Bind a row's field to the setting ``name`` (dotted), and to those in ``also``, which get the same value."""
@@ -104,6 +142,31 @@ class SettingsForm(QObject):
                     binding.row.set_error("")
         finally:
             self._showing = False
+
+
+def field_of(of: Setting) -> QWidget:
+    """The input that suits a setting's type, with its range, choices and unit."""
+    return _FIELDS[of.type](of)
+
+
+def _integer_box(of: Setting) -> IntegerBox:
+    least, most = of.limits.minimum, of.limits.maximum
+    assert least is not None
+    assert most is not None
+    box = IntegerBox(int(least), int(most), step=_STEPS.get(of.name, 1))
+    box.setSuffix(_SUFFIXES.get(of.unit, ""))
+    return box
+
+
+_FIELDS: dict[ValueType, Callable[[Setting], QWidget]] = {
+    ValueType.SWITCH: lambda of: QCheckBox(of.title),
+    ValueType.CHOICE: lambda of: ChoiceBox([(title, value) for value, title in of.choices.items()]),
+    ValueType.INTEGER: _integer_box,
+    ValueType.NUMBER: lambda of: PercentBox() if of.unit is Unit.PERCENT else LearningRateBox(),
+    ValueType.INTEGERS: lambda _: IntegerListEdit(),
+    ValueType.BLOCKS: lambda _: BlocksEdit(),
+    ValueType.TEXT: lambda _: QLineEdit(),
+}
 
 
 def _at_field(error: ExperimentError) -> str:

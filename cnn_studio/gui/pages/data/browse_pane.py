@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWi
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.findings import FINDING_TEXT, Finding, FindingKind
-from cnn_studio.core.data.image_file import ImageFile, Split
+from cnn_studio.core.data.image_file import SPLIT_TEXT, ImageFile, Split
 from cnn_studio.core.evaluation.label_review import label_review_csv
 from cnn_studio.gui.dialogs.save_file import save_file
 from cnn_studio.gui.look import theme
@@ -34,7 +34,6 @@ from cnn_studio.gui.widgets.thumbnail_grid import ThumbnailGrid
 
 ALL_CLASSES = -1
 ONE_OF_EACH = frozenset({FindingKind.EXACT_DUPLICATE, FindingKind.NEAR_DUPLICATE, FindingKind.DUPLICATE_ACROSS_SPLITS})
-SPLIT_TEXT = {Split.TRAIN: "Training", Split.VALIDATION: "Validation", Split.TEST: "Test"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +164,7 @@ class BrowsePane(QWidget):
         classes += [(f"{name} ({count:,})", label) for label, (name, count) in enumerate(counts.items())]
         which: list[tuple[str, object]] = [("All images", Which.ALL)]
         if (view := self._data.view) is not None and not self._project.listed:
-            which += [(f"{SPLIT_TEXT[split]} ({count:,})", split) for split, count in view.totals.items()]
+            which += [(f"{SPLIT_TEXT[split].capitalize()} ({count:,})", split) for split, count in view.totals.items()]
             found = {finding.kind: sum(map(len, finding.groups)) for finding in view.findings}
             if self._made is not None and isinstance(self._made.which, FindingKind):
                 found.setdefault(self._made.which, 0)  # settled by now, and still shown

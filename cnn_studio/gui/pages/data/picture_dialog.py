@@ -8,7 +8,7 @@ from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QLabel, QWidget
 
 from cnn_studio.core.data.findings import FINDING_TEXT
-from cnn_studio.core.data.image_file import ImageFile
+from cnn_studio.core.data.image_file import SPLIT_TEXT, ImageFile
 from cnn_studio.core.text import printable
 from cnn_studio.gui.dialogs.picture import PictureDialog
 from cnn_studio.gui.look import theme
@@ -16,8 +16,6 @@ from cnn_studio.gui.pages.data.decision_bar import DecisionBar
 from cnn_studio.gui.pages.data.shown_pictures import ShownPictures
 from cnn_studio.gui.state.data_view import DataView, place_of
 from cnn_studio.gui.state.session import Session
-
-SPLIT_TEXT = {"train": "training", "validation": "validation", "test": "test"}
 
 
 class DataPictureDialog(PictureDialog):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import (
-    QCheckBox,
     QDialogButtonBox,
     QFileDialog,
     QHBoxLayout,
@@ -29,13 +28,7 @@ from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_things
 from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.state.session import Session
-from cnn_studio.gui.widgets.fields import FieldRow, IntegerBox
 from cnn_studio.gui.widgets.growing_dialog import GrowingDialog
-
-RULE_HELP = (
-    "A regular expression that is looked for in each file's path. Files in which it finds the same stay in one split: "
-    r"patient(\d+) keeps all pictures of one patient together."
-)
 
 
 class SplitDialog(GrowingDialog):
@@ -49,27 +42,17 @@ class SplitDialog(GrowingDialog):
         self._split_file = session.split_file
         self.setWindowTitle("Split options")
         self.form = SettingsForm(session.project, self)
-        self.similar = QCheckBox("Keep pictures that look alike together")
         self.rule = QLineEdit()
         self.rule.setPlaceholderText("none")
         self.rule.setClearButtonEnabled(True)
-        seed = IntegerBox(0, 2**31 - 1)
-        add = self.form.add
         rows = [
-            add(
-                "split.keep_similar_together",
-                FieldRow(
-                    "",
-                    self.similar,
-                    "Copies of one picture in training and in test would make the network look better than it is.",
-                ),
-            ),
-            add("split.group_pattern", FieldRow("Keep together by &file name", self.rule, RULE_HELP)),
+            self.form.setting("split.keep_similar_together"),
+            self.form.setting("split.group_pattern", title="Keep together by &file name", field=self.rule),
         ]
+        self.similar = rows[0].field
         self.groups = QLabel()
         self.groups.setWordWrap(True)
         theme.set_text_size(self.groups, theme.TextSize.SMALL)
-        seed_row = FieldRow("See&d", seed, "The same number always gives the same split; another one shuffles anew.")
         files = self._build_files()
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
@@ -81,7 +64,7 @@ class SplitDialog(GrowingDialog):
         together.addWidget(rows[1])
         together.addWidget(self.groups)
         layout.addLayout(together)
-        layout.addWidget(add("split.seed", seed_row))
+        layout.addWidget(self.form.setting("split.seed", title="See&d"))
         layout.addWidget(self.file_text)
         layout.addLayout(files)
         layout.addStretch(1)

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.core.atomic_file import write_text
-from cnn_studio.core.data.image_file import Split
+from cnn_studio.core.data.image_file import SPLIT_TEXT, Split
 from cnn_studio.core.evaluation.measured import Measured
 from cnn_studio.core.evaluation.score_csv import scores_csv
 from cnn_studio.gui.dialogs.save_file import ask_target, save_file
@@ -38,7 +38,6 @@ from cnn_studio.gui.widgets.empty_state import EmptyState
 TABS = ("Report", "Matrix", "Galleries", "How sure")
 _REPORT, _MATRIX, _GALLERIES, _SURENESS = range(len(TABS))
 _OTHER_FOLDER = "another folder"
-SPLIT_TEXT = {Split.VALIDATION: "Validation images", Split.TEST: "Test images"}
 
 
 class EvaluatePage(QWidget):
@@ -194,7 +193,7 @@ class EvaluatePage(QWidget):
         """What the list of images offers: the splits of the model's run, the folder chosen, another folder."""
         splits, chosen = self._evaluation.splits, self._evaluation.source
         offered: list[tuple[str, Source | str]] = [
-            (f"{SPLIT_TEXT[split]} ({splits[split]:,})", split)
+            (f"{SPLIT_TEXT[split].capitalize()} images ({splits[split]:,})", split)
             for split in (Split.TEST, Split.VALIDATION)
             if split in splits
         ]

@@ -8,7 +8,7 @@ from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QCheckBox, QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from cnn_studio.core.experiment.backbones import EVERYTHING, find_backbone
-from cnn_studio.core.experiment.settings import BackboneArchitecture, Features, TransferMode
+from cnn_studio.core.experiment.settings import BackboneArchitecture, TransferMode
 from cnn_studio.core.weights.weights import megabytes, weights_folder
 from cnn_studio.gui.jobs.job_queue import JobQueue
 from cnn_studio.gui.jobs.job_thread import JobKind
@@ -16,13 +16,8 @@ from cnn_studio.gui.look import theme
 from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.state.project import Project
 from cnn_studio.gui.state.weights import Weights
-from cnn_studio.gui.widgets.fields import ChoiceBox, FieldRow, IntegerListEdit, PercentBox
+from cnn_studio.gui.widgets.fields import ChoiceBox
 from cnn_studio.gui.widgets.settings_column import group
-
-MODES = [
-    ("Keep the pre-trained part fixed (frozen)", TransferMode.FROZEN),
-    ("Train its last blocks too (fine-tuned)", TransferMode.FINE_TUNED),
-]
 
 
 class BackboneFields(QWidget):
@@ -33,16 +28,13 @@ class BackboneFields(QWidget):
         self._queue = queue
         self._project = project
         self._weights = weights
-        self.transfer = ChoiceBox(MODES)
         self.depth_choice = ChoiceBox()
-        self._depth_row = FieldRow(
-            "Train from", self.depth_choice, "This block and all after it; the head is trained first."
-        )
+        self._depth_row = form.setting("architecture.unfreeze_from", kind="backbone", field=self.depth_choice)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(theme.SPACE)
-        layout.addWidget(form.add("architecture.transfer", FieldRow("Transfer", self.transfer)))
-        layout.addWidget(form.add("architecture.unfreeze_from", self._depth_row))
+        layout.addWidget(form.setting("architecture.transfer", kind="backbone"))
+        layout.addWidget(self._depth_row)
         layout.addWidget(self._build_weights())
         self.head_button = QCheckBox("Change the head")
         self.head = self._build_head(form)
@@ -73,14 +65,8 @@ class BackboneFields(QWidget):
         return box
 
     def _build_head(self, form: SettingsForm) -> QWidget:
-        features = ChoiceBox([("Global average pooling", Features.GLOBAL_AVERAGE), ("Flatten", Features.FLATTEN)])
-        rows = (
-            ("features", FieldRow("From feature maps to a vector", features)),
-            ("dropout", FieldRow("Dropout of the features", PercentBox())),
-            ("dense", FieldRow("Dense layers", IntegerListEdit(), "Units of each, with commas: 1024, 256.")),
-            ("dense_dropout", FieldRow("Dropout between dense layers", PercentBox())),
-        )
-        return group(*(form.add(f"architecture.{name}", row) for name, row in rows))
+        names = ("features", "dropout", "dense", "dense_dropout")
+        return group(*(form.setting(f"architecture.{name}", kind="backbone") for name in names))
 
     @Slot()
     def refresh(self) -> None:

@@ -22,24 +22,20 @@ from PySide6.QtWidgets import (
 from cnn_studio.core.advice.presets import EXPERIMENT_PRESETS, RECOMMENDED
 from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS
 from cnn_studio.core.experiment.layer_plan import ImpossibleArchitectureError, plan_layers
-from cnn_studio.core.experiment.settings import Activation, Colour, Features, Fit, Padding, Pooling, ScratchArchitecture
+from cnn_studio.core.experiment.settings import ScratchArchitecture
+from cnn_studio.core.experiment.table import ALL_SETTINGS
 from cnn_studio.gui.dialogs.save_file import save_file
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.pages.model.backbone_fields import BackboneFields
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.state.session import Session
-from cnn_studio.gui.widgets.fields import BlocksEdit, ChoiceBox, FieldRow, IntegerBox, IntegerListEdit, PercentBox
+from cnn_studio.gui.widgets.fields import FieldRow
 from cnn_studio.gui.widgets.fit_preview import FitPreview
 from cnn_studio.gui.widgets.layer_table import LayerTable
 from cnn_studio.gui.widgets.settings_column import SettingsColumn, group
 
 CLASSES_WITHOUT_DATA = 10
-FITS = [
-    ("Squash (changes proportions)", Fit.SQUASH),
-    ("Crop to the middle", Fit.CROP),
-    ("Pad with black (letterbox)", Fit.PAD),
-]
 
 
 class ModelPage(QWidget):
@@ -83,19 +79,18 @@ class ModelPage(QWidget):
         self.summary.setWordWrap(True)
         theme.set_muted(self.summary)
 
-        size = IntegerBox(8, 1024, step=8)
-        size.setSuffix(" pixels")
-        add = self.form.add
+        setting = self.form.setting
         rows = [
             FieldRow("Architecture", self.preset),
             self.summary,
-            add(
+            setting(
                 "image.height",
-                FieldRow("Image size", size, "Every image is brought to this height and width."),
+                title="Image size",
+                help_text="Every image is brought to this height and width.",
                 also=("image.width",),
             ),
-            add("image.colour", FieldRow("Colour", ChoiceBox([("Colour (RGB)", Colour.RGB), ("Grey", Colour.GREY)]))),
-            add("image.fit", FieldRow("How pictures are made to fit", ChoiceBox(FITS))),
+            setting("image.colour"),
+            setting("image.fit"),
             self._build_preview(),
         ]
         self.backbone = BackboneFields(self._session.queue, self._project, self._session.weights, self.form)
@@ -143,32 +138,8 @@ class ModelPage(QWidget):
             self.preview.show_pictures(paths, self._project.experiment.image)
 
     def _build_advanced(self) -> QWidget:
-        kernel = ChoiceBox([("3 × 3", 3), ("5 × 5", 5)])
-        stride = IntegerBox(1, 4)
-        pooling = [("Maximum", Pooling.MAX), ("Average", Pooling.AVERAGE), ("None", Pooling.NONE)]
-        features = [("Flatten", Features.FLATTEN), ("Global average pooling", Features.GLOBAL_AVERAGE)]
-        fields: list[tuple[str, FieldRow]] = [
-            (
-                "blocks",
-                FieldRow(
-                    "Blocks", BlocksEdit(), "Filters of each convolution; a comma begins a new block: 32-32, 64-64."
-                ),
-            ),
-            ("kernel", FieldRow("Kernel", kernel)),
-            (
-                "padding",
-                FieldRow("Padding", ChoiceBox([("Same (keeps the size)", Padding.SAME), ("Valid", Padding.VALID)])),
-            ),
-            ("stride", FieldRow("Stride", stride, "Of the last convolution of each block.")),
-            ("pooling", FieldRow("Pooling after each block", ChoiceBox(pooling))),
-            ("activation", FieldRow("Activation", ChoiceBox([("ReLU", Activation.RELU), ("tanh", Activation.TANH)]))),
-            ("batch_normalization", FieldRow("", QCheckBox("Batch normalisation"))),
-            ("dropout", FieldRow("Dropout after the blocks", PercentBox())),
-            ("features", FieldRow("From feature maps to a vector", ChoiceBox(features))),
-            ("dense", FieldRow("Dense layers", IntegerListEdit(), "Units of each, with commas: 128, 64.")),
-            ("dense_dropout", FieldRow("Dropout after dense layers", PercentBox())),
-        ]
-        return group(*(self.form.add(f"architecture.{name}", row) for name, row in fields))
+        names = [each.name for each in ALL_SETTINGS if each.kind == "scratch" and each.advanced]
+        return group(*(self.form.setting(name, kind="scratch") for name in names))
 
     def _build_layers(self, navigation: Navigation) -> QWidget:
         self.layers = LayerTable()

@@ -21,14 +21,10 @@ from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKB
 from cnn_studio.core.experiment.augmentation import describe
 from cnn_studio.core.experiment.settings import (
     BackboneArchitecture,
-    ClassWeights,
     Colour,
-    Optimizer,
-    Precision,
-    Schedule,
 )
 from cnn_studio.core.job import events
-from cnn_studio.core.runs.trained import Ended, TrainedModel
+from cnn_studio.core.runs.trained import ENDED_TEXT, TrainedModel
 from cnn_studio.gui.dialogs.save_file import save_file
 from cnn_studio.gui.jobs.job_thread import AnyJob, JobKind
 from cnn_studio.gui.look import theme
@@ -37,25 +33,7 @@ from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.curves import CurvePanel
-from cnn_studio.gui.widgets.fields import ChoiceBox, FieldRow, IntegerBox, LearningRateBox
 from cnn_studio.gui.widgets.settings_column import SettingsColumn, group
-
-OPTIMIZERS = [("Adam", Optimizer.ADAM), ("SGD with momentum", Optimizer.SGD), ("RMSprop", Optimizer.RMSPROP)]
-SCHEDULES = [
-    ("Stays the same", Schedule.CONSTANT),
-    ("Falls along a cosine", Schedule.COSINE),
-    ("Falls when progress ends (plateau)", Schedule.PLATEAU),
-]
-PRECISIONS = [
-    ("What this device does best", Precision.AUTO),
-    ("32 bits (float32)", Precision.FULL),
-    ("16 bits, weights 32 (mixed)", Precision.MIXED),
-]
-ENDED = {
-    Ended.COMPLETED: "All epochs are done.",
-    Ended.EARLY_STOPPING: "Ended early: the validation loss fell no further.",
-    Ended.STOPPED: "Stopped by you.",
-}
 
 
 class TrainPage(QWidget):
@@ -88,39 +66,21 @@ class TrainPage(QWidget):
         self._show_state()
 
     def _build_settings(self) -> QWidget:
-        add = self.form.add
-        self.optimizer = ChoiceBox(OPTIMIZERS)
-        patience = IntegerBox(1, 1000)
-        patience.setSuffix(" epochs")
-        weights = ChoiceBox(
-            [("Every image the same", ClassWeights.NONE), ("Rare classes count for more", ClassWeights.BALANCED)]
-        )
-        basic = [
-            add(
-                "training.epochs",
-                FieldRow("Epochs", IntegerBox(1, 10_000), "Passes over the training images, at most."),
-            ),
-            add("training.early_stopping", FieldRow("", QCheckBox("End early when it gets no better"))),
-        ]
+        setting = self.form.setting
+        basic = [setting("training.epochs"), setting("training.early_stopping")]
         advanced = [
-            add(
-                "training.patience",
-                FieldRow("Patience", patience, "Epochs to wait for a lower validation loss before ending."),
-            ),
-            add("training.optimizer", FieldRow("Optimizer", self.optimizer)),
-            add("training.learning_rate", FieldRow("Learning rate", LearningRateBox())),
-            add("training.batch_size", FieldRow("Batch size", IntegerBox(1, 4096, step=8), "Images per step.")),
-            add("training.class_weights", FieldRow("Class weights", weights)),
-            add(
-                "training.precision",
-                FieldRow(
-                    "Precision", ChoiceBox(PRECISIONS), "The model that is kept computes with 32 bits in any case."
-                ),
-            ),
-            add(
-                "training.seed",
-                FieldRow("Seed", IntegerBox(0, 2**31 - 1), "The same number repeats the same training."),
-            ),
+            setting(f"training.{name}")
+            for name in (
+                "patience",
+                "optimizer",
+                "learning_rate",
+                "schedule",
+                "warm_up_epochs",
+                "batch_size",
+                "class_weights",
+                "precision",
+                "seed",
+            )
         ]
         self.fine_tuning = self._build_fine_tuning()
         self.advanced_button = QCheckBox("Advanced settings")
@@ -142,19 +102,10 @@ class TrainPage(QWidget):
 
     def _build_fine_tuning(self) -> QWidget:
         """The second stage of a fine-tuned backbone."""
-        add = self.form.add
         caption = QLabel("Then fine-tuning")
         theme.set_text_size(caption, theme.TextSize.BODY, bold=True)
-        warm_up = IntegerBox(0, 1000)
-        warm_up.setSuffix(" epochs")
-        rows = (
-            ("epochs", FieldRow("Epochs", IntegerBox(1, 10_000), "Of the second stage, after those of the head.")),
-            ("learning_rate", FieldRow("Learning rate", LearningRateBox(), "Small, or what it knows is lost.")),
-            ("optimizer", FieldRow("Optimizer", ChoiceBox(OPTIMIZERS))),
-            ("schedule", FieldRow("Learning rate over time", ChoiceBox(SCHEDULES))),
-            ("warm_up_epochs", FieldRow("Warm-up", warm_up)),
-        )
-        return group(caption, *(add(f"architecture.fine_tuning.{name}", row) for name, row in rows))
+        names = ("epochs", "learning_rate", "optimizer", "schedule", "warm_up_epochs")
+        return group(caption, *(self.form.setting(f"architecture.fine_tuning.{name}") for name in names))
 
     def _build_right(self) -> QWidget:
         self.curves = CurvePanel()
@@ -270,7 +221,7 @@ class TrainPage(QWidget):
         parts = [f"In brackets the 95 % interval, from {trained.validation.images:,} images."]
         if trained.test:
             parts.append(f"Test accuracy {accuracy_text(trained.test)} on {trained.test.images:,} images kept apart.")
-        parts.append(ENDED[trained.ended])
+        parts.append(f"{ENDED_TEXT[trained.ended].capitalize()}.")
         if trained.best_epoch:
             parts.append(f"The model of epoch {trained.best_epoch} was kept: it had the lowest validation loss.")
         else:
