@@ -271,7 +271,7 @@ class RunsPage(QWidget):
         box.open()
 
     def _delete(self, run: Run) -> None:
-        if self._queue.is_busy_with(*_USE_A_MODEL):
+        if run.is_being_trained() or self._queue.is_busy_with(*_USE_A_MODEL):
             return
         runs.discard_run(run)
         self._models.forget_in(run.folder)
