@@ -10,7 +10,12 @@ from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.evaluation.calibration import reliability
 from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_fraction, format_fraction_within, format_percent_range
+from cnn_studio.gui.look.wording import (
+    format_fraction,
+    format_fraction_within,
+    format_percent_range,
+    format_percent_within,
+)
 from cnn_studio.gui.widgets.coverage_plot import CoveragePlot
 from cnn_studio.gui.widgets.lazy_list import LazyList
 from cnn_studio.gui.widgets.ranked_bars import RankedBars
@@ -300,6 +305,7 @@ def test_intervals_get_the_decimals_they_need():
     assert format_percent_range(0.94, 0.981) == "94–98 %"
     assert format_percent_range(0.9956, 0.9972, " and ") == "99.6 and 99.7 %"
     assert format_percent_range(0.0, 1.0) == "0–100 %"
+    assert format_percent_within(0.91, 0.89, 0.93) == "91 % (89–93 %)"
 
 
 def test_plots_that_are_gone_are_not_asked_to_change_their_colours(qtbot, qapp):

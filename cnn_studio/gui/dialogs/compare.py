@@ -20,7 +20,7 @@ from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS
 from cnn_studio.core.runs.comparison import AugmentationTrial, TrialVerdict
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent
+from cnn_studio.gui.look.wording import format_percent_within
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.fields import IntegerBox
 from cnn_studio.tasks import planned_trials
@@ -151,8 +151,7 @@ class CompareDialog(QDialog):
 
 def _texts(trial: AugmentationTrial) -> tuple[str, str, str, str]:
     measured = trial.validation
-    low, high = 100 * measured.accuracy_low, 100 * measured.accuracy_high
-    accuracy = f"{format_percent(measured.accuracy)} ({low:.0f}–{high:.0f} %)"
+    accuracy = format_percent_within(measured.accuracy, measured.accuracy_low, measured.accuracy_high)
     if trial.verdict is None:
         return trial.title, accuracy, "", ""
     points = f"{100 * trial.difference:+.1f} points ({100 * trial.low:+.1f} to {100 * trial.high:+.1f})"

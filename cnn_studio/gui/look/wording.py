@@ -6,7 +6,6 @@ import math
 
 _MINUTE = 60
 _HOUR = 3600
-_DAY = 86_400
 
 
 def format_count(number: int) -> str:
@@ -49,6 +48,11 @@ def format_fraction_within(value: float, low: float, high: float) -> str:
     """A fraction 0–1 with the interval it lies in: ``0.91 (0.89–0.93)``, with more decimals where two say nothing."""
     digits = 2 + _decimals_needed(low, high)
     return f"{value:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def format_percent_within(value: float, low: float, high: float) -> str:
+    """A fraction 0–1 in per cent with the interval it lies in: ``91 % (89–93 %)``."""
+    return f"{format_percent(value)} ({100 * low:.0f}–{100 * high:.0f} %)"
 
 
 def format_percent_range(low: float, high: float, between: str = "–") -> str:

@@ -13,7 +13,7 @@ from cnn_studio.core.evaluation.predictions import predictions_csv
 from cnn_studio.gui.dialogs.export import ExportDialog
 from cnn_studio.gui.dialogs.save_file import ask_target, save_file
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent, format_things
+from cnn_studio.gui.look.wording import format_percent_within, format_things
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.empty_state import EmptyState
@@ -133,9 +133,8 @@ class PredictPage(QWidget):
         if facts.architecture:
             parts.insert(0, facts.architecture)
         if facts.metrics and "val_accuracy" in facts.metrics:
-            low, high = facts.metrics["val_accuracy_low"], facts.metrics["val_accuracy_high"]
-            accuracy = format_percent(facts.metrics["val_accuracy"])
-            parts.append(f"validation accuracy {accuracy} ({100 * low:.0f}–{100 * high:.0f} %)")
+            accuracy = (facts.metrics[f"val_accuracy{end}"] for end in ("", "_low", "_high"))
+            parts.append(f"validation accuracy {format_percent_within(*accuracy)}")
         if facts.threshold:
             parts.append(f"says “not sure” below {100 * facts.threshold:.1f} %")
         if not facts.made_here:

@@ -26,7 +26,7 @@ from cnn_studio.core.runs.trained import ENDED_TEXT
 from cnn_studio.core.store.prepared import store_size
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent, format_size
+from cnn_studio.gui.look.wording import format_percent_within, format_size
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.empty_state import EmptyState
@@ -105,8 +105,7 @@ def _ending(run: Run, state: RunState) -> str:
 def _accuracy(metrics: dict[str, float], split: str) -> str:
     if f"{split}_accuracy" not in metrics:
         return "–"
-    low, high = metrics[f"{split}_accuracy_low"], metrics[f"{split}_accuracy_high"]
-    return f"{format_percent(metrics[f'{split}_accuracy'])} ({100 * low:.0f}–{100 * high:.0f} %)"
+    return format_percent_within(*(metrics[f"{split}_accuracy{end}"] for end in ("", "_low", "_high")))
 
 
 class RunsPage(QWidget):

@@ -28,7 +28,7 @@ from cnn_studio.core.runs.trained import ENDED_TEXT, TrainedModel
 from cnn_studio.gui.dialogs.save_file import save_file
 from cnn_studio.gui.jobs.job_thread import AnyJob, JobKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_duration, format_percent
+from cnn_studio.gui.look.wording import format_duration, format_percent_within
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.state.session import Session
@@ -252,5 +252,4 @@ class TrainPage(QWidget):
 
 def accuracy_text(evaluation: Evaluation) -> str:
     """Accuracy with its 95 % interval: "91 % (89–93 %)"."""
-    low, high = 100 * evaluation.accuracy_low, 100 * evaluation.accuracy_high
-    return f"{format_percent(evaluation.accuracy)} ({low:.0f}–{high:.0f} %)"
+    return format_percent_within(evaluation.accuracy, evaluation.accuracy_low, evaluation.accuracy_high)
