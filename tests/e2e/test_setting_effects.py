@@ -8,6 +8,7 @@ of a second. A setting without a case, and without a reason in ``WITHOUT_EFFECT`
 from __future__ import annotations
 
 import csv
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -291,7 +292,9 @@ def train(dataset, experiment, folder, patch) -> Trained:
         keras.utils.set_random_seed(0)  # the backbone's weights are random, and the same in every run
     patch.setattr(keras.Model, "fit", fit)
     patch.setattr("cnn_studio.ml.evaluate.measure_model", measured)
-    patch.setattr("cnn_studio.tasks.training.find_weights", lambda _: SimpleNamespace(path=None, note=""))
+    for name, module in list(sys.modules.items()):
+        if name.startswith("cnn_studio.") and hasattr(module, "find_weights"):
+            patch.setattr(module, "find_weights", lambda _: SimpleNamespace(path=None, note=""))
     with pytest.raises(_EnoughSeenError):
         tasks.train(tasks.TrainRequest(dataset, experiment, folder), JobContext())
     paths = {read_image(dataset.path_of(file), SIDE, SIDE).tobytes(): file.path for file in dataset.files}
