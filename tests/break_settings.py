@@ -9,10 +9,10 @@ of source is not there any more: then write it anew for the code as it is now.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -87,9 +87,7 @@ BREAKAGES = (
         "labels, settings.batch_size, settings.seed",
         "labels, 32, settings.seed",
     ),
-    Breakage(
-        "training.epochs", "are 15", _FIT, "epochs=first_epoch - 1 + settings.epochs", "epochs=first_epoch - 1 + 15"
-    ),
+    Breakage("training.epochs", "are 15", _FIT, "first_epoch - 1 + settings.epochs", "first_epoch - 1 + 15"),
     Breakage("training.early_stopping", "always", _WATCH, "if self._settings.early_stopping and", "if"),
     Breakage("training.patience", "is 5", _WATCH, ">= self._settings.patience", ">= 5"),
     Breakage(
@@ -213,19 +211,20 @@ BREAKAGES = (
         f"{_TUNING}.optimizer",
         "is that of the head",
         _STAGES,
-        '"optimizer": tuning.optimizer',
-        '"optimizer": training.optimizer',
+        "= plan.settings,",
+        '= plan.settings.model_copy(update={"optimizer": training.optimizer}),',
     ),
     Breakage(
-        f"{_TUNING}.epochs", "are those of the head", _STAGES, '"epochs": tuning.epochs', '"epochs": training.epochs'
+        f"{_TUNING}.epochs",
+        "are those of the head",
+        _STAGES,
+        "= plan.settings,",
+        '= plan.settings.model_copy(update={"epochs": training.epochs}),',
     ),
     Breakage(
-        f"{_TUNING}.warm_up_epochs",
-        "are none",
-        _RATE,
-        "self._warm_up = warm_up_epochs * steps_per_epoch",
-        "self._warm_up = 0",
+        f"{_TUNING}.warm_up_epochs", "are none", _RATE, "return self._rate * step / self._warm_up", "return self._rate"
     ),
+    Breakage(f"{_TUNING}.schedule", "cosine is constant", _RATE, "0.5 * (1 + math.cos(math.pi * share))", "1"),
     Breakage(
         f"{_TUNING}.schedule", "plateau is constant", _RATE, "self._factor *= PLATEAU_FACTOR", "self._factor *= 1"
     ),
@@ -294,6 +293,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="those whose setting or file holds this text")
     only = parser.parse_args().only
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     chosen = [each for each in BREAKAGES if only in f"{each.setting} {each.file}"]
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as place:
@@ -339,12 +339,29 @@ def tried(breakage: Breakage, copy: Path) -> str:
 
 
 def tested(copy: Path, arguments: list[str]) -> tuple[int, str]:
-    """Pytest's exit status and what it printed, with the copy's own package."""
-    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(copy)}
-    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout
+    """Pytest's exit status and what it printed, in a new process that imports the copy's own package."""
+    printed = copy / "printed"
+    process = _PROCESSES.Process(target=_run_pytest, args=(copy, arguments, printed))
+    process.start()
+    process.join()
+    return process.exitcode or 0, printed.read_text(encoding="utf-8")
 
+
+def _run_pytest(copy: Path, arguments: list[str], printed: Path) -> None:
+    with printed.open("w", encoding="utf-8") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.chdir(copy)
+    sys.path.insert(0, str(copy))
+    sys.dont_write_bytecode = True  # two versions of a file may have been written within the same second
+    import pytest
+
+    sys.exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *arguments])))
+
+
+# Forked from a process that has imported TensorFlow and nothing of ours: importing it takes longer than most tests.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["tensorflow", "keras", "pytest", "PIL.Image", "scipy.sparse.csgraph"])
 
 if __name__ == "__main__":
     sys.exit(main())

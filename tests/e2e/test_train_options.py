@@ -74,8 +74,8 @@ LABEL_ERRORS: dict[str, tuple[Any, ...]] = {
 }
 ROWS = {"train": TRAIN, "compare-augmentations": COMPARE, "label-errors": LABEL_ERRORS}
 
-WHOLE = {"--architecture", "--preset", "--experiment"}
-"""These bring many settings at once and have tests of their own below."""
+WHOLE = {"--architecture", "--preset", "--experiment", "--set"}
+"""These bring any number of settings and have tests of their own."""
 
 NO_SETTING = {"--json": "how it is told", "--csv": "where the answer is written as well"}
 
