@@ -61,7 +61,13 @@ BREAKAGES = (
         "keras.optimizers.SGD(settings.learning_rate, momentum=_MOMENTUM)",
         "keras.optimizers.Adam(settings.learning_rate)",
     ),
-    Breakage(f"{_TUNING}.schedule", "is ignored", _STAGES, "        tuning.schedule,", "        Schedule.CONSTANT,"),
+    Breakage(
+        f"{_TUNING}.schedule",
+        "is ignored",
+        _STAGES,
+        "dict(architecture.fine_tuning)",
+        'dict(architecture.fine_tuning) | {"schedule": training.schedule}',
+    ),
     Breakage(
         "--test",
         "takes the value of --validation",
@@ -204,8 +210,8 @@ BREAKAGES = (
         f"{_TUNING}.learning_rate",
         "is that of the head",
         _STAGES,
-        '"learning_rate": tuning.learning_rate',
-        '"learning_rate": training.learning_rate',
+        "dict(architecture.fine_tuning)",
+        'dict(architecture.fine_tuning) | {"learning_rate": training.learning_rate}',
     ),
     Breakage(
         f"{_TUNING}.optimizer",

@@ -23,7 +23,7 @@ from PIL import Image
 
 from cnn_studio import tasks
 from cnn_studio.core.experiment.experiment import Experiment, build_experiment
-from cnn_studio.core.experiment.settings import Settings, TrainingSettings
+from cnn_studio.core.experiment.settings import Settings
 from cnn_studio.core.image.decoder import read_image
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.ml import runtime
@@ -696,25 +696,22 @@ def other_views(job, record):
     assert not views_of(job) & views_of(usual)
 
 
-if "schedule" in TrainingSettings.model_fields:  # else only fine-tuning has one
-
-    @effect("training.schedule", "cosine", {"training.epochs": 4})
-    def the_rate_falls_along_a_cosine(job, record):
-        falls_along_half_a_cosine(rates_by_batch(job.fit), DEFAULTS["training.learning_rate"])
-
-    @effect("training.schedule", "plateau", {"training.epochs": 8, **KEPT_ON})
-    def the_rate_falls_when_progress_ends(job, record):
-        falls_when_progress_ends(job.fit, DEFAULTS["training.learning_rate"])
+@effect("training.schedule", "cosine", {"training.epochs": 4})
+def the_rate_falls_along_a_cosine(job, record):
+    falls_along_half_a_cosine(rates_by_batch(job.fit), DEFAULTS["training.learning_rate"])
 
 
-if "warm_up_epochs" in TrainingSettings.model_fields:
+@effect("training.schedule", "plateau", {"training.epochs": 8, **KEPT_ON})
+def the_rate_falls_when_progress_ends(job, record):
+    falls_when_progress_ends(job.fit, DEFAULTS["training.learning_rate"])
 
-    @effect("training.warm_up_epochs", 2, {"training.epochs": 4})
-    def the_rate_rises_first(job, record):
-        warm_up = 2 * len(job.fit.epochs[0])
-        rates = rates_by_batch(job.fit)
-        rises_in_a_straight_line(rates, DEFAULTS["training.learning_rate"], warm_up)
-        assert rates[warm_up:] == pytest.approx(DEFAULTS["training.learning_rate"])
+
+@effect("training.warm_up_epochs", 2, {"training.epochs": 4})
+def the_rate_rises_first(job, record):
+    warm_up = 2 * len(job.fit.epochs[0])
+    rates = rates_by_batch(job.fit)
+    rises_in_a_straight_line(rates, DEFAULTS["training.learning_rate"], warm_up)
+    assert rates[warm_up:] == pytest.approx(DEFAULTS["training.learning_rate"])
 
 
 @backbone_effect("fine_tuning.optimizer")

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-import typer
 
 from cnn_studio.cli import run
-from cnn_studio.cli.commands import app
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.errors import ExperimentError
@@ -37,7 +35,7 @@ def request_of(command, monkeypatch, tmp_path):
     """request_of(command, *options) -> what its job would be asked to do; the folder's scan is made up."""
     files = tuple(ImageFile(f"{label}/{n}.jpg", label, 400, 500, False, 1000, 1) for label in (0, 1) for n in range(60))
     monkeypatch.setattr("cnn_studio.tasks.scan", lambda *_: Dataset(tmp_path, ("cat", "dog"), files))
-    monkeypatch.setattr("cnn_studio.cli.training.find_weights", lambda _: None)  # none are here, nor needed
+    monkeypatch.setattr("cnn_studio.core.advice.preflight.find_weights", lambda _: None)  # none are here, nor needed
     asked = []
 
     def job(request, *_):
@@ -69,56 +67,7 @@ def value_of(experiment: Experiment, name: str):
     return value
 
 
-# -- an option of its own ------------------------------------------------------------------------------------------
-
 BACKBONE = ("--architecture", "resnet50")
-OPTIONS = {  # each with a value that is not the default, and what comes of it
-    "--architecture": ("lenet5", {"architecture.name": "lenet5", "architecture.kernel": 5}),
-    "--transfer": ("fine_tuned", {"architecture.transfer": "fine_tuned"}),
-    "--unfreeze": ("conv4", {"architecture.unfreeze_from": "conv4", "architecture.transfer": "fine_tuned"}),
-    "--fine-tuning-epochs": (3, {"architecture.fine_tuning.epochs": 3}),
-    "--fine-tuning-rate": (3e-6, {"architecture.fine_tuning.learning_rate": 3e-6}),
-    "--preset": ("fashion_mnist_lenet5", {"architecture.name": "lenet5"}),
-    "--augment": ("rotation=7", {"augmentation.rotation": 7}),
-    "--image-size": (72, {"image.height": 72, "image.width": 72}),
-    "--grey": (None, {"image.colour": "grey"}),
-    "--epochs": (3, {"training.epochs": 3}),
-    "--batch-size": (7, {"training.batch_size": 7}),
-    "--optimizer": ("sgd", {"training.optimizer": "sgd", "training.learning_rate": 0.01}),
-    "--learning-rate": (0.02, {"training.learning_rate": 0.02}),
-    "--validation": (0.31, {"split.validation": 0.31}),
-    "--test": (0.22, {"split.test": 0.22}),
-    "--seed": (11, {"training.seed": 11, "split.seed": 11}),
-    "--patience": (2, {"training.patience": 2}),
-    "--class-weights": ("balanced", {"training.class_weights": "balanced"}),
-    "--precision": ("float32", {"training.precision": "float32"}),
-    "--fit": ("pad", {"image.fit": "pad"}),
-    "--group-by": (r"patient(\d+)", {"split.group_pattern": r"patient(\d+)"}),
-    "--similar-apart": (None, {"split.keep_similar_together": False}),
-}
-OTHERS = {"--out", "--split-file", "--folds", "--experiment", "--set", "--json", "--help"}
-"""Those that are no settings; ``--experiment`` and ``--set`` are every one."""
-
-
-def test_every_option_of_train_is_tried_below():
-    train = typer.main.get_command(app).commands["train"]
-    options = [param for param in train.params if param.param_type_name == "option"]
-    left = [param.name for param in options if not {*param.opts, *param.secondary_opts} & (OPTIONS.keys() | OTHERS)]
-    assert left == []
-    assert OPTIONS.keys() <= {name for param in options for name in (*param.opts, *param.secondary_opts)}
-
-
-@pytest.mark.parametrize("name", OPTIONS)
-def test_an_option_lands_in_its_setting(name, trained_with):
-    value, expected = OPTIONS[name]
-    start = BACKBONE if name in {"--transfer", "--unfreeze", "--fine-tuning-epochs", "--fine-tuning-rate"} else ()
-    plain, changed = trained_with(*start), trained_with(*start, name, *([] if value is None else [value]))
-    for setting, wanted in expected.items():
-        assert value_of(changed, setting) == wanted != value_of(plain, setting)
-    # A whole architecture or preset brings others along; any other option changes what it says and nothing else.
-    if name not in {"--architecture", "--preset"}:
-        names = [each.name for each in ALL_SETTINGS if each.kind in {"", changed.architecture.kind}]
-        assert {each for each in names if value_of(changed, each) != value_of(plain, each)} == expected.keys()
 
 
 def test_patience_of_none_never_ends_early(trained_with):
