@@ -69,6 +69,7 @@ IMAGE_SUFFIXES = frozenset(
 
 # EPS and PDF are left out on purpose: Pillow would start Ghostscript on them.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "ICO", "JPEG2000", "HEIF")
+_JPEG = ("JPEG", "MPO")
 # Decoded at most one at a time, so that sixteen threads do not ask for sixteen times 800 MB.
 _LARGE_PIXELS = 40_000_000
 _large_gate = threading.Lock()
@@ -199,6 +200,17 @@ def read_image(path: Path, height: int, width: int, fit: Fit = Fit.SQUASH) -> ND
     """
     with _opened(path) as image:
         return _upright(image, _orientation(image), (_DRAFT_FROM * width, _DRAFT_FROM * height), width, height, fit)
+
+
+def is_decoded_in_full(path: Path, height: int, width: int) -> bool:
+    """Whether ``read_image`` gives the very pixels of a full decode; else the file is a JPEG decoded at a fraction.
+
+    Raises:
+        ImageError: there is no readable image header.
+    """
+    facts = probe_image(path)
+    times = min(facts.height // (_DRAFT_FROM * height), facts.width // (_DRAFT_FROM * width))
+    return facts.format not in _JPEG or times < 2
 
 
 def read_picture(path: Path, edge: int) -> NDArray[np.uint8]:
@@ -391,7 +403,7 @@ def _facts(image: ImageFile.ImageFile, orientation: int) -> ImageFacts:
 
 def _loaded(image: ImageFile.ImageFile, at_least: tuple[int, int]) -> ImageFile.ImageFile:
     """Decode the pixels; a JPEG at the smallest of 1, 1/2, 1/4, 1/8 of its size that is not below (width, height)."""
-    if image.format in {"JPEG", "MPO"}:
+    if image.format in _JPEG:
         image.draft(None, at_least)
         image.decodermaxblock = _READ_AT_ONCE
     with _large_gate if image.width * image.height > _LARGE_PIXELS else nullcontext():
