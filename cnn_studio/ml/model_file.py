@@ -64,7 +64,7 @@ def write_archive(model: keras.Model, part: Path, facts: ModelFacts) -> ModelFac
     bare = keras.Model(model.inputs, model.outputs, name=model.name)
     config = as_older_keras_writes(bare.get_config())
     facts = replace(facts, versions={**(facts.versions or {}), KERAS_AT_LEAST: oldest_keras(config)})
-    bare.get_config = lambda: config  # type: ignore[method-assign]
+    bare.get_config = lambda: config
     try:
         bare.save(part, overwrite=True)
     except OSError:

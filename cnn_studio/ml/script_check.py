@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,7 @@ def write_sample_pictures(folder: Path, height: int, width: int) -> list[Path]:
     picture = Image.fromarray(noise)
     lying = Image.Exif()
     lying[0x0112] = 6
-    saved = {
+    saved: dict[str, tuple[Image.Image, dict[str, Any]]] = {
         "lying.jpg": (picture.convert("RGB"), {"exif": lying}),
         "cmyk.jpg": (picture.convert("RGB").convert("CMYK"), {}),
         "transparent.png": (picture, {}),

@@ -1,9 +1,9 @@
 """Does an exported script answer as the program does, from the same JPEG files?
 
 Five networks (backbones with their published weights and a head fitted to other photographs; small_cnn with random
-convolutions under such a head) answer for real photographs, for CMYK, turned and progressive files made of them, and for
-large ones. The pixels of the script are those of its published text, executed; where the program decodes a file at a
-fraction of its size, the script decodes it in full.
+convolutions under such a head) answer for real photographs, for CMYK, turned and progressive files made of them, and
+for large ones. The pixels of the script are those of its published text, executed; where the program decodes a file at
+a fraction of its size, the script decodes it in full.
 """
 
 import argparse
