@@ -26,6 +26,9 @@ from cnn_studio.ml.model_inspection import FACTS_MEMBER, InspectedFile, image_in
 if TYPE_CHECKING:
     import keras
 
+KERAS_AT_LEAST = "keras_at_least"
+"""Among ``ModelFacts.versions``: the oldest Keras that a file's kind of network was loaded with."""
+
 USUAL_SIZE = 224
 """Pixels per side for a network that takes any size: what ImageNet networks were trained on."""
 
@@ -47,12 +50,21 @@ def save_model(model: keras.Model, path: Path, facts: ModelFacts) -> None:
         write_archive(model, part, facts)
 
 
-def write_archive(model: keras.Model, part: Path, facts: ModelFacts) -> None:
-    """Write the file itself, in place and without asking; callers make it atomic. Raises ``OSError``."""
+def write_archive(model: keras.Model, part: Path, facts: ModelFacts) -> ModelFacts:
+    """Write the file itself, in place and without asking; callers make it atomic. Raises ``OSError``.
+
+    Returns:
+        ``facts`` as written, with the oldest Keras that is known to open the file.
+    """
     import keras
+
+    from cnn_studio.ml.older_keras import as_older_keras_writes, oldest_keras
 
     # A model over the same layers that was never compiled: no optimizer state goes into the file.
     bare = keras.Model(model.inputs, model.outputs, name=model.name)
+    config = as_older_keras_writes(bare.get_config())
+    facts = replace(facts, versions={**(facts.versions or {}), KERAS_AT_LEAST: oldest_keras(config)})
+    bare.get_config = lambda: config
     try:
         bare.save(part, overwrite=True)
     except OSError:
@@ -61,6 +73,7 @@ def write_archive(model: keras.Model, part: Path, facts: ModelFacts) -> None:
         raise OSError(errno.EIO, str(error)) from error
     with zipfile.ZipFile(part, "a") as archive:
         archive.writestr(FACTS_MEMBER, _facts_text(facts))
+    return facts
 
 
 def rewrite_facts(path: Path, facts: ModelFacts) -> None:

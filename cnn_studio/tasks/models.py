@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import CnnStudioError, DatasetError
@@ -18,9 +17,6 @@ from cnn_studio.core.evaluation.predictions import ImagesPredicted, Prediction
 from cnn_studio.core.job.jobs import CancelToken, JobContext
 from cnn_studio.core.runs import run as runs
 from cnn_studio.tasks.loaded import load, named
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def open_model(path: Path, context: JobContext) -> ModelFacts:
@@ -122,7 +118,7 @@ class ExportRequest:
 def export(request: ExportRequest, context: JobContext) -> ModelFacts:
     """Write a ``.keras`` file that plain Keras loads, with a side-car JSON, after checking that it answers the same.
 
-    It is checked on images of the run where they can still be read, else on noise.
+    It is checked on made pictures, and on images of the run where they can still be read.
 
     Raises:
         ModelFileError: the model cannot be read, or the written file answers differently.
@@ -132,35 +128,18 @@ def export(request: ExportRequest, context: JobContext) -> ModelFacts:
 
     runtime.start(context.report)
     from cnn_studio.ml.export import export_model
-    from cnn_studio.ml.model_file import read_facts
 
-    samples = _sample_images(request.model.parent, read_facts(request.model))
-    names = request.class_names
+    samples: list[Path] = []
+    with suppress(CnnStudioError):  # no run, or its images are gone
+        samples = [path for path, _ in held_out_images(request.model.parent, count=8)]
     return export_model(
         request.model,
         request.target,
         samples,
         context,
         replace=request.replace,
-        class_names=names,
+        class_names=request.class_names,
     )
-
-
-def _sample_images(run_folder: Path, facts: ModelFacts) -> np.ndarray | None:
-    """A few of a run's images, uint8 (n, height, width, 3), or None when there is no run or no image left."""
-    import numpy as np
-
-    from cnn_studio.core.image.decoder import ImageError, read_image
-
-    try:
-        pairs = held_out_images(run_folder, count=8)
-    except CnnStudioError:
-        return None
-    images = []
-    for path, _ in pairs:
-        with suppress(ImageError):
-            images.append(read_image(path, facts.height, facts.width, facts.fit))
-    return np.stack(images) if images else None
 
 
 def usage_snippet(facts: ModelFacts, file_name: str) -> str:

@@ -25,7 +25,7 @@ OURS = "cnn_studio"
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="photographs to make the files of: ../shared/data/flowers")
-    parser.add_argument("--size", type=int, default=180, help="image side in pixels (180)")
+    parser.add_argument("--size", type=int, nargs="+", default=[96, 160, 224], help="image sides (96 160 224)")
     parser.add_argument("--large", type=int, default=24, help="files of 12 megapixels (24)")
     parser.add_argument("--ordinary", type=int, default=600, help="files of 500 × 375 pixels (600)")
     parser.add_argument("--repeats", type=int, default=5)
@@ -41,19 +41,21 @@ def main():
             ("4000 × 3000, full of detail", options.large, TWELVE_MEGAPIXELS, 250),
             ("500 × 375", options.ordinary, (500, 375), 180),
         ):
+            if not count:
+                continue
             folder = Path(work, name)
             write_photographs(sources, folder, count, size, tile=tile)
             kilobytes = statistics.fmean(path.stat().st_size for path in jpegs_in(folder)) / 1000
-            rows.append(
-                (f"{count} of {name}, {kilobytes:,.0f} KB each", compared(folder, Path(work, "caches"), options))
-            )
+            for side in options.size:
+                turns = compared(folder, side, Path(work, "caches"), options.repeats)
+                rows.append((f"{count} of {name}, {kilobytes:,.0f} KB each | {side} px", turns))
     print(heading("Preparing images"))
     print(
-        f"To {options.size} × {options.size} pixels; {options.repeats} turns of each. Medians of images per second "
-        "(slowest–fastest), of the processor time an image takes, which other programs on the machine change less, and "
-        "how many times ours is better in each.\n"
+        f"{options.repeats} turns of each. Medians of images per second (slowest–fastest), of the processor time an "
+        "image takes, which other programs on the machine change less, and how many times ours is better in each.\n"
     )
-    print("| files | by | images/s | ours | processor time | ours |\n| --- | --- | ---: | ---: | ---: | ---: |")
+    print("| files | to | by | images/s | ours | processor time | ours |")
+    print("| --- | ---: | --- | ---: | ---: | ---: | ---: |")
     for name, turns in rows:
         speed, work = (statistics.median(turn[part] for turn in turns[OURS]) for part in range(2))
         for tool, of_tool in turns.items():
@@ -63,7 +65,7 @@ def main():
             print(f"| {name} | {tool} | {spread} | {speed / rate:.2f} | {1000 * spent:.2f} ms | {spent / work:.2f} |")
 
 
-def compared(folder, caches, options):
+def compared(folder, size, caches, repeats):
     """(Images per second, seconds of processor time per image) of each turn, by tool."""
     import tensorflow as tf
 
@@ -74,14 +76,14 @@ def compared(folder, caches, options):
     paths = [str(dataset.path_of(file)) for file in dataset.files]
 
     def ours(turn):
-        cache = caches / f"{folder.name} {turn}"
-        prepared = prepare_images(dataset, options.size, options.size, JobContext(), cache=cache)
+        cache = caches / f"{folder.name} {size} {turn}"
+        prepared = prepare_images(dataset, size, size, JobContext(), cache=cache)
         return int((prepared.rows >= 0).sum())
 
     def with_tensorflow(antialias):
         def decoded(path):
             image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
-            return tf.cast(tf.image.resize(image, (options.size, options.size), antialias=antialias), tf.uint8)
+            return tf.cast(tf.image.resize(image, (size, size), antialias=antialias), tf.uint8)
 
         feed = tf.data.Dataset.from_tensor_slices(paths).map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
         return lambda _: sum(1 for _ in feed.prefetch(tf.data.AUTOTUNE))
@@ -92,7 +94,7 @@ def compared(folder, caches, options):
         "the same, antialias=True": with_tensorflow(antialias=True),
     }
     turns = {tool: [] for tool in tools}
-    for turn in range(options.repeats + 1):
+    for turn in range(repeats + 1):
         for tool, prepare in tools.items():
             began, began_processor = time.perf_counter(), time.process_time()
             done = prepare(turn)

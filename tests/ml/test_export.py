@@ -3,14 +3,17 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from cnn_studio.core.errors import ModelFileError, StorageError
+from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.experiment.settings import Colour, Fit, ImageSettings
+from cnn_studio.core.image.decoder import read_image
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext, ignore_reports
 from cnn_studio.ml import export
@@ -18,6 +21,7 @@ from cnn_studio.ml.build import build_model
 from cnn_studio.ml.export import export_model, usage_snippet
 from cnn_studio.ml.model_file import load_model, read_facts, save_model
 from cnn_studio.ml.predict import predict_files
+from cnn_studio.ml.script_check import answers_of_script, write_sample_pictures
 
 
 @pytest.fixture
@@ -32,9 +36,23 @@ def raw():
     return np.random.default_rng(0).integers(0, 256, (11, 16, 16, 3)).astype(np.uint8)
 
 
-def exported(source, target, raw=None, cancel=None, report=ignore_reports, **more):
+@pytest.fixture(autouse=True)
+def in_this_process(request, monkeypatch):
+    """Importing TensorFlow anew takes seconds: only what is marked runs the script in a process of its own."""
+    if "fresh_process" not in request.keywords:
+        monkeypatch.setattr(export, "answers_of_script", answers_in_this_process)
+
+
+def answers_in_this_process(script, pictures, _):
+    names = {"__name__": "classify"}
+    exec(compile(script, "classify.py", "exec"), names)
+    names["model"].jit_compile = False  # as in the process of its own: XLA would take seconds
+    return np.array([names["classify"](path) for path in pictures])
+
+
+def exported(source, target, samples=(), cancel=None, report=ignore_reports, **more):
     cancel = cancel or CancelToken()
-    return export_model(source, target, raw, JobContext(report, cancel), **{"replace": False, **more})
+    return export_model(source, target, samples, JobContext(report, cancel), **{"replace": False, **more})
 
 
 def in_a_fresh_process(code, *arguments):
@@ -55,7 +73,8 @@ def test_a_fresh_process_with_plain_keras_gives_the_same_probabilities(tiny_arch
     model = build_model(tiny_architecture, ImageSettings(height=16, width=16, colour=colour), 3, 1)
     save_model(model, tmp_path / "model.keras", facts)
     target = tmp_path / "out" / "flowers.keras"
-    assert exported(tmp_path / "model.keras", target, raw) == replace(facts, outputs=3)
+    found = exported(tmp_path / "model.keras", target)
+    assert found == replace(facts, outputs=3, versions={"keras": "3", "keras_at_least": "3.8"})
     np.save(tmp_path / "raw.npy", raw)
     code = """
 import json, sys, keras, numpy as np
@@ -104,10 +123,10 @@ def test_the_snippet_knows_when_the_model_is_not_sure(make_model, facts, tmp_pat
     assert ("not sure" in printed) is says_so
 
 
-def test_what_is_written(source, tmp_path, raw, facts):
+def test_what_is_written(source, tmp_path, facts):
     target = tmp_path / "out" / "flowers.keras"
     events = []
-    exported(source, target, raw, report=events.append)
+    found = exported(source, target, report=events.append)
     assert events[0] == StageStarted(Stage.EXPORT, 3)
     assert events[-1] == Progress(Stage.EXPORT, 3, 3, unit="steps")
     assert sorted(path.name for path in target.parent.iterdir()) == ["flowers.json", "flowers.keras"]
@@ -116,7 +135,9 @@ def test_what_is_written(source, tmp_path, raw, facts):
     assert side_car["class_names"] == list(facts.class_names)
     assert side_car["input"]["shape"] == [None, 16, 16, 3]
     assert side_car["input"]["value_range"] == [0, 255]
-    assert side_car["usage"] == usage_snippet(facts, "flowers.keras")
+    assert side_car["usage"] == usage_snippet(found, "flowers.keras")
+    assert "keras>=3.8" in side_car["usage"]
+    assert side_car["versions"]["keras_at_least"] == read_facts(target).versions["keras_at_least"] == "3.8"
     with zipfile.ZipFile(target) as archive:
         assert json.loads(archive.read("cnn_studio.json"))["class_names"] == list(facts.class_names)
 
@@ -135,15 +156,9 @@ def test_an_existing_file_is_replaced_only_when_told_so(source, tmp_path, existi
 def test_a_file_that_answers_differently_is_not_kept(source, tmp_path, monkeypatch):
     target = tmp_path / "flowers.keras"
     target.write_text("precious")
-    original = keras.saving.load_model
-
-    def tampered(path, **more):
-        model = original(path, **more)
-        if "compile" not in more:  # the check's own reloading
-            model.set_weights([weight + 0.1 for weight in model.get_weights()])
-        return model
-
-    monkeypatch.setattr(keras.saving, "load_model", tampered)
+    monkeypatch.setattr(
+        export, "answers_of_script", lambda *given: answers_in_this_process(*given) + np.array([2e-5, 0, -2e-5])
+    )
     with pytest.raises(ModelFileError, match="other probabilities"):
         exported(source, target, replace=True)
     assert target.read_text() == "precious"
@@ -198,8 +213,95 @@ def test_a_model_from_elsewhere_needs_names_and_then_exports(tmp_path):
     np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-6)
 
 
-def test_noise_is_used_where_no_image_is_given(source, facts):
-    images = export._samples(None, facts)
-    assert images.shape == (8, 16, 16, 3)
-    assert images.dtype == np.uint8
-    assert images.std() > 50
+@pytest.mark.fresh_process
+def test_the_script_runs_in_a_process_of_its_own(source, tmp_path):
+    exported(source, tmp_path / "flowers.keras", replace=True)
+    with pytest.raises(ModelFileError, match=r"did not work: .*no picture"):
+        answers_of_script(
+            "import keras\nmodel = keras.Model()\ndef classify(path): raise ValueError('no picture')",
+            [tmp_path],
+            CancelToken(),
+        )
+
+
+@pytest.mark.fresh_process
+def test_cancel_ends_the_process_of_the_script():
+    cancel = CancelToken()
+    cancel.cancel()
+    with pytest.raises(JobCancelled):
+        answers_of_script("while True: pass", [], cancel)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # told by plain Pillow; this program's decoder is silent
+@pytest.mark.parametrize("fit", Fit)
+def test_the_published_script_reads_files_as_the_program_does(make_model, facts, tmp_path, fit):
+    """Every kind of picture in every fit, by the text itself: not one answer may differ."""
+    save_model(make_model(), tmp_path / "model.keras", replace(facts, fit=fit))
+    model, found = load_model(tmp_path / "model.keras")
+    pictures = write_kinds(tmp_path)
+    ours = np.array([model.predict_on_batch(read_image(path, 16, 16, fit)[None])[0] for path in pictures])
+    theirs = answers_in_this_process(usage_snippet(found, str(tmp_path / "model.keras")), pictures, None)
+    np.testing.assert_allclose(theirs, ours, atol=1e-6)
+    assert ours.std(axis=0).min() > 1e-4  # the pictures are told apart at all
+
+
+def write_kinds(folder):
+    """Pictures of all kinds of files; the names tell what is special."""
+    pixels = np.random.default_rng(1).integers(0, 256, (90, 120, 4)).astype(np.uint8)
+    picture = Image.fromarray(pixels[..., :3])
+    paths = write_sample_pictures(folder, 100, 70)
+
+    def keep(name, image, **options):
+        image.save(folder / name, **options)
+        paths.append(folder / name)
+
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        keep(f"turned {orientation}.jpg", picture, exif=exif)
+        keep(f"turned {orientation}.png", picture, exif=exif)
+        keep(f"turned {orientation}.tif", picture, exif=exif)
+    keep("damaged exif.jpg", picture, exif=b"Exif\0\0II*\0\xff\xff\xff\xff garbage")
+    keep("progressive.jpg", picture, progressive=True)
+    keep("grey.jpg", picture.convert("L"))
+    keep("grey.png", picture.convert("L"), transparency=7)
+    keep("grey with alpha.png", Image.fromarray(pixels).convert("LA"))
+    keep("one colour transparent.png", picture, transparency=(1, 2, 3))
+    keep("alpha.webp", Image.fromarray(pixels), lossless=True)
+    keep("palette.gif", picture.quantize(8), transparency=3)
+    keep("bits.png", picture.convert("1"))
+    keep("wide.tif", Image.fromarray(pixels[..., 0].astype(np.uint16) * 13))
+    keep("wide.jp2", Image.fromarray(pixels[..., 0].astype(np.uint16) * 13))
+    keep("very wide.tif", Image.fromarray(pixels[..., 0].astype(np.int32) * 1300 - 20_000))
+    keep("zero to one.tif", Image.fromarray(pixels[..., 0].astype(np.float32) / 250))
+    keep("zero to 255.tif", Image.fromarray(pixels[..., 0].astype(np.float32)))
+    keep("thin.png", picture.crop((0, 0, 120, 1)))
+    keep("tall.png", picture.crop((0, 0, 1, 90)))
+    keep("moving.gif", picture, save_all=True, append_images=[Image.new("RGB", picture.size)])
+    wide = folder / "wide.pgm"
+    wide.write_bytes(b"P5\n120 90\n65535\n" + (pixels[..., 0].astype(">u2") * 13).tobytes())
+    text = PngImagePlugin.PngInfo()
+    text.add_text("workflow", "x" * 3_000_000, zip=True)
+    keep("long text.png", picture, pnginfo=text)
+    return [*paths, wide]
+
+
+def test_the_script_in_the_readme_is_the_published_one():
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("## Using an exported model")[2].partition("```python\n")[2].partition("```")[0]
+    facts = ModelFacts(("daisy", "roses"), 160, 160, versions={"keras_at_least": "3.8"})
+    assert shown == usage_snippet(facts, "flowers.keras")
+
+
+def test_samples_that_cannot_be_compared_are_passed_over(source, tmp_path, monkeypatch):
+    compared = []
+    monkeypatch.setattr(
+        export, "answers_of_script", lambda *given: compared.extend(given[1]) or answers_in_this_process(*given)
+    )
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff broken")
+    Image.new("RGB", (400, 400), "red").save(tmp_path / "large.jpg")
+    Image.new("RGB", (200, 400), "red").save(tmp_path / "fine.jpg")
+    samples = [tmp_path / name for name in ("broken.jpg", "large.jpg", "fine.jpg", "gone.jpg")]
+    exported(source, tmp_path / "flowers.keras", samples)
+    assert [path for path in compared if path in samples] == [tmp_path / "fine.jpg"]
+    assert len(compared) > 1

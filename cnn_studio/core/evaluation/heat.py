@@ -88,7 +88,7 @@ def over_picture(heat: NDArray[np.floating], fit: Fit, height: int, width: int) 
         whole[top : top + inner_height, left : left + inner_width] = values
         return whole
     rows, columns = min(rows, inner_height), min(columns, inner_width)
-    top, left = (inner_height - rows) // 2, (inner_width - columns) // 2
+    top, left = round((inner_height - rows) / 2), round((inner_width - columns) / 2)  # as the recipe pads
     return values[top : top + rows, left : left + columns].copy()
 
 

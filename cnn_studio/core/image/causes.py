@@ -27,6 +27,7 @@ class Reason(StrEnum):
     BOMB = "bomb"
     CUT = "cut"
     DAMAGED = "damaged"
+    UNSUPPORTED = "unsupported"
     NO_DECODER = "no_decoder"
     HEIC = "heic"
     PDF = "pdf"
@@ -70,6 +71,7 @@ _TEXT = {
     Reason.BOMB: "The picture has too many pixels to be decoded safely.",
     Reason.CUT: "The image is incomplete: the file ends too early.",
     Reason.DAMAGED: "The image is damaged and cannot be decoded.",
+    Reason.UNSUPPORTED: "The image is of a variety that cannot be read here: save it anew as PNG or JPEG.",
     Reason.NO_DECODER: "The file is a {0} image, which this Pillow was built without.",
     Reason.HEIC: (
         "The file is a HEIC photo, which cannot be read here: save it as JPEG, or install cnn-studio[heif] with pip."

@@ -1,8 +1,8 @@
 """THE decoder: an image file becomes an upright 8-bit array. Nobody else in the project opens an image.
 
 Training, prediction and what the window shows all go through here, so that they see the same pixels: EXIF orientation
-applied, transparency laid on white, 16-bit greys scaled and not clipped, CMYK turned to RGB, the first frame of an
-animation. A file's content decides what it is, never its name.
+applied, the first frame of an animation, and then ``core.image.recipe``, which exported scripts hold too. A file's
+content decides what it is, never its name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import importlib
 import importlib.util
 import logging
-import math
 import os
 import re
 import stat
@@ -36,7 +35,6 @@ from PIL import (
     IcoImagePlugin,  # noqa: F401
     Image,
     ImageFile,
-    ImageOps,
     Jpeg2KImagePlugin,  # noqa: F401
     JpegImagePlugin,  # noqa: F401
     MpoImagePlugin,  # noqa: F401
@@ -48,13 +46,13 @@ from PIL import (
 
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.experiment.settings import Fit
+from cnn_studio.core.image import recipe
 from cnn_studio.core.image.causes import Cause, Reason
 from cnn_studio.core.image.fingerprints import LEAST_SIDE, make_fingerprint
 from cnn_studio.core.image.foreign_files import HEAD_BYTES, is_text, lost_its_end, recognise_content
 from cnn_studio.core.image.issues import IssueKind
-from cnn_studio.core.image.pixels import GREY_MODES, flatten, is_colourless
 
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 """Raised whenever the same file would give other pixels; what was prepared before is then made anew."""
 
 PIXEL_LIMIT = 200_000_000
@@ -72,9 +70,21 @@ IMAGE_SUFFIXES = frozenset(
 
 # EPS and PDF are left out on purpose: Pillow would start Ghostscript on them.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "ICO", "JPEG2000", "HEIF")
+_JPEG = ("JPEG", "MPO")
 # Decoded at most one at a time, so that sixteen threads do not ask for sixteen times 800 MB.
 _LARGE_PIXELS = 40_000_000
 _large_gate = threading.Lock()
+
+_DRAFT_FROM = 8
+"""A JPEG is decoded at a fraction of its size for a network where that leaves at least so many times what it takes.
+
+Exported scripts decode in full; so they see the very same pixels but of files of sixteen times the network's size and
+more, where tests/benchmarks/bench_parity.py measures what the difference does.
+"""
+
+_GREY_MODES = ("1", "L", "LA", "I", "F")  # Pillow's; those that begin with "I;16" are grey too
+
+_BRING = {Fit.SQUASH: recipe.squash, Fit.CROP: recipe.crop, Fit.PAD: recipe.pad}
 
 # Pillow hands a JPEG to its decoder in pieces of 64 KB, and must wait for Python's lock after each of them.
 _READ_AT_ONCE = 8 * 1024**2
@@ -89,6 +99,11 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+# How Pillow says of a whole file that it does not do what is in it.
+_UNSUPPORTED = re.compile(
+    r"unsupported|not (supported|available|implemented)|unknown|unrecogni[sz]ed|too (large|much)", re.I
+)
 
 # Without a handler, Python prints Pillow's complaints about damaged files to standard error.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -156,22 +171,21 @@ def check_image(path: Path) -> ImageFacts:
         orientation = _orientation(image)
         facts = _facts(image, orientation)
         # A JPEG at an eighth of its size, mostly: still every coded bit is read, and a broken one found.
-        flat = flatten(_loaded(image, (LEAST_SIDE, LEAST_SIDE)))
-        grey = facts.grey or is_colourless(flat)
+        flat = _eight_bits(image, (LEAST_SIDE, LEAST_SIDE))
+        grey = facts.grey or _is_colourless(flat)
         if orientation in _UPRIGHT:
             flat = flat.transpose(_UPRIGHT[orientation])
         return ImageFacts(facts.height, facts.width, grey, facts.format, _digest(path), make_fingerprint(flat))
 
 
 def read_image(path: Path, height: int, width: int, fit: Fit = Fit.SQUASH) -> NDArray[np.uint8]:
-    """Decode a file for the network, scaled bilinearly with antialiasing.
+    """Decode a file for the network as ``core.image.recipe`` says, scaled bilinearly with antialiasing.
 
     Args:
         path: the image file.
         height: rows wanted.
         width: columns wanted.
-        fit: how a picture of other proportions is made to fit: squashed; its middle cropped out, as Pillow's
-            ``ImageOps.fit`` does; or with black bars, as ``ImageOps.pad`` does.
+        fit: how a picture of other proportions is made to fit.
 
     Returns:
         Upright RGB, uint8 0–255, shape (height, width, 3), writable.
@@ -180,10 +194,18 @@ def read_image(path: Path, height: int, width: int, fit: Fit = Fit.SQUASH) -> ND
         ImageError: the file cannot be decoded.
     """
     with _opened(path) as image:
-        orientation = _orientation(image)
-        if fit is Fit.SQUASH:
-            return _upright_rgb(image, orientation, height, width)
-        return _upright_fitted(image, orientation, height, width, fit)
+        return _upright(image, _orientation(image), (_DRAFT_FROM * width, _DRAFT_FROM * height), width, height, fit)
+
+
+def is_decoded_in_full(path: Path, height: int, width: int) -> bool:
+    """Whether ``read_image`` gives the very pixels of a full decode; else the file is a JPEG decoded at a fraction.
+
+    Raises:
+        ImageError: there is no readable image header.
+    """
+    facts = probe_image(path)
+    times = min(facts.height // (_DRAFT_FROM * height), facts.width // (_DRAFT_FROM * width))
+    return facts.format not in _JPEG or times < 2
 
 
 def read_picture(path: Path, edge: int) -> NDArray[np.uint8]:
@@ -203,7 +225,8 @@ def read_picture(path: Path, edge: int) -> NDArray[np.uint8]:
         orientation = _orientation(image)
         facts = _facts(image, orientation)
         scale = min(1.0, edge / max(facts.height, facts.width))
-        return _upright_rgb(image, orientation, max(1, round(facts.height * scale)), max(1, round(facts.width * scale)))
+        width, height = max(1, round(facts.width * scale)), max(1, round(facts.height * scale))
+        return _upright(image, orientation, (width, height), width, height, Fit.SQUASH)
 
 
 def holds_image_data(path: Path) -> bool:
@@ -216,28 +239,30 @@ def holds_image_data(path: Path) -> bool:
     return bool(head) and not is_text(head) and any(accepts(head[:16]) is True for _, _, accepts in _decoders())
 
 
-def _upright_rgb(image: ImageFile.ImageFile, orientation: int, height: int, width: int) -> NDArray[np.uint8]:
-    stored = (height, width) if orientation >= 5 else (width, height)
-    flat = flatten(_loaded(image, stored))
-    # Shrink first, then turn and colour: those are cheap on the small picture.
-    flat = flat.resize(stored, Image.Resampling.BILINEAR)
-    if orientation in _UPRIGHT:
-        flat = flat.transpose(_UPRIGHT[orientation])
-    return np.array(flat.convert("RGB"))
-
-
-def _upright_fitted(
-    image: ImageFile.ImageFile, orientation: int, height: int, width: int, fit: Fit
+def _upright(
+    image: ImageFile.ImageFile, orientation: int, at_least: tuple[int, int], width: int, height: int, fit: Fit
 ) -> NDArray[np.uint8]:
-    facts = _facts(image, orientation)
-    scales = height / facts.height, width / facts.width
-    scale = max(scales) if fit is Fit.CROP else min(scales)
-    upright = math.ceil(facts.width * scale), math.ceil(facts.height * scale)
-    flat = flatten(_loaded(image, upright[::-1] if orientation >= 5 else upright))
+    """RGB (height, width, 3), from an upright picture decoded ``at_least`` (width, height) large if it is so large."""
+    flat = _eight_bits(image, at_least[::-1] if orientation >= 5 else at_least)
     if orientation in _UPRIGHT:
         flat = flat.transpose(_UPRIGHT[orientation])
-    bring = ImageOps.fit if fit is Fit.CROP else ImageOps.pad
-    return np.array(bring(flat.convert("RGB"), (width, height), Image.Resampling.BILINEAR))
+    return np.array(_BRING[fit](flat, width, height).convert("RGB"))
+
+
+def _eight_bits(image: ImageFile.ImageFile, at_least: tuple[int, int]) -> Image.Image:
+    return recipe.eight_bits(_loaded(image, at_least), image.format)
+
+
+def _is_colourless(flat: Image.Image) -> bool:
+    """Whether every pixel of a picture from ``_eight_bits`` has R = G = B."""
+    if flat.mode == "L":
+        return True
+    rows = np.asarray(flat)
+    # Nearly every colour picture shows it in its first rows.
+    for part in (rows[:8], rows[8:]):
+        if not (np.array_equal(part[..., 0], part[..., 1]) and np.array_equal(part[..., 1], part[..., 2])):
+            return False
+    return True
 
 
 def _digest(path: Path) -> str:
@@ -316,6 +341,8 @@ def _cause_of(path: Path, error: Exception) -> Cause:
         return Cause(IssueKind.TOO_LARGE, Reason.NO_MEMORY)
     if "truncated" in str(error).lower() or isinstance(error, EOFError) or _is_cut(path):
         return Cause(IssueKind.TRUNCATED, Reason.CUT)
+    if _UNSUPPORTED.search(str(error)):
+        return Cause(IssueKind.UNREADABLE, Reason.UNSUPPORTED)
     return Cause(IssueKind.UNREADABLE, Reason.DAMAGED)
 
 
@@ -355,13 +382,13 @@ def _facts(image: ImageFile.ImageFile, orientation: int) -> ImageFacts:
     width, height = image.size
     if orientation >= 5:
         width, height = height, width
-    grey = image.mode in GREY_MODES or image.mode.startswith("I;16")
+    grey = image.mode in _GREY_MODES or image.mode.startswith("I;16")
     return ImageFacts(height, width, grey, image.format or "")
 
 
 def _loaded(image: ImageFile.ImageFile, at_least: tuple[int, int]) -> ImageFile.ImageFile:
     """Decode the pixels; a JPEG at the smallest of 1, 1/2, 1/4, 1/8 of its size that is not below (width, height)."""
-    if image.format in {"JPEG", "MPO"}:
+    if image.format in _JPEG:
         image.draft(None, at_least)
         image.decodermaxblock = _READ_AT_ONCE
     with _large_gate if image.width * image.height > _LARGE_PIXELS else nullcontext():
