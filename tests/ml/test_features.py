@@ -134,11 +134,11 @@ def test_only_new_and_changed_images_cost_anything(source, files, counted):
 
 
 @pytest.mark.parametrize(
-    "other", [lambda: network(seed=1), lambda: network(scale=0.5), lambda: network(filters=3)], ids=str
+    "other", [{"seed": 1}, {"scale": 0.5}, {"filters": 3}], ids=["weights", "scaling", "architecture"]
 )
 def test_another_network_has_features_of_its_own(source, files, other):
     first = cached(network(), source, files)
-    model = other()
+    model = network(**other)
     second = cached(model, source, files)
     assert first.folder != second.folder
     assert_right(second, model, source, files)
