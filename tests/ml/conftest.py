@@ -66,5 +66,5 @@ def facts():
         metrics={"val_accuracy": 0.5},
         data_name="colours",
         created="2026-01-01T00:00:00+00:00",
-        versions={"keras": "3"},
+        versions={"keras": "3", "keras_at_least": "3.8"},
     )

@@ -41,6 +41,25 @@ def test_facts_and_weights_come_back(make_model, facts, raw, tmp_path):
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
 
 
+def test_an_older_keras_finds_nothing_that_it_does_not_know(facts, tmp_path):
+    """What Keras writes of itself and 3.8 refuses (tests/e2e/test_older_keras.py tries it); and what was not tried."""
+    image = keras.Input((16, 16, 3))
+    tensor = keras.layers.BatchNormalization()(keras.ops.flip(image, axis=-1))
+    tensor = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(tensor))
+    save_model(keras.Model(image, tensor), tmp_path / "m.keras", replace(facts, versions=None))
+    with zipfile.ZipFile(tmp_path / "m.keras") as archive:
+        config = archive.read("config.json").decode()
+    for name in ("input_axes", "output_axes", "quantization_config", "renorm"):
+        assert name not in config
+    (flip,) = [layer for layer in json.loads(config)["config"]["layers"] if layer["class_name"] == "Flip"]
+    assert flip["config"] == {"axis": -1}
+    assert read_facts(tmp_path / "m.keras").versions == {"keras_at_least": "3.8"}
+
+    untried = keras.Model(image, keras.layers.GroupNormalization(1)(tensor))
+    save_model(untried, tmp_path / "u.keras", replace(facts, versions=None))
+    assert read_facts(tmp_path / "u.keras").versions == {"keras_at_least": keras.__version__}
+
+
 def test_fit_comes_back_and_older_files_are_squashed_to(make_model, facts, tmp_path):
     path = tmp_path / "model.keras"
     save_model(make_model(), path, replace(facts, fit=Fit.CROP))
