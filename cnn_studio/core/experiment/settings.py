@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -19,6 +18,7 @@ from pydantic import (
 )
 
 from cnn_studio.core.experiment.backbones import BACKBONES
+from cnn_studio.core.name_pattern import NamePattern
 from cnn_studio.core.text import printable
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -41,8 +41,9 @@ class SplitSettings(Settings):
         seed: the same seed gives the same split.
         keep_similar_together: whether pictures that look alike stay in one split; else the network is tested on
             pictures that it has as good as seen.
-        group_pattern: a regular expression that is searched in each file's path relative to the folder; files with the
-            same match stay in one split. Its groups count if it has any, else all of the match. "" for no such rule.
+        group_pattern: a regular expression (``NamePattern``) that is searched in each file's path relative to the
+            folder; files with the same match stay in one split. Its groups count if it has any, else all of the match.
+            "" for no such rule.
     """
 
     validation: Fraction = 0.15
@@ -54,10 +55,7 @@ class SplitSettings(Settings):
     @field_validator("group_pattern")
     @classmethod
     def _is_a_regular_expression(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except (re.error, RecursionError, OverflowError) as error:
-            raise ValueError(f"this is not a regular expression: {error}") from None
+        NamePattern(pattern)
         return pattern
 
     @model_validator(mode="after")
