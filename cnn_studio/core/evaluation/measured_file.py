@@ -23,6 +23,7 @@ from cnn_studio.core.atomic_file import replacing
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
 from cnn_studio.core.evaluation.measured import Measured
+from cnn_studio.core.text import parsed_json
 
 
 def measured_path(model: Path, split: str) -> Path:
@@ -76,7 +77,7 @@ def read_measured(path: Path, model: Path) -> Measured:
 
 
 def _measured(archive: Mapping[str, Any], model: Path) -> Measured:
-    facts = json.loads(archive["facts"].tobytes())
+    facts = parsed_json(archive["facts"].tobytes())
     names = tuple(facts["class_names"])
     labels = np.asarray(archive["labels"], np.int32)
     probabilities = np.asarray(archive["probabilities"], np.float32)

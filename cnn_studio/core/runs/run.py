@@ -23,13 +23,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from cnn_studio.core.atomic_file import write_text
+from cnn_studio.core.atomic_file import csv_rows, write_text
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.split import SplitAssignment
 from cnn_studio.core.data.split_file import split_csv
 from cnn_studio.core.errors import CnnStudioError, StorageError
 from cnn_studio.core.experiment.experiment import Experiment, experiment_to_toml, read_experiment
+from cnn_studio.core.text import parsed_json
 
 
 class RunStatus(StrEnum):
@@ -137,7 +138,7 @@ def read_run(folder: Path) -> Run:
         CnnStudioError: it is not a run's folder, or its run.json is damaged.
     """
     try:
-        values = json.loads((folder / "run.json").read_text(encoding="utf-8", errors="surrogateescape"))
+        values = parsed_json((folder / "run.json").read_text(encoding="utf-8", errors="surrogateescape"))
         return Run(
             folder=folder,
             status=RunStatus(values["status"]),
@@ -188,8 +189,8 @@ def read_manifest(run: Run) -> list[tuple[str, str, Split]]:
     """
     try:
         with (run.folder / "manifest.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return [(row["path"], row["class"], Split(row["split"])) for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError) as error:
+            return [(row["path"], row["class"], Split(row["split"])) for row in csv_rows(file)]
+    except (OSError, ValueError, KeyError, csv.Error) as error:
         raise CnnStudioError(f"The list of images in {run.folder} cannot be read.", path=run.folder) from error
 
 
