@@ -138,7 +138,7 @@ def test_other_zips_folders_and_nothing_are_refused(tmp_path):
     (tmp_path / "saved_model").mkdir()
     with pytest.raises(ModelFileError, match=r"save it as a \.keras file"):
         read_facts(tmp_path / "saved_model")
-    with pytest.raises(ModelFileError, match="There is no file"):
+    with pytest.raises(ModelFileError, match="There is no model file"):
         read_facts(tmp_path / "none.keras")
 
 
