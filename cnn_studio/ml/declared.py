@@ -60,7 +60,7 @@ def _open(path: Path, inspected: InspectedFile, weights: Path, size: tuple[int, 
 
 
 def _check_memory(path: Path, model: keras.Model, largest: int, stored: int) -> None:
-    needed = sum(prod(variable.shape) * _item_bytes(variable.dtype) for variable in model.variables)
+    needed = sum(int(prod(variable.shape)) * _item_bytes(variable.dtype) for variable in model.variables)
     if needed > max(_SMALL, _STORED_SHORTER * stored):
         raise ModelFileError(
             f"{path.name} describes a network of {gigabytes(needed)} and holds weights of {gigabytes(stored)}, so it "
@@ -86,7 +86,7 @@ def _largest_output(model: keras.Model, size: tuple[int, int]) -> int:
         tensors = [node.output for node in graph_nodes(model)]
     else:
         tensors = [*model.inputs, *_outputs(model)]
-    return max(prod(side or 1 for side in tensor.shape) * _item_bytes(tensor.dtype) for tensor in tensors)
+    return max(int(prod(side or 1 for side in tensor.shape)) * _item_bytes(tensor.dtype) for tensor in tensors)
 
 
 def _outputs(model: keras.Model) -> Iterator[Any]:

@@ -12,13 +12,13 @@ import math
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnn_studio.core.atomic_file import replacing
-from cnn_studio.core.errors import ModelFileError, StorageError
+from cnn_studio.core.errors import ModelFileError
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.job.jobs import CancelToken
@@ -102,7 +102,9 @@ def read_facts(path: Path) -> ModelFacts:
     return _facts(path, inspect_model_file(path))
 
 
-def load_model(path: Path, cancel: CancelToken | None = None) -> tuple[keras.Model, ModelFacts]:
+def load_model(
+    path: Path, cancel: CancelToken | None = None, before_keras: Callable[[], object] | None = None
+) -> tuple[keras.Model, ModelFacts]:
     """Load a model file, made here or elsewhere, without running any code it may hold.
 
     Whatever the file's network takes and gives, the model returned takes RGB images (batch, height, width, 3) with
@@ -112,6 +114,7 @@ def load_model(path: Path, cancel: CancelToken | None = None) -> tuple[keras.Mod
     Args:
         path: the file.
         cancel: looked at while the file is inspected.
+        before_keras: called once the file is found harmless, before Keras is imported: a refusal need not wait for it.
 
     Returns:
         The model, uncompiled, and the facts; ``class_names`` is empty when the file carries none, ``outputs`` is set
@@ -122,15 +125,17 @@ def load_model(path: Path, cancel: CancelToken | None = None) -> tuple[keras.Mod
         StorageError: there is no room to unpack it.
         JobCancelled: the user cancelled.
     """
-    import keras
-
-    from cnn_studio.ml.adapt import adapt_model
-    from cnn_studio.ml.declared import open_network
-
     with refusing_what_fails(path), tempfile.TemporaryDirectory(prefix="cnn_studio-") as folder:
         weights = Path(folder) / "network.weights.h5"
         inspected = inspect_model_file(path, weights_to=weights, cancel=cancel)
         facts = _facts(path, inspected)
+        if before_keras:
+            before_keras()
+        import keras
+
+        from cnn_studio.ml.adapt import adapt_model
+        from cnn_studio.ml.declared import open_network
+
         loaded = open_network(path, inspected, weights, (facts.height, facts.width))
         model = adapt_model(loaded, facts.height, facts.width, path)
     classes = class_count(model)

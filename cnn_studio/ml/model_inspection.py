@@ -347,10 +347,12 @@ def _check_weights(path: Path, file: Path, cancel: CancelToken) -> int:
     import h5py  # type: ignore[import-untyped]
 
     total = 0
-    seen: set[Any] = set()  # hard links can make more paths than there are atoms, of a few objects
+    # Keras's files are trees. Sixty groups with two links each to the next have more paths than anyone can walk.
+    seen: set[Any] = set()
     until = time.monotonic() + _MOST_SECONDS
     with h5py.File(file, "r") as root:
         waiting = [(root, 0)]
+        seen.add(h5py.h5o.get_info(root.id).addr)
         while waiting:
             group, depth = waiting.pop()
             if depth > _DEEPEST:
@@ -361,7 +363,7 @@ def _check_weights(path: Path, file: Path, cancel: CancelToken) -> int:
                     raise _refused(path, f"has weights that point elsewhere ({name})")
                 part = group[name]
                 if (place := h5py.h5o.get_info(part.id).addr) in seen:
-                    continue
+                    raise _refused(path, f"has weights that lead to one place in two ways ({name})")
                 seen.add(place)
                 if len(seen) > _MOST_OBJECTS or time.monotonic() > until:
                     raise _refused(path, "has weights in more pieces than any network's")
