@@ -13,6 +13,15 @@ from numpy.typing import NDArray
 from cnn_studio.core.errors import ModelFileError
 
 
+def no_classifier(path: Path) -> ModelFileError:
+    """The error for a network that does something else."""
+    return ModelFileError(
+        f"{path.name} is not a network that takes one image and gives one figure per class.",
+        hint="Open an image classifier.",
+        path=path,
+    )
+
+
 class _Outputs(StrEnum):
     """What a network's figures are: the classes' shares of one, each class's own probability, or any numbers."""
 
@@ -43,11 +52,7 @@ def adapt_model(model: keras.Model, height: int, width: int, path: Path) -> kera
     one_image = len(inputs) == 1 and len(inputs[0].shape) in {3, 4}
     one_vector = len(outputs) == 1 and len(outputs[0].shape) == 2 and outputs[0].shape[-1] is not None
     if not (one_image and one_vector):
-        raise ModelFileError(
-            f"{path.name} is not a network that takes one image and gives one figure per class.",
-            hint="Open an image classifier.",
-            path=path,
-        )
+        raise no_classifier(path)
     shape = inputs[0].shape
     is_rgb = len(shape) == 4 and shape[-1] == 3
     classes = outputs[0].shape[-1]
@@ -78,8 +83,10 @@ def adapt_model(model: keras.Model, height: int, width: int, path: Path) -> kera
 
 def _kind_of_outputs(model: keras.Model, height: int, width: int) -> _Outputs:
     """What a network's figures are: seen from its last operation where that leaves no doubt, else measured."""
-    if _ends_in_softmax(model):
+    if (last := _last_activation(model)) is keras.activations.softmax:
         return _Outputs.SHARES
+    if last is keras.activations.sigmoid:
+        return _Outputs.SEPARATE
     answers = _answers_to_trials(model, height, width)
     answers = answers[np.isfinite(answers).all(axis=1)]
     if ((answers < -_TOLERANCE) | (answers > 1 + _TOLERANCE)).any():
@@ -88,24 +95,28 @@ def _kind_of_outputs(model: keras.Model, height: int, width: int) -> _Outputs:
     return _Outputs.SHARES if (abs(answers.sum(axis=1) - 1) < _TOLERANCE).all() else _Outputs.SEPARATE
 
 
-def _ends_in_softmax(model: keras.Model) -> bool:
+def _last_activation(model: keras.Model) -> Any:
+    """The function that the network's output certainly went through last, or None."""
     operation = model.outputs[0]._keras_history.operation  # Keras has no public way to it
     if isinstance(operation, keras.Model):
-        return len(operation.outputs) == 1 and _ends_in_softmax(operation)
+        return _last_activation(operation) if len(operation.outputs) == 1 else None
     if isinstance(operation, keras.layers.Softmax):
-        return operation.axis in {-1, 1}
-    return getattr(operation, "activation", None) is keras.activations.softmax
+        return keras.activations.softmax if operation.axis in {-1, 1} else None
+    return getattr(operation, "activation", None)
 
 
 def _answers_to_trials(model: keras.Model, height: int, width: int) -> NDArray[np.float64]:
-    """What the network says (n, classes) of pictures of one grey level, of noise, and of noise beyond all bounds.
+    """What the network says (n, classes) of pictures of one colour, of noise, and of noise beyond all bounds.
 
-    A score may lie between 0 and 1 for a picture, but not for one a hundred times as strong.
+    A score may lie between 0 and 1 for a picture, but not for one a hundred times as strong; and sigmoids may sum to
+    one where they are certain, but not between black and faint grey.
     """
     given = model.inputs[0]
     shape = (height, width) if len(given.shape) == 3 else (height, width, given.shape[-1])
-    noise = np.random.default_rng(0).uniform(0, 255, (2, *shape))
-    trials = [np.zeros(shape), np.full(shape, 255.0), *noise]
+    draw = np.random.default_rng(0)
+    noise = draw.uniform(0, 255, (2, *shape))
+    colours = [np.broadcast_to(draw.uniform(0, 255, shape[2:]), shape) for _ in range(4)]
+    trials = [*(np.full(shape, level) for level in (0.0, 1.0, 8.0, 64.0, 255.0)), *colours, *noise, noise[0] / 50]
     dtype = keras.backend.standardize_dtype(given.dtype)
     if "float" in dtype:
         trials += [100 * noise[0], -100 * noise[1]]

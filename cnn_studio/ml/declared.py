@@ -7,15 +7,18 @@ that the file holds no such weights. Inside a ``StatelessScope`` its variables h
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import keras
-from keras.src.saving.serialization_lib import ObjectSharingScope  # as Keras's own load_model does; not public
+
+# Neither is public: the first keeps what was declared, the second is what Keras's own load_model shares layers with.
+from keras.src.backend.common import global_state
+from keras.src.saving.serialization_lib import ObjectSharingScope
 
 from cnn_studio.core.errors import ModelFileError
+from cnn_studio.ml.adapt import no_classifier
 from cnn_studio.ml.flat_graph import flattened, graph_nodes
 from cnn_studio.ml.memory import available_memory, gigabytes
 from cnn_studio.ml.model_inspection import InspectedFile
@@ -37,17 +40,11 @@ def open_network(path: Path, inspected: InspectedFile, weights: Path, size: tupl
     Raises:
         ModelFileError: Keras cannot open it, or it would not fit into memory.
     """
-    # What was declared and never made is remembered by the thread, and goes with it.
-    with ThreadPoolExecutor(1, thread_name_prefix="open") as pool:
-        return pool.submit(_open, path, inspected, weights, size).result()
-
-
-def _open(path: Path, inspected: InspectedFile, weights: Path, size: tuple[int, int]) -> keras.Model:
     description = {**inspected.config, "compile_config": None}
     try:
         with keras.StatelessScope(initialize_variables=False), ObjectSharingScope():
             model = keras.saving.deserialize_keras_object(description, safe_mode=True)
-            largest = _largest_output(model, size)
+            largest = _largest_output(path, model, size)
         _check_memory(path, model, largest, inspected.stored)
         with keras.StatelessScope():  # when it ends, what was declared is made
             pass
@@ -56,6 +53,9 @@ def _open(path: Path, inspected: InspectedFile, weights: Path, size: tuple[int, 
         raise
     except Exception as error:  # a description can bring about anything
         raise _cannot_open(path, error) from error
+    finally:
+        # What was declared and not made would be made when Keras leaves its next scope.
+        global_state.set_global_attribute("uninitialized_variables", [])
     return model
 
 
@@ -78,8 +78,10 @@ def _check_memory(path: Path, model: keras.Model, largest: int, stored: int) -> 
         )
 
 
-def _largest_output(model: keras.Model, size: tuple[int, int]) -> int:
+def _largest_output(path: Path, model: keras.Model, size: tuple[int, int]) -> int:
     """Bytes that the largest output of a layer takes for one image; a lower bound of what running it takes."""
+    if not getattr(model, "inputs", None):
+        raise no_classifier(path)
     shape = tuple(model.inputs[0].shape)
     if None in shape[1:]:
         model = flattened(model, (*size, *shape[3:]))
