@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -17,6 +16,7 @@ from cnn_studio.core.evaluation.predictions import ImagesPredicted
 from cnn_studio.core.job import events
 from cnn_studio.core.job.jobs import CancelToken
 from cnn_studio.core.runs.comparison import TrialStarted
+from cnn_studio.core.text import json_text, printable_lines
 
 
 class Face:
@@ -37,14 +37,13 @@ class Face:
 
     def print_json(self, values: dict[str, Any]) -> None:
         """Print one JSON object on a line of standard output."""
-        # ASCII only: a file name that is no UTF-8 still makes a valid line.
-        sys.stdout.write(json.dumps(values, default=str) + "\n")
+        sys.stdout.write(json_text(values) + "\n")
         sys.stdout.flush()
 
     def say(self, sentence: str = "") -> None:
         """Print a line for a person on standard output; nothing with ``as_json``."""
         if not self.as_json:
-            sys.stdout.write(sentence.encode("utf-8", "replace").decode() + "\n")
+            sys.stdout.write(_for_terminal(sentence, sys.stdout) + "\n")
             sys.stdout.flush()
 
     def report(self, event: events.Event) -> None:
@@ -68,7 +67,7 @@ class Face:
                     f"{steps:,} steps an epoch"
                 )
             case events.TrainingStageStarted(text=text, first_epoch=first, trainable_parameters=parameters):
-                self._console.print(f"{text} (from epoch {first}; {parameters:,} parameters change)", markup=False)
+                self._tell(f"{text} (from epoch {first}; {parameters:,} parameters change)")
             case events.EpochEnded():
                 self._console.print(
                     f"epoch {event.epoch:>3} of {self._epochs}  loss {event.loss:.4f}  accuracy {event.accuracy:.3f}  "
@@ -76,16 +75,20 @@ class Face:
                     f"{'  best so far' if event.best else ''}"
                 )
             case TrialStarted(number, total, title):
-                self._console.print(f"Training {number} of {total}: {title}", markup=False)
+                self._tell(f"Training {number} of {total}: {title}")
             case events.Message(text):
-                self._console.print(text, markup=False)
+                self._tell(text)
             case events.DeviceChosen(detail=detail):
                 if detail != self._device:  # every job of a command says so
                     self._device = detail
-                    self._console.print(f"Device: {detail}", markup=False)
+                    self._tell(f"Device: {detail}")
             case FilesLeftOut(issues):
                 for issue in issues:
-                    self._console.print(f"left out: {issue.path}: {issue.detail}", markup=False)
+                    self._tell(f"left out: {issue.path}: {issue.detail}")
+
+    def _tell(self, text: str) -> None:
+        """Print lines that may hold names of files and classes above the progress bar."""
+        self._console.print(_for_terminal(text, sys.stderr), markup=False)
 
     def _show_bar(self, text: str, done: int, total: int) -> None:
         if self._progress is None:
@@ -125,6 +128,12 @@ class Face:
             sys.stderr.write("Stopping, and keeping what was done so far. Ctrl-C again discards it.\n")
 
 
+def _for_terminal(text: str, stream: TextIO) -> str:
+    """Text without anything that a terminal would obey, in letters that the stream can write."""
+    encoding = stream.encoding or "utf-8"
+    return printable_lines(text).encode(encoding, "backslashreplace").decode(encoding)
+
+
 @contextmanager
 def telling_failures(status: list[int]) -> Iterator[None]:
     """Turn failures into a sentence on standard error and an exit status, put into ``status``."""
@@ -134,10 +143,10 @@ def telling_failures(status: list[int]) -> Iterator[None]:
     try:
         yield
     except ExperimentError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{_for_terminal(str(error), sys.stderr)}\n")
         status.append(2)
     except CnnStudioError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{_for_terminal(str(error), sys.stderr)}\n")
         status.append(1)
     except JobCancelled:
         sys.stderr.write("Cancelled; nothing was kept.\n")

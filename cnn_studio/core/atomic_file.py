@@ -6,9 +6,11 @@ import csv
 import errno
 import io
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 from cnn_studio.core.errors import StorageError
@@ -68,12 +70,45 @@ def write_text(target: Path, text: str) -> None:
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Rows as the text of a CSV file with a header line."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
+    """Rows as the text of a CSV file with a header line; ``csv_rows`` reads it.
+
+    A name that a spreadsheet would take for a formula gets an apostrophe before it; numbers stay as they are.
+    """
+    lines = []
+    line = io.StringIO(newline="")
+    writer = csv.writer(line, lineterminator="\r\n")  # what it ends lines with it quotes in names, on any Python
+    for row in chain([header], rows):
+        writer.writerow([_guarded(cell) for cell in row])
+        lines.append(line.getvalue()[:-2] + "\n")
+        line.seek(0)
+        line.truncate()
+    return "".join(lines)
+
+
+def csv_rows(file: Iterable[str]) -> Iterator[dict[str, str]]:
+    """The rows of a CSV file with a header line, names as they were given to ``csv_text``.
+
+    Args:
+        file: open as text with ``newline=""``.
+
+    Raises:
+        csv.Error: it is no such file.
+    """
+    for row in csv.DictReader(file):
+        # None stands for what a line has too many of, and for what it lacks.
+        yield {name: _UNGUARDED.sub("", cell or "") for name, cell in row.items() if name is not None}
+
+
+# What begins like a formula, and what looks as if it had been guarded.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_UNGUARDED = re.compile(r"^'(?='*[=+\-@\t\r])")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)")
+
+
+def _guarded(cell: object) -> object:
+    if isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell
 
 
 def storage_error(target: Path, error: OSError) -> StorageError:

@@ -6,6 +6,7 @@ made elsewhere may wrap the whole once more. In one graph every feature map can 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,16 +22,17 @@ class GraphNode:
     parents: tuple[int, ...]
 
 
-def flattened(model: keras.Model) -> keras.Model:
+def flattened(model: keras.Model, shape: Sequence[int | None] | None = None) -> keras.Model:
     """The network with every functional or sequential network in it laid out; layers and weights are shared with it.
 
     Layers that run other layers by code of their own (such as ``TimeDistributed``) stay one layer.
 
     Args:
         model: functional or sequential, with one input and one output.
+        shape: of its input, without the batch; None for the one it was made with.
     """
     source = model.inputs[0]
-    image = keras.Input(source.shape[1:], dtype=source.dtype, name="image")
+    image = keras.Input(shape or source.shape[1:], dtype=source.dtype, name="image")
     return keras.Model(image, _called(model, image), name=f"{model.name}_flat")
 
 

@@ -12,16 +12,24 @@ import math
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnn_studio.core.atomic_file import replacing
-from cnn_studio.core.errors import ModelFileError, StorageError
+from cnn_studio.core.errors import ModelFileError
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.experiment.settings import Fit
-from cnn_studio.ml.model_inspection import FACTS_MEMBER, InspectedFile, image_input_shape, inspect_model_file
+from cnn_studio.core.job.jobs import CancelToken
+from cnn_studio.core.text import printable
+from cnn_studio.ml.model_inspection import (
+    FACTS_MEMBER,
+    InspectedFile,
+    image_input_shape,
+    inspect_model_file,
+    refusing_what_fails,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -83,7 +91,7 @@ def rewrite_facts(path: Path, facts: ModelFacts) -> None:
         ModelFileError: it is not a ``.keras`` file, or is damaged.
         StorageError: the disk is full or the folder may not be written to.
     """
-    inspect_model_file(path, weights=False)
+    inspect_model_file(path)
     with replacing(path) as part, zipfile.ZipFile(path) as source, zipfile.ZipFile(part, "w") as target:
         for member in source.infolist():
             if member.filename != FACTS_MEMBER:
@@ -104,15 +112,22 @@ def read_facts(path: Path) -> ModelFacts:
     Raises:
         ModelFileError: it is not a ``.keras`` file, is damaged, takes no image, or holds code of its own.
     """
-    return _facts(path, inspect_model_file(path, weights=False))
+    return _facts(path, inspect_model_file(path))
 
 
-def load_model(path: Path) -> tuple[keras.Model, ModelFacts]:
+def load_model(
+    path: Path, cancel: CancelToken | None = None, before_keras: Callable[[], object] | None = None
+) -> tuple[keras.Model, ModelFacts]:
     """Load a model file, made here or elsewhere, without running any code it may hold.
 
     Whatever the file's network takes and gives, the model returned takes RGB images (batch, height, width, 3) with
     values 0–255 and gives probabilities (batch, classes): grey is made where the network wants it, a single sigmoid
-    becomes two classes, and outputs without an activation go through a softmax.
+    becomes two classes, and outputs that are no probabilities go through a softmax.
+
+    Args:
+        path: the file.
+        cancel: looked at while the file is inspected.
+        before_keras: called once the file is found harmless, before Keras is imported: a refusal need not wait for it.
 
     Returns:
         The model, uncompiled, and the facts; ``class_names`` is empty when the file carries none, ``outputs`` is set
@@ -121,27 +136,21 @@ def load_model(path: Path) -> tuple[keras.Model, ModelFacts]:
     Raises:
         ModelFileError: it is not a ``.keras`` file, is damaged, does not classify images, or holds code of its own.
         StorageError: there is no room to unpack it.
+        JobCancelled: the user cancelled.
     """
-    inspected = inspect_model_file(path)
-    facts = _facts(path, inspected)
-    import keras
+    with refusing_what_fails(path), tempfile.TemporaryDirectory(prefix="cnn_studio-") as folder:
+        weights = Path(folder) / "network.weights.h5"
+        inspected = inspect_model_file(path, weights_to=weights, cancel=cancel)
+        facts = _facts(path, inspected)
+        if before_keras:
+            before_keras()
+        import keras
 
-    from cnn_studio.ml.adapt import adapt_model
+        from cnn_studio.ml.adapt import adapt_model
+        from cnn_studio.ml.declared import open_network
 
-    try:
-        loaded = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise _cannot_open(path, error) from error
-        # Keras unpacks a file that has members of others, ours too, into the folder for temporary files.
-        raise StorageError(
-            f"There is no room in {tempfile.gettempdir()} to unpack {path.name}.",
-            hint="Free some space there and open it again.",
-            path=path,
-        ) from error
-    except Exception as error:
-        raise _cannot_open(path, error) from error
-    model = adapt_model(loaded, facts.height, facts.width, path)
+        loaded = open_network(path, inspected, weights, (facts.height, facts.width))
+        model = adapt_model(loaded, facts.height, facts.width, path)
     classes = class_count(model)
     if facts.class_names and len(facts.class_names) != classes:
         raise ModelFileError(
@@ -152,17 +161,6 @@ def load_model(path: Path) -> tuple[keras.Model, ModelFacts]:
     # XLA, Keras's default, takes seconds to compile each batch shape on a CPU and gains nothing there; JAX needs it.
     model.jit_compile = keras.backend.backend() == "jax"
     return model, replace(facts, outputs=classes)
-
-
-def _cannot_open(path: Path, error: Exception) -> ModelFileError:
-    import keras
-
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
-    return ModelFileError(
-        f"Keras {keras.__version__} cannot open {path.name}: {reason}.",
-        hint="It may be damaged, or made by another version of Keras: save it again with Keras 3.",
-        path=path,
-    )
 
 
 def class_count(model: keras.Model) -> int:
@@ -215,7 +213,7 @@ def _facts(path: Path, inspected: InspectedFile) -> ModelFacts:
         return ModelFacts((), height or USUAL_SIZE, width or USUAL_SIZE, made_here=False)
     try:
         return _facts_from(values, height, width)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelFileError(
             f"What {path.name} says of itself ({FACTS_MEMBER}) is damaged.", hint="Export it again.", path=path
         ) from error
@@ -236,15 +234,17 @@ def _facts_from(values: dict[str, Any], height: int | None, width: int | None) -
     metrics = values.get("metrics")
     versions = values.get("versions")
     return ModelFacts(
-        class_names=tuple(names),
+        class_names=tuple(map(printable, names)),
         height=height or stated_height,
         width=width or stated_width,
-        architecture=str(values.get("architecture", "")),
+        architecture=printable(str(values.get("architecture", ""))),
         made_here=bool(values.get("made_here", True)),
         metrics=None if metrics is None else {str(key): float(value) for key, value in metrics.items()},
-        data_name=str(values.get("data_name", "")),
-        created=str(values.get("created", "")),
-        versions=None if versions is None else {str(key): str(value) for key, value in versions.items()},
+        data_name=printable(str(values.get("data_name", ""))),
+        created=printable(str(values.get("created", ""))),
+        versions=None
+        if versions is None
+        else {printable(str(key)): printable(str(value)) for key, value in versions.items()},
         temperature=temperature,
         threshold=threshold,
         fit=Fit(values.get("fit", Fit.SQUASH)),

@@ -7,15 +7,23 @@ compute on tensors may be named at all, and the weights may not point to other f
 
 from __future__ import annotations
 
+import errno
 import io
-import json
+import re
+import tempfile
+import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cnn_studio.core.errors import ModelFileError
+from cnn_studio.core.errors import CnnStudioError, ModelFileError, StorageError
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled
+from cnn_studio.core.text import parsed_json
+from cnn_studio.ml.memory import gigabytes
 
 FACTS_MEMBER = "cnn_studio.json"
 """The member that carries class names and image size; Keras ignores it."""
@@ -23,10 +31,22 @@ FACTS_MEMBER = "cnn_studio.json"
 _CONFIG_MEMBER = "config.json"
 _WEIGHTS_MEMBER = "model.weights.h5"
 
-_LARGEST_TEXT = 64 * 2**20
+_LFS_POINTER = b"version https://git-lfs"
+_BLOCK = 2**20
+
+# The largest networks that come with Keras have 1 MB of description with 150,000 values in it, 1,050 layers, and
+# weights in 7,000 pieces.
+_LARGEST_TEXT = 8 * 2**20
+_MOST_VALUES = 1_000_000
+_MOST_LAYERS = 5_000
+_MOST_OBJECTS = 50_000
+_MOST_MEMBERS = 10_000
+_LARGEST_REST = 64 * 2**20
 _BOMB_FLOOR = 64 * 2**20
 _BOMB_RATIO = 100  # Keras stores weights uncompressed
 _DEEPEST = 100
+_MOST_SECONDS = 8.0
+_LARGEST_SIDE = 16384
 
 _OBJECT_MODULES = (
     "keras.layers",
@@ -75,59 +95,115 @@ class InspectedFile:
     Attributes:
         config: the description of the network.
         facts: the content of our own member, None when the file has none.
+        stored: bytes that the arrays of its weights take in memory; 0 when the weights were not looked at.
     """
 
     config: dict[str, Any]
     facts: dict[str, Any] | None
+    stored: int = 0
 
 
-def inspect_model_file(path: Path, *, weights: bool = True) -> InspectedFile:
+@contextmanager
+def refusing_what_fails(path: Path) -> Iterator[None]:
+    """Tell whatever goes wrong with a file of somebody else's in a sentence: no list of exceptions is ever complete.
+
+    Raises:
+        ModelFileError: in place of anything that is not told in words already.
+        StorageError: there was no room to unpack the file.
+    """
+    try:
+        yield
+    except (CnnStudioError, JobCancelled):
+        raise
+    except FileNotFoundError:
+        raise missing_model(path) from None
+    except IsADirectoryError:
+        raise _not_keras(path) from None
+    except MemoryError as error:
+        raise ModelFileError(
+            f"There is not enough memory to open {path.name}.", hint="Close other programs and try again.", path=path
+        ) from error
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise StorageError(
+                f"There is no room in {tempfile.gettempdir()} to unpack {path.name}.",
+                hint="Free some space there and open it again.",
+                path=path,
+            ) from error
+        if error.errno is None:  # HDF5's way to say that what it read makes no sense
+            raise _damaged(path) from error
+        raise ModelFileError(f"{path} could not be read: {error.strerror or error}.", path=path) from error
+    except Exception as error:
+        raise _damaged(path) from error
+
+
+def inspect_model_file(
+    path: Path, *, weights_to: Path | None = None, cancel: CancelToken | None = None
+) -> InspectedFile:
     """Read a model file's description, and make sure that opening the file runs no code but Keras's.
 
     Args:
         path: the file.
-        weights: whether to look through the weights as well; not needed when they will not be loaded.
+        weights_to: where to unpack the weights, which are then looked through as well; None when they will not be
+            loaded.
+        cancel: looked at all the while.
 
     Raises:
         ModelFileError: it is missing, is not a ``.keras`` file, is damaged, or holds something that is not opened.
+        StorageError: there is no room for the weights.
+        JobCancelled: the user cancelled.
     """
-    try:
-        with path.open("rb") as stream:
-            return _inspect(path, stream, weights)
-    except FileNotFoundError:
-        raise ModelFileError(f"There is no file {path}.", path=path) from None
-    except IsADirectoryError:
-        raise _not_keras(path) from None
-    except OSError as error:
-        raise ModelFileError(f"{path} could not be read: {error.strerror or error}.", path=path) from error
-
-
-def _inspect(path: Path, stream: io.BufferedReader, weights: bool) -> InspectedFile:
-    if not zipfile.is_zipfile(stream):
-        raise _not_keras(path)
-    try:
+    with refusing_what_fails(path), path.open("rb") as stream:
+        if not zipfile.is_zipfile(stream):
+            raise _not_keras(path, stream)
         with zipfile.ZipFile(stream) as archive:
-            names = archive.namelist()
-            _check_members(path, archive)
-            if _CONFIG_MEMBER not in names:
-                raise _not_keras(path)
-            config = _read_json(path, archive, _CONFIG_MEMBER)
-            facts = _read_json(path, archive, FACTS_MEMBER) if FACTS_MEMBER in names else None
-            _check_config(path, config)
-            if _WEIGHTS_MEMBER not in names:
-                raise ModelFileError(
-                    f"{path.name} holds no {_WEIGHTS_MEMBER}, so the network has no weights.",
-                    hint="Save it again with model.save(…) in Keras 3.",
-                    path=path,
-                )
-            if weights:
-                _check_weights(path, archive)
-            return InspectedFile(config, facts)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise _damaged(path) from error
+            return _inspect(path, archive, weights_to, cancel or CancelToken())
 
 
-def _not_keras(path: Path) -> ModelFileError:
+def _inspect(path: Path, archive: zipfile.ZipFile, weights_to: Path | None, cancel: CancelToken) -> InspectedFile:
+    names = archive.namelist()
+    _check_members(path, archive)
+    if _CONFIG_MEMBER not in names:
+        raise _not_keras(path)
+    config = _read_json(path, archive, _CONFIG_MEMBER)
+    facts = _read_json(path, archive, FACTS_MEMBER) if FACTS_MEMBER in names else None
+    cancel.raise_if_cancelled()
+    _check_config(path, config)
+    if _WEIGHTS_MEMBER not in names:
+        raise ModelFileError(
+            f"{path.name} holds no {_WEIGHTS_MEMBER}, so the network has no weights.",
+            hint="Save it again with model.save(…) in Keras 3.",
+            path=path,
+        )
+    if weights_to is None:
+        return InspectedFile(config, facts)
+    with archive.open(_WEIGHTS_MEMBER) as source, weights_to.open("wb") as target:
+        while block := source.read(_BLOCK):
+            cancel.raise_if_cancelled()
+            target.write(block)
+    return InspectedFile(config, facts, _check_weights(path, weights_to, cancel))
+
+
+def missing_model(path: Path) -> ModelFileError:
+    """The error for a model file that is not there."""
+    if re.match(r"https?:/", path.as_posix(), re.IGNORECASE):
+        return ModelFileError(
+            f"{path.as_posix().replace(':/', '://', 1)} is a web address, and models are opened from files only.",
+            hint="Download it and name the file.",
+            path=path,
+        )
+    return ModelFileError(f"There is no model file {path}.", hint="Check the name.", path=path)
+
+
+def _not_keras(path: Path, stream: io.BufferedReader | None = None) -> ModelFileError:
+    if stream is not None:
+        stream.seek(0)
+        if stream.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            return ModelFileError(
+                f"{path.name} is a Git LFS pointer: a note of a few lines where the model itself should be.",
+                hint="Run “git lfs pull” in its repository, or download the file itself.",
+                path=path,
+            )
     hint = "Choose a file that ends in .keras."
     if path.is_dir() or path.suffix in {".h5", ".hdf5", ".pb"}:
         hint = "Open it in the Keras it was made with and save it as a .keras file: model.save('name.keras')."
@@ -150,6 +226,8 @@ def _refused(path: Path, what: str) -> ModelFileError:
 
 def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
     names = archive.namelist()
+    if len(names) > _MOST_MEMBERS:
+        raise _refused(path, f"holds {len(names):,} parts")
     if len(set(names)) != len(names):
         raise _refused(path, "holds two parts of the same name")
     for member in archive.infolist():
@@ -157,16 +235,21 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
         if name.startswith("/") or ".." in PurePosixPath(name).parts or ":" in name:
             raise _refused(path, f"holds a part named {member.filename!r} that would be written outside its folder")
         if member.file_size > _BOMB_FLOOR and member.file_size > _BOMB_RATIO * max(1, member.compress_size):
-            raise _refused(path, f"would unpack {member.filename} to {member.file_size / 1e9:.1f} GB from next to none")
+            raise _refused(path, f"would unpack {member.filename} to {gigabytes(member.file_size)} from next to none")
+    # What is no weights is at most class names and a few vocabularies.
+    rest = sum(member.file_size for member in archive.infolist() if member.filename != _WEIGHTS_MEMBER)
+    if rest > _LARGEST_REST:
+        raise _refused(path, f"would unpack {gigabytes(rest)} of parts that are no weights")
 
 
 def _read_json(path: Path, archive: zipfile.ZipFile, member: str) -> dict[str, Any]:
     if archive.getinfo(member).file_size > _LARGEST_TEXT:
-        raise _damaged(path)
-    try:
-        values = json.loads(archive.read(member))
-    except (ValueError, RecursionError) as error:
-        raise _damaged(path) from error
+        raise _refused(path, f"has a {member} longer than any network's")
+    text = archive.read(member)
+    # In memory, "[]," takes thirty times what it takes in the file.
+    if sum(map(text.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+        raise _refused(path, f"has a {member} with more in it than any network's")
+    values = parsed_json(text)
     if not isinstance(values, dict):
         raise _damaged(path)
     return values
@@ -176,9 +259,15 @@ def _check_config(path: Path, config: dict[str, Any]) -> None:
     if "class_name" not in config or not isinstance(config.get("config"), dict):
         raise _damaged(path)
     # How it was compiled is not used: a loss or metric of someone's own there does no harm.
+    layers = 0
     for described, depth in _described_objects({**config, "compile_config": None}, 0):
         if depth > _DEEPEST:
             raise _refused(path, "is nested too deeply")
+        # Building a layer takes milliseconds, for each time that the network uses it, and cannot be interrupted.
+        uses = described.get("inbound_nodes")
+        layers += len(uses) if isinstance(uses, list) and uses else _is_layer(described)
+        if layers > _MOST_LAYERS:
+            raise _refused(path, f"has more than {_MOST_LAYERS:,} layers")
         if reason := _why_refused(described):
             raise _refused(path, f"contains code of its own ({reason})")
 
@@ -191,8 +280,8 @@ def _described_objects(value: Any, depth: int) -> Iterator[tuple[dict[str, Any],
     if isinstance(value, str):
         if value.lstrip()[:1] in {"{", "["}:
             try:
-                value = json.loads(value)
-            except (ValueError, RecursionError):
+                value = parsed_json(value)
+            except ValueError:
                 return
         else:
             return
@@ -204,6 +293,13 @@ def _described_objects(value: Any, depth: int) -> Iterator[tuple[dict[str, Any],
     elif isinstance(value, list):
         for part in value:
             yield from _described_objects(part, depth + 1)
+
+
+def _is_layer(described: dict[str, Any]) -> bool:
+    module = described.get("module")
+    return isinstance(module, str) and (
+        module == "keras" or "ops" in module.split(".") or _within(module, ("keras.layers", "keras.models"))
+    )
 
 
 def _why_refused(described: dict[str, Any]) -> str:
@@ -246,33 +342,50 @@ def _within(module: str, allowed: tuple[str, ...]) -> bool:
     return any(public.startswith(f"{name}.") for name in allowed)
 
 
-def _check_weights(path: Path, archive: zipfile.ZipFile) -> None:
+def _check_weights(path: Path, file: Path, cancel: CancelToken) -> int:
+    """Look through the HDF5 file of a model's weights; gives the bytes that its arrays take in memory."""
     import h5py  # type: ignore[import-untyped]
 
-    try:
-        with h5py.File(io.BytesIO(archive.read(_WEIGHTS_MEMBER)), "r") as file:
-            _check_group(path, file, 0)
-    except (OSError, KeyError, ValueError) as error:
-        raise _damaged(path) from error
+    total = 0
+    # Keras's files are trees. Sixty groups with two links each to the next have more paths than anyone can walk.
+    seen: set[Any] = set()
+    until = time.monotonic() + _MOST_SECONDS
+    with h5py.File(file, "r") as root:
+        waiting = [(root, 0)]
+        seen.add(h5py.h5o.get_info(root.id).addr)
+        while waiting:
+            group, depth = waiting.pop()
+            if depth > _DEEPEST:
+                raise _refused(path, "is nested too deeply")
+            for name in group:
+                cancel.raise_if_cancelled()
+                if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                    raise _refused(path, f"has weights that point elsewhere ({name})")
+                part = group[name]
+                if (place := h5py.h5o.get_info(part.id).addr) in seen:
+                    raise _refused(path, f"has weights that lead to one place in two ways ({name})")
+                seen.add(place)
+                if len(seen) > _MOST_OBJECTS or time.monotonic() > until:
+                    raise _refused(path, "has weights in more pieces than any network's")
+                if isinstance(part, h5py.Group):
+                    waiting.append((part, depth + 1))
+                elif isinstance(part, h5py.Dataset):
+                    total += _check_dataset(path, name, part)
+    if total > _BOMB_FLOOR and total > _BOMB_RATIO * file.stat().st_size:
+        raise _refused(path, f"would unpack weights to {gigabytes(total)} from next to none")
+    return total
 
 
-def _check_group(path: Path, group: Any, depth: int) -> None:
-    import h5py
-
-    if depth > _DEEPEST:
-        raise _refused(path, "is nested too deeply")
-    for name in group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise _refused(path, f"has weights that point elsewhere ({name})")
-        part = group[name]
-        if isinstance(part, h5py.Group):
-            _check_group(path, part, depth + 1)
-        elif isinstance(part, h5py.Dataset):
-            if part.external or part.is_virtual:
-                raise _refused(path, f"has weights that are read from another file ({name})")
-            stored = max(1, part.id.get_storage_size())
-            if part.nbytes > _BOMB_FLOOR and part.nbytes > _BOMB_RATIO * stored:
-                raise _refused(path, f"would unpack weights to {part.nbytes / 1e9:.1f} GB from next to none")
+def _check_dataset(path: Path, name: str, part: Any) -> int:
+    """Gives the bytes it takes in memory."""
+    if part.external or part.is_virtual:
+        raise _refused(path, f"has weights that are read from another file ({name})")
+    if part.dtype.hasobject:
+        raise _refused(path, f"has weights that are no numbers ({name})")
+    size = prod(part.shape or (0,)) * int(part.dtype.itemsize)
+    if size > _BOMB_FLOOR and size > _BOMB_RATIO * max(1, part.id.get_storage_size()):
+        raise _refused(path, f"would unpack weights to {gigabytes(size)} from next to none")
+    return size
 
 
 def image_input_shape(path: Path, config: dict[str, Any]) -> tuple[int | None, int | None, int]:
@@ -291,7 +404,7 @@ def image_input_shape(path: Path, config: dict[str, Any]) -> tuple[int | None, i
     if not inputs:
         inputs = [inner.get("build_input_shape")]
     shape = inputs[0]
-    if len(inputs) == 1 and isinstance(shape, list) and all(side is None or isinstance(side, int) for side in shape):
+    if len(inputs) == 1 and isinstance(shape, list) and all(map(_is_a_side, shape)):
         match shape:
             case [_, height, width, (1 | 3) as channels]:
                 return height, width, channels
@@ -302,3 +415,7 @@ def image_input_shape(path: Path, config: dict[str, Any]) -> tuple[int | None, i
         hint="Open a network whose input is (height, width, 3) or (height, width, 1).",
         path=path,
     )
+
+
+def _is_a_side(side: object) -> bool:
+    return side is None or (type(side) is int and 1 <= side <= _LARGEST_SIDE)

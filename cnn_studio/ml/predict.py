@@ -41,7 +41,7 @@ def predict_files(
         batch_size: images the model is given at once, at most.
 
     Yields:
-        A prediction for each path; one with ``error`` where the file could not be read.
+        A prediction for each path; one with ``error`` where the file could not be read or the answer is no number.
 
     Raises:
         JobCancelled: the user cancelled.
@@ -68,8 +68,7 @@ def _predictions(
             if isinstance(image, str):
                 yield Prediction(path, error=image)
             else:
-                ranked = _rank(next(answers), facts.class_names)
-                yield Prediction(path, ranked=ranked, unsure=ranked[0][1] < facts.threshold)
+                yield _answer(path, next(answers), facts)
         done += len(chosen)
         context.report(Progress(Stage.PREDICT, done, len(paths), rate=done / max(time.perf_counter() - began, 1e-6)))
 
@@ -116,6 +115,13 @@ def _probabilities(model: keras.Model, images: list[NDArray[np.uint8]]) -> NDArr
     batch = np.zeros((size, *images[0].shape), np.uint8)
     batch[: len(images)] = images
     return np.asarray(model.predict_on_batch(batch))[: len(images)]
+
+
+def _answer(path: Path, probabilities: NDArray[np.float32], facts: ModelFacts) -> Prediction:
+    if not np.isfinite(probabilities).all():
+        return Prediction(path, error="The model's answer to this picture is no number (NaN).")
+    ranked = _rank(probabilities, facts.class_names)
+    return Prediction(path, ranked=ranked, unsure=ranked[0][1] < facts.threshold)
 
 
 def _rank(probabilities: NDArray[np.float32], class_names: Sequence[str]) -> tuple[tuple[str, float], ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -15,6 +14,7 @@ from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted
 from cnn_studio.core.job.jobs import JobContext, Report
 from cnn_studio.core.runs import run as runs
+from cnn_studio.core.text import parsed_json
 from cnn_studio.tasks.evaluation import EvaluateRequest, evaluate, saved_evaluation
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def _renew_side_car(path: Path, facts: ModelFacts) -> None:
 
     side_car = path.with_suffix(".json")
     try:
-        described = json.loads(side_car.read_text(encoding="utf-8"))
+        described = parsed_json(side_car.read_text(encoding="utf-8"))
         is_its_own = isinstance(described, dict) and described.get("model") == path.name
     except (OSError, ValueError):
         return

@@ -59,7 +59,7 @@ def evaluate(request: EvaluateRequest, context: JobContext) -> Measured:
         # Told before TensorFlow is started.
         run, split = _run_and_split(request)
         dataset = _split_of_run(run, split, context.report)
-    model, facts = load(request.model, context.report, request.class_names)
+    model, facts = load(request.model, context, request.class_names)
     facts = named(facts)
     if dataset is None:
         dataset, split = _folder(request, context)

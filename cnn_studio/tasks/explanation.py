@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -45,7 +46,7 @@ def explain(request: ExplainRequest, context: JobContext) -> Explanation:
     from cnn_studio.core.evaluation.heat import Explanation, over_picture, resized
     from cnn_studio.core.image.decoder import ImageError, probe_image, read_image
 
-    model, facts = load(request.model, context.report, request.class_names)
+    model, facts = load(request.model, context, request.class_names)
     facts = named(facts)
     context.report(StageStarted(Stage.EXPLAIN, 1))
     label = None
@@ -64,6 +65,12 @@ def explain(request: ExplainRequest, context: JobContext) -> Explanation:
     context.cancel.raise_if_cancelled()
     finder = _grad_cam(model)
     found = finder.explain(image, label)
+    if not math.isfinite(found.probabilities.sum()):
+        raise ModelFileError(
+            f"{request.model.name} answers with what is no number (NaN), so there is nothing to explain.",
+            hint="Its training has gone astray: train again with a smaller learning rate.",
+            path=request.model,
+        )
     order = (-found.probabilities).argsort(kind="stable")
     ranked = tuple((facts.class_names[place], float(found.probabilities[place])) for place in order)
     context.cancel.raise_if_cancelled()

@@ -102,7 +102,7 @@ def _judge_by_folds(dataset: Dataset, request: LabelErrorRequest, work: Path, co
 
 def _judge(model_file: Path, dataset: Dataset, context: JobContext) -> Answers:
     """Ask a model about every image of a data set; those that cannot be read any more are told and passed over."""
-    model, facts = load(model_file, context.report)
+    model, facts = load(model_file, context)
     return ask_about(model, facts, dataset, context)
 
 

@@ -25,7 +25,7 @@ def open_model(path: Path, context: JobContext) -> ModelFacts:
     Raises:
         ModelFileError: it is missing, damaged, no image classifier, or holds code of its own.
     """
-    return load(path, context.report)[1]
+    return load(path, context)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def predict(request: PredictRequest, context: JobContext) -> tuple[Prediction, .
         ModelFileError: the model cannot be used, or ``class_names`` are not as many as its outputs.
         DatasetError: there is no image among the paths.
     """
-    model, facts = load(request.model, context.report, request.class_names)
+    model, facts = load(request.model, context, request.class_names)
     from cnn_studio.ml.predict import predict_files
 
     paths = image_paths(request.paths, context.cancel)

@@ -1,10 +1,11 @@
+import csv
 import errno
 import os
 import stat
 
 import pytest
 
-from cnn_studio.core.atomic_file import replacing, write_text
+from cnn_studio.core.atomic_file import csv_rows, csv_text, replacing, write_text
 from cnn_studio.core.errors import StorageError
 
 
@@ -39,3 +40,43 @@ def test_others_may_read_what_an_ordinary_file_would_let_them(tmp_path):
     write_text(tmp_path / "ours", "")
     (tmp_path / "plain").touch()
     assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+NAMES = [
+    "=1+1",
+    "+cmd",
+    "-a",
+    "@x",
+    "\tx",
+    "\rx",
+    "'=1",
+    "''@",
+    "'quoted'",
+    "plain",
+    "a,b",
+    'say "x"',
+    "two\nlines",
+    "mid\rreturn",
+    "-0.5",
+    "+3e5",
+    "",
+]
+
+
+def test_no_cell_is_a_formula_and_names_come_back_as_they_were(tmp_path):
+    text = csv_text(("name", "=head", "number"), [(name, name, -0.25) for name in NAMES])
+    path = tmp_path / "names.csv"
+    write_text(path, text)
+    with path.open(encoding="utf-8", newline="") as file:
+        seen = list(csv.reader(file))
+    cells = [cell for row in seen for cell in row]
+    assert {cell for cell in cells if cell[:1] in {"=", "+", "-", "@", "\t", "\r"}} == {"-0.5", "+3e5", "-0.25"}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv_rows(file))
+    assert [row["name"] for row in rows] == NAMES
+    assert {row["number"] for row in rows} == {"-0.25"}
+
+
+def test_a_table_made_elsewhere_is_read_as_it_stands():
+    rows = list(csv_rows(["name,kind\r\n", "=1+1,'x\r\n", "b\r\n", "c,d,too many\r\n"]))
+    assert [(row["name"], row["kind"]) for row in rows] == [("=1+1", "'x"), ("b", ""), ("c", "d")]

@@ -223,6 +223,27 @@ def test_experiment_files_that_cannot_be_read(tmp_path):
     assert caught.value.path == path
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = " + "[" * 100_000, "nested too deeply"),
+        ("x = " + "9" * 5000, "not a TOML file"),
+        ("a." * 100_000 + "b = 1", "too many parts"),
+        ("[training]\nepochs = " + "[" * 50 + "]" * 50, r"training\.epochs"),
+        ("[split]\ngroup_pattern = '" + "a" * 2000 + "'", r"split\.group_pattern"),
+        (f"[training]\noptimizer = '{'x' * 100_000}'", r"training\.optimizer"),
+        ("#" * (5 * 2**20), "far too large"),
+        ('[\'a\' . "a\\"" .' + "a . " * 100_000 + "b]", "too many parts"),
+    ],
+)
+def test_experiment_files_without_end_get_a_short_sentence(tmp_path, text, words):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(ExperimentError, match=words) as caught:
+        read_experiment(path)
+    assert len(str(caught.value)) < 500
+
+
 def test_changing_settings_validates_them_and_leaves_the_original_alone():
     experiment = Experiment()
     changed = with_values(experiment, {"training.epochs": 3, "image.colour": "grey"})

@@ -90,3 +90,13 @@ def test_names_that_are_no_text(made_up_dataset, tmp_path):
     dataset = made_up_dataset({os.fsdecode(b"caf\xe9"): 4})
     write_text(tmp_path / "split.csv", split_csv(dataset, split_dataset(dataset, SplitSettings())))
     assert set(read_split(tmp_path / "split.csv")) == {file.path for file in dataset.files}
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+a", "-a", "@a", "\ta", "\ra", "'=a", "a\rb", "a\nb"])
+def test_names_like_formulas_survive(made_up_dataset, tmp_path, name):
+    dataset = made_up_dataset({name: 9, "plain": 9})
+    assignment = split_dataset(dataset, SplitSettings())
+    write_text(tmp_path / "split.csv", split_csv(dataset, assignment))
+    assert read_split(tmp_path / "split.csv") == {
+        file.path: split for file, split in zip(dataset.files, assignment.splits, strict=True)
+    }

@@ -2,7 +2,10 @@
 
 import io
 import json
+import time
 import zipfile
+import zlib
+from pathlib import Path
 
 import h5py
 import keras
@@ -10,7 +13,10 @@ import numpy as np
 import pytest
 
 from cnn_studio.core.errors import ModelFileError
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext
+from cnn_studio.ml import declared, model_inspection
 from cnn_studio.ml.model_file import load_model, read_facts
+from cnn_studio.tasks.loaded import load
 
 
 @pytest.fixture
@@ -213,6 +219,234 @@ def test_weights_in_another_format_are_refused(harmless, write):
     parts = {name: content for name, content in harmless.items() if name != "model.weights.h5"}
     with pytest.raises(ModelFileError, match=r"no model\.weights\.h5"):
         load_model(write({**parts, "model.weights.npz": arrays.getvalue()}))
+
+
+def hard_links(file):
+    """61 groups, and 2**60 ways to the last of them."""
+    below = file.create_group("g0")
+    for depth in range(1, 61):
+        above = file.create_group(f"g{depth}")
+        above["left"] = above["right"] = below
+        below = above
+
+
+def a_link_back(file):
+    file.create_group("a/b")["home"] = file["/"]
+
+
+@pytest.mark.parametrize("change", [hard_links, a_link_back])
+def test_weights_without_end_are_refused_at_once(harmless, write, change):
+    path = write({**harmless, "model.weights.h5": weights_with(change)})
+    began = time.process_time()
+    with pytest.raises(ModelFileError, match=r"one place in two ways.*not opened"):
+        load_model(path)
+    assert time.process_time() - began < 1
+
+
+def many_pieces(file):
+    for number in range(60):
+        file.create_group(str(number))
+
+
+def test_more_pieces_than_any_network_has_are_refused(harmless, write, monkeypatch):
+    monkeypatch.setattr(model_inspection, "_MOST_OBJECTS", 50)
+    with pytest.raises(ModelFileError, match="more pieces than any network's"):
+        load_model(write({**harmless, "model.weights.h5": weights_with(many_pieces)}))
+
+
+def text_for_weights(file):
+    file.create_dataset("x", data=["a" * 10, "b"], dtype=h5py.string_dtype())
+
+
+def many_small_bombs(file):
+    for number in range(4):
+        file.create_dataset(f"{number}", (15 * 2**20,), "f4", chunks=(2**20,), compression="gzip", fillvalue=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"), [(text_for_weights, "are no numbers"), (many_small_bombs, r"0\.3 GB from next to none")]
+)
+def test_weights_that_are_none_are_refused(harmless, write, change, match):
+    with pytest.raises(ModelFileError, match=match):
+        load_model(write({**harmless, "model.weights.h5": weights_with(change)}))
+
+
+@pytest.mark.parametrize("weights", [hard_links, many_pieces])
+def test_cancel_is_heard_while_a_file_is_inspected(harmless, write, weights):
+    token = CancelToken()
+    token.cancel()
+    path = write({**harmless, "model.weights.h5": weights_with(weights)})
+    for opened in (lambda: load_model(path, token), lambda: load(path, JobContext(cancel=token))):
+        with pytest.raises(JobCancelled):
+            opened()
+
+
+def test_a_damaged_stream_gets_a_sentence(harmless, write):
+    path = write(harmless, zipfile.ZIP_DEFLATED)
+    raw = bytearray(path.read_bytes())
+    start = raw.find(b"config.json") + len("config.json") + 20
+    raw[start : start + 40] = bytes(40)
+    path.write_bytes(raw)
+    for read in (read_facts, load_model):
+        with pytest.raises(ModelFileError, match=r"evil\.keras is damaged"):
+            read(path)
+
+
+class OddError(Exception):
+    """What nobody thought of."""
+
+
+@pytest.mark.parametrize("error", [OddError, zlib.error, UnicodeError, RecursionError, OverflowError, AttributeError])
+def test_whatever_goes_wrong_is_told_in_a_sentence(harmless, write, monkeypatch, error):
+    def fails(*_):
+        raise error
+
+    path = write(harmless)
+    monkeypatch.setattr(model_inspection, "_check_config", fails)
+    for read in (read_facts, load_model):
+        with pytest.raises(ModelFileError, match=r"evil\.keras is damaged"):
+            read(path)
+
+
+def test_no_memory_is_told(harmless, write, monkeypatch):
+    def fails(*_):
+        raise MemoryError
+
+    path = write(harmless)
+    monkeypatch.setattr(model_inspection, "_check_config", fails)
+    with pytest.raises(ModelFileError, match=r"not enough memory to open evil\.keras"):
+        load_model(path)
+
+
+def test_a_git_lfs_pointer_and_a_web_address_get_their_own_sentence(tmp_path):
+    pointer = tmp_path / "flowers.keras"
+    pointer.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 4096\n")
+    with pytest.raises(ModelFileError, match=r"Git LFS pointer.*git lfs pull"):
+        load(pointer, JobContext())
+    with pytest.raises(ModelFileError, match=r"https://example\.org/a\.keras is a web address"):
+        load(Path("https://example.org/a.keras"), JobContext())
+    with pytest.raises(ModelFileError, match=r"There is no model file gone\.keras"):
+        load(Path("gone.keras"), JobContext())
+
+
+def test_many_parts_that_unpack_to_much_are_refused(harmless, write):
+    """Each by itself is small enough."""
+    parts = {f"assets/{number}": bytes(40 * 2**20) for number in range(2)}
+    refused(write({**harmless, **parts}, zipfile.ZIP_DEFLATED), r"would unpack 0\.1 GB of parts that are no weights")
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ('{"class_name": 1, "config": {}, "x": [' + "[]," * 600_000 + "0]}", "more in it than any network"),
+        ('{"x": "' + "a" * 9 * 2**20 + '"}', "longer than any network"),
+        ('{"class_name": "Sequential", "config": {"a": ' + "9" * 5000 + "}}", "damaged"),
+        ("\ufeff\udcff".encode("utf-8", "surrogatepass").decode("latin-1"), "damaged"),
+    ],
+)
+@pytest.mark.parametrize("member", ["config.json", "cnn_studio.json"])
+def test_descriptions_that_would_fill_the_memory_are_refused(harmless, write, member, text, match):
+    path = write({**harmless, member: text.encode()}, zipfile.ZIP_DEFLATED)
+    with pytest.raises(ModelFileError, match=match):
+        read_facts(path)
+
+
+def test_more_layers_than_can_be_built_in_time_are_refused(harmless, write):
+    layer = {"module": "keras.layers", "class_name": "ReLU", "config": {"name": "x"}, "registered_name": None}
+    config = json.loads(harmless["config.json"])
+    config["config"]["layers"][1:1] = [layer] * 5000
+    refused(write({**harmless, "config.json": json.dumps(config).encode()}), "has more than 5,000 layers")
+    config["config"]["layers"][1:5001] = [{**layer, "inbound_nodes": [[]] * 5000}]
+    refused(write({**harmless, "config.json": json.dumps(config).encode()}), "has more than 5,000 layers")
+
+
+@pytest.fixture
+def small_only(monkeypatch):
+    """Nothing large may be made."""
+
+    def filled(self, shape, dtype=None, **_):
+        assert np.prod(shape) < 1e6, "memory was taken"
+        return keras.ops.zeros(shape, dtype)
+
+    for kind in (keras.initializers.GlorotUniform, keras.initializers.Zeros):
+        monkeypatch.setattr(kind, "__call__", filled)
+
+
+def saved_with(tmp_path, layers, changes, side=8):
+    """A file of a network whose description was changed afterwards: {layer name: {setting: value}}."""
+    path = tmp_path / "large.keras"
+    keras.Sequential([keras.Input((side, side, 3), name="image"), *layers, keras.layers.Dense(2, name="last")]).save(
+        path
+    )
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(parts["config.json"])
+    for layer in config["config"]["layers"]:
+        layer["config"].update(changes.get(layer["config"]["name"], {}))
+        layer.pop("build_config", None)
+    config["config"].pop("build_input_shape", None)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**parts, "config.json": json.dumps(config)}.items():
+            archive.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "side", "match"),
+    [
+        ({"last": {"units": 20_000_000}}, 8, r"describes a network of 0\.2 GB and holds weights of 0\.0 GB"),
+        ({"last": {"units": 10**15}}, 8, "describes a network of"),
+        ({"conv": {"filters": 10**7}}, 8, "describes a network of"),
+        ({"up": {"size": [30_000, 30_000]}}, 8, r"takes [\d,.]+ GB of memory for one picture"),
+        ({"up": {"size": [30_000, 30_000]}}, None, r"takes [\d,.]+ GB of memory for one picture"),
+        ({"pad": {"padding": [[10**6, 10**6], [10**6, 10**6]]}}, 8, r"takes [\d,.]+ GB of memory for one picture"),
+        ({"image": {"batch_shape": [None, 10**6, 10**6, 3]}}, 8, "does not take one image"),
+    ],
+)
+def test_what_is_declared_and_not_there_is_refused_before_it_is_made(tmp_path, small_only, changes, side, match):
+    layers = keras.layers
+    path = saved_with(
+        tmp_path,
+        [
+            layers.Conv2D(2, 1, name="conv"),
+            layers.UpSampling2D(2, name="up"),
+            layers.ZeroPadding2D(1, name="pad"),
+            layers.GlobalAveragePooling2D(),
+        ],
+        changes,
+        side,
+    )
+    with pytest.raises(ModelFileError, match=match):
+        load_model(path)
+    # What was refused is not made later either, when something else is opened.
+    keras.Sequential([keras.Input((4, 4, 3)), layers.Flatten(), layers.Dense(2)]).save(tmp_path / "small.keras")
+    assert load_model(tmp_path / "small.keras")[1].class_count == 2
+
+
+def test_the_budget_follows_the_memory_there_is(tmp_path, monkeypatch):
+    layers = keras.layers
+    path = tmp_path / "m.keras"
+    keras.Sequential([keras.Input((64, 64, 3)), layers.Conv2D(64, 1), layers.GlobalAveragePooling2D()]).save(path)
+    monkeypatch.setattr(declared, "available_memory", lambda: 2**20)
+    with pytest.raises(ModelFileError, match=r"0\.0 GB are free, so it was not opened"):
+        load_model(path)
+    monkeypatch.setattr(declared, "available_memory", lambda: 2**21)
+    assert load_model(path)[1].class_count == 64
+
+
+def test_names_in_a_file_are_text(harmless, write):
+    facts = {
+        "class_names": ["<img src=x>\x1b[31m", "b\u202e"],
+        "height": 8,
+        "width": 8,
+        "architecture": "<b>bold\x9b</b>",
+        "data_name": "a\nb",
+        "versions": {"k\x07": "1\x1b"},
+    }
+    found = read_facts(write({**harmless, "cnn_studio.json": json.dumps(facts).encode()}))
+    assert found.class_names == ("<img src=x>\\x1b[31m", "b\\u202e")
+    assert (found.architecture, found.data_name) == ("<b>bold\\x9b</b>", "a\\nb")
+    assert found.versions == {"k\\x07": "1\\x1b"}
 
 
 def test_a_loss_of_someones_own_is_no_reason_to_refuse(tmp_path):

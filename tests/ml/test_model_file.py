@@ -157,7 +157,7 @@ def test_other_zips_folders_and_nothing_are_refused(tmp_path):
     (tmp_path / "saved_model").mkdir()
     with pytest.raises(ModelFileError, match=r"save it as a \.keras file"):
         read_facts(tmp_path / "saved_model")
-    with pytest.raises(ModelFileError, match="There is no file"):
+    with pytest.raises(ModelFileError, match="There is no model file"):
         read_facts(tmp_path / "none.keras")
 
 
@@ -344,3 +344,101 @@ def test_class_names_can_be_given(facts):
     for names, reason in ((["a"], "2 classes apart, but 1"), (["a", " "], "empty"), (["a", "a"], "twice")):
         with pytest.raises(ModelFileError, match=reason):
             with_class_names(nameless, names, 2)
+
+
+def dense(units, activation, seed, **more):
+    # Far from even, so that a second softmax could not be overlooked.
+    start = keras.initializers.RandomNormal(stddev=3, seed=seed)
+    return keras.layers.Dense(units, activation=activation, kernel_initializer=start, **more)
+
+
+def body(image):
+    return keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
+
+
+def probabilities_behind(kind):
+    """Functional networks whose figures are the classes' shares of one, though the last operation does not say so."""
+    layers = keras.layers
+    image = keras.Input((6, 6, 3))
+    softmax = dense(4, "softmax", 1)(body(image))
+    other = dense(4, "softmax", 2)(body(image))
+    one = dense(1, "sigmoid", 3)(body(image))
+    inner = keras.Model(image, softmax)
+    again = keras.Input((6, 6, 3))
+    outputs = {
+        "cast": lambda: layers.Activation("linear", dtype="float32")(softmax),
+        "reshape": lambda: layers.Reshape((4,))(layers.Reshape((2, 2))(softmax)),
+        "flatten": lambda: layers.Flatten()(layers.Reshape((1, 1, 4))(softmax)),
+        "average": lambda: layers.Average()([softmax, other]),
+        "concatenate": lambda: layers.Concatenate()([keras.ops.subtract(1.0, one), one]),
+        "dropout": lambda: layers.Dropout(0.5)(softmax),
+        "half": lambda: dense(4, "softmax", 4, dtype="float16")(body(image)),
+    }
+    if kind == "nested":
+        return keras.Model(again, layers.Activation("linear")(inner(again)))
+    return keras.Model(image, outputs[kind]())
+
+
+def noise(count=5, side=6):
+    return np.random.default_rng(7).integers(0, 256, (count, side, side, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["cast", "reshape", "flatten", "average", "concatenate", "dropout", "half", "nested"])
+def test_probabilities_that_are_there_already_are_left_as_they_are(tmp_path, kind):
+    model = probabilities_behind(kind)
+    loaded, _ = load_model(saved(model, tmp_path / "theirs.keras"))
+    given = noise()
+    own = model.predict_on_batch(given)
+    assert own.max() > 0.5  # a second softmax of four makes at most 0.48 of anything
+    np.testing.assert_allclose(loaded.predict_on_batch(given), own, atol=1e-6)
+
+
+@pytest.mark.parametrize("last", ["log_softmax", "linear", "tanh"])
+def test_other_figures_go_through_a_softmax(tmp_path, last):
+    image = keras.Input((6, 6, 3))
+    model = keras.Model(image, keras.layers.Reshape((4,))(dense(4, last, 1)(body(image))))
+    loaded, _ = load_model(saved(model, tmp_path / "theirs.keras"))
+    scores = model.predict_on_batch(noise())
+    own = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(loaded.predict_on_batch(noise()), own, atol=1e-5)
+
+
+@pytest.mark.parametrize(("classes", "behind"), [(2, False), (2, True), (5, False), (5, True)])
+def test_a_sigmoid_for_each_class_is_no_certainty_for_each(tmp_path, classes, behind):
+    image = keras.Input((6, 6, 3))
+    output = dense(classes, "sigmoid", 1, bias_initializer="ones")(body(image))
+    model = keras.Model(image, keras.layers.Reshape((classes,))(output) if behind else output)
+    loaded, _ = load_model(saved(model, tmp_path / "theirs.keras"))
+    own = model.predict_on_batch(noise()).astype(np.float64).clip(1e-6, 1 - 1e-6)
+    odds = own / (1 - own)  # of one class and no other
+    np.testing.assert_allclose(loaded.predict_on_batch(noise()), odds / odds.sum(axis=1, keepdims=True), atol=1e-3)
+
+
+def test_two_that_are_both_certain_share_the_certainty(tmp_path):
+    image = keras.Input((6, 6, 3))
+    both = keras.layers.Dense(2, activation="sigmoid", kernel_initializer="zeros", bias_initializer="ones")
+    model = keras.Model(image, both(body(image)))
+    model.set_weights([model.get_weights()[0], np.array([60.0, 60.0])])
+    loaded, _ = load_model(saved(model, tmp_path / "theirs.keras"))
+    np.testing.assert_allclose(loaded.predict_on_batch(noise()), 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("last", "classes"), [("softmax", 3), ("sigmoid", 1), ("sigmoid", 3), ("linear", 1), ("linear", 3)]
+)
+def test_a_network_that_answers_nan_opens_and_says_so(tmp_path, last, classes):
+    image = keras.Input((6, 6, 3))
+    model = keras.Model(image, dense(classes, last, 1)(body(image)))
+    model.set_weights([weight * np.nan for weight in model.get_weights()])
+    loaded, found = load_model(saved(model, tmp_path / "theirs.keras"))
+    assert found.class_count == max(2, classes)
+    assert np.isnan(loaded.predict_on_batch(noise())).all()
+
+
+def test_a_layer_that_is_used_twice_keeps_its_weights(tmp_path):
+    image = keras.Input((6, 6, 3))
+    shared = keras.layers.Dense(4, activation="softmax")
+    left, right = body(image), keras.layers.Dropout(0.5)(body(image))
+    model = keras.Model(image, keras.layers.Average()([shared(left), shared(right)]))
+    loaded, _ = load_model(saved(model, tmp_path / "theirs.keras"))
+    np.testing.assert_allclose(loaded.predict_on_batch(noise()), model.predict_on_batch(noise()), atol=1e-6)

@@ -109,3 +109,19 @@ def test_class_names_are_needed(make_model, facts, cancel):
 
     with pytest.raises(ValueError, match="class names"):
         predict_files(make_model(), replace(facts, class_names=()), [], JobContext(cancel=cancel))
+
+
+def test_an_answer_that_is_no_number_is_an_error_of_that_picture(make_model, facts, pictures, cancel, monkeypatch):
+    model = make_model()
+    right = model.predict_on_batch
+
+    def third_is_nan(batch):
+        answers = np.array(right(batch))
+        answers[2, 1] = np.nan
+        return answers
+
+    monkeypatch.setattr(model, "predict_on_batch", third_is_nan)
+    found = list(predict_files(model, facts, pictures(4), JobContext(cancel=cancel)))
+    assert [bool(one.error) for one in found] == [False, False, True, False]
+    assert "no number (NaN)" in found[2].error
+    assert (found[2].ranked, found[2].label, found[2].probability) == ((), "", 0.0)

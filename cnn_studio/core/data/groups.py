@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cnn_studio.core.name_pattern import NamePattern
 from cnn_studio.core.text import printable
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def groups_in_order(files: Sequence[ImageFile], members: Sequence[int], settings
 
 
 def _groups(files: Sequence[ImageFile], members: Sequence[int], settings: SplitSettings) -> list[tuple[int, ...]]:
-    pattern = re.compile(settings.group_pattern) if settings.group_pattern else None
+    pattern = NamePattern(settings.group_pattern) if settings.group_pattern else None
     leader: dict[int, int] = {}
 
     def leader_of(index: int) -> int:
@@ -72,12 +72,12 @@ def _groups(files: Sequence[ImageFile], members: Sequence[int], settings: SplitS
     return [tuple(group) for group in groups.values()]
 
 
-def _keys(file: ImageFile, pattern: re.Pattern[str] | None, *, together: bool) -> Iterator[Hashable]:
+def _keys(file: ImageFile, pattern: NamePattern | None, *, together: bool) -> Iterator[Hashable]:
     """What a file has in common with those it must stay with."""
     if together and file.similar:
         yield file.similar
-    if pattern and (match := pattern.search(printable(file.path))):
-        yield match.groups() or match.group()
+    if pattern and (found := pattern.find(printable(file.path))):
+        yield found
 
 
 def _rank(seed: int, path: str) -> bytes:

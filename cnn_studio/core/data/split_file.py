@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from cnn_studio.core.atomic_file import csv_text
+from cnn_studio.core.atomic_file import csv_rows, csv_text
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.split import SplitAssignment
@@ -35,14 +35,14 @@ def read_split(path: Path) -> dict[str, Split]:
     """
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            rows = list(csv.DictReader(file))
+            rows = list(csv_rows(file))
     except FileNotFoundError:
         raise DatasetError(f"There is no file {path}.", path=path) from None
     except (OSError, csv.Error) as error:
         raise DatasetError(f"{path.name} could not be read: {error}.", path=path) from error
     table: dict[str, Split] = {}
     for number, row in enumerate(rows, start=2):
-        name, split = row.get("path"), (row.get("split") or "").strip().lower()
+        name, split = row.get("path"), row.get("split", "").strip().lower()
         if not name or split not in set(Split):
             raise DatasetError(
                 f"Line {number} of {path.name} does not say which split an image is in.",

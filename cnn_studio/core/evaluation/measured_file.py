@@ -24,6 +24,7 @@ from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
 from cnn_studio.core.evaluation.measured import Measured
+from cnn_studio.core.text import parsed_json
 
 
 def measured_path(model: Path, split: Split) -> Path:
@@ -81,7 +82,7 @@ def read_measured(path: Path, model: Path) -> Measured:
 
 
 def _measured(archive: Mapping[str, Any], path: Path, model: Path) -> Measured:
-    facts = json.loads(archive["facts"].tobytes())
+    facts = parsed_json(archive["facts"].tobytes())
     names = tuple(facts["class_names"])
     labels = np.asarray(archive["labels"], np.int32)
     probabilities = np.asarray(archive["probabilities"], np.float32)

@@ -28,7 +28,7 @@ class Prediction:
     Attributes:
         path: the image file.
         ranked: (class name, probability 0–1), most likely first; empty when ``error`` is set.
-        error: why the image could not be read, a sentence; empty when it could.
+        error: why there is no answer (the image cannot be read, the answer is no number), a sentence; else empty.
         unsure: whether the most likely class is less likely than the model's threshold, so that the answer is rather
             "I don't know".
     """

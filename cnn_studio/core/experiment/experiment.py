@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from reprlib import Repr
 from typing import Any
 
+import re2
 import tomli_w
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -27,6 +29,15 @@ from cnn_studio.core.experiment.settings import (
     TrainingSettings,
 )
 from cnn_studio.core.experiment.table import KIND_TEXT, SETTINGS, kinds_of, setting, unknown_setting
+
+_LARGEST_FILE = 4 * 2**20  # a decision about each of 80,000 pictures
+
+# A name of thousands of parts takes the parser time and memory with the square of their number.
+_ENDLESS_NAME = re2.compile(rb"""(?:(?:[\w-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')[ \t]*\.[ \t]*){16}""")
+
+_SHORT = Repr()
+"""For values in a sentence: a file may hold any."""
+_SHORT.maxstring = _SHORT.maxother = 80
 
 
 class Experiment(Settings):
@@ -72,7 +83,7 @@ def _refused(error: ErrorDetails) -> ExperimentError:
         return _misplaced(field, kind) or unknown_setting(field)
     if name:
         return ExperimentError(setting(name, kind).refusal(error, field), field=field)
-    given = "" if isinstance(error["input"], dict) else f" (it is {error['input']!r})"
+    given = "" if isinstance(error["input"], dict) else f" (it is {_SHORT.repr(error['input'])})"
     return ExperimentError(f"{field}{given}: {error['msg'].removeprefix('Value error, ')}.", field=field)
 
 
@@ -113,12 +124,19 @@ def read_experiment(path: Path) -> Experiment:
         ExperimentError: the file is missing, is not TOML, or holds a setting that is unknown or out of range.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > _LARGEST_FILE:
+            raise ExperimentError(f"{path.name} is far too large for an experiment file.", path=path)
+        content = path.read_bytes()
+        if _ENDLESS_NAME.search(content):
+            raise ExperimentError(f"{path.name} is no experiment file: a name in it has too many parts.", path=path)
+        values = tomllib.loads(content.decode())
     except FileNotFoundError:
         raise ExperimentError(f"There is no experiment file {path}.", path=path) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ExperimentError(f"{path} could not be read: {error}.", path=path) from None
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ExperimentError(f"{path.name} is no experiment file: it is nested too deeply.", path=path) from None
+    except ValueError as error:  # TOMLDecodeError, and a number with too many digits
         raise ExperimentError(f"{path.name} is not a TOML file: {error}.", path=path) from None
     return build_experiment(values, source=path)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -20,6 +19,7 @@ from pydantic import (
 
 from cnn_studio.core.experiment.backbones import BACKBONES
 from cnn_studio.core.experiment.row import Row, Unit
+from cnn_studio.core.name_pattern import NamePattern
 from cnn_studio.core.text import printable
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -73,10 +73,7 @@ class SplitSettings(Settings):
     @field_validator("group_pattern")
     @classmethod
     def _is_a_regular_expression(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except (re.error, RecursionError, OverflowError) as error:
-            raise ValueError(f"this is not a regular expression: {error}") from None
+        NamePattern(pattern)
         return pattern
 
     @model_validator(mode="after")

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from cnn_studio.core.atomic_file import write_text
+from cnn_studio.core.atomic_file import csv_rows, write_text
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.split import SplitAssignment
@@ -34,6 +34,7 @@ from cnn_studio.core.experiment.experiment import Experiment, experiment_to_toml
 from cnn_studio.core.runs.failure import Failure, FailureKind, failure_of
 from cnn_studio.core.runs.trained import Ended
 from cnn_studio.core.runs.training_lock import LOCK_NAME, is_held, is_held_here
+from cnn_studio.core.text import parsed_json
 
 
 class RunStatus(StrEnum):
@@ -181,7 +182,7 @@ def read_run(folder: Path) -> Run:
         CnnStudioError: it is not a run's folder, or its run.json is damaged.
     """
     try:
-        values = json.loads((folder / "run.json").read_text(encoding="utf-8", errors="surrogateescape"))
+        values = parsed_json((folder / "run.json").read_text(encoding="utf-8", errors="surrogateescape"))
         status, detail = RunStatus(values["status"]), values["detail"]
         return Run(
             folder=folder,
@@ -234,8 +235,8 @@ def read_manifest(run: Run) -> list[tuple[str, str, Split]]:
     """
     try:
         with (run.folder / "manifest.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return [(row["path"], row["class"], Split(row["split"])) for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError) as error:
+            return [(row["path"], row["class"], Split(row["split"])) for row in csv_rows(file)]
+    except (OSError, ValueError, KeyError, csv.Error) as error:
         raise CnnStudioError(f"The list of images in {run.folder} cannot be read.", path=run.folder) from error
 
 
