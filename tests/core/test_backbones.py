@@ -48,4 +48,4 @@ def test_depths():
 def test_an_unknown_backbone_lists_those_there_are():
     with pytest.raises(ExperimentError, match="no pre-trained backbone called 'alexnet'") as caught:
         find_backbone("alexnet")
-    assert "resnet50, vgg16" in caught.value.hint
+    assert ", ".join(BACKBONES) in caught.value.hint

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS, architecture_preset
 from cnn_studio.core.experiment.augmentation import AugmentationSettings, Fill
+from cnn_studio.core.experiment.backbones import BACKBONES
 from cnn_studio.core.experiment.experiment import (
     Experiment,
     build_experiment,
@@ -292,7 +293,7 @@ def test_a_backbone_unfreezes_its_last_block_when_nothing_else_is_said():
 def test_what_a_backbone_can_be_and_how_deep_it_can_be_trained_is_told():
     with pytest.raises(ExperimentError, match="block5, block4, block3, block2, everything"):
         build_experiment({"architecture": {"kind": "backbone", "name": "vgg16", "unfreeze_from": "conv5"}})
-    with pytest.raises(ExperimentError, match="choose one of resnet50, vgg16"):
+    with pytest.raises(ExperimentError, match=f"choose one of {', '.join(BACKBONES)}"):
         build_experiment({"architecture": {"kind": "backbone", "name": "alexnet"}})
     with pytest.raises(ExperimentError, match="“scratch” or “backbone”"):
         build_experiment({"architecture": {"kind": "transformer"}})

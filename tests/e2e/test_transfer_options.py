@@ -119,7 +119,7 @@ def test_train_never_downloads_and_says_what_is_missing(command, tmp_path, monke
         ("--architecture vgg16 --image-size 20", "at least 32 × 32"),
         ("--transfer frozen", "small_cnn is trained from scratch"),
         ("--architecture lenet5 --fine-tuning-epochs 3", "lenet5 is trained from scratch"),
-        ("--architecture alexnet", "resnet50, vgg16"),
+        ("--architecture alexnet", "resnet50, "),
         ("--preset flower_tutorial", "flowers_tutorial"),
         ("--preset flowers_tutorial --architecture vgg16", "Leave out --preset or --architecture"),
         ("--preset recommended --experiment x.toml", "Leave out --experiment or --preset"),

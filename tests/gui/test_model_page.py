@@ -9,6 +9,7 @@ from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.experiment.backbones import find_backbone
 from cnn_studio.core.experiment.experiment import read_experiment
 from cnn_studio.core.experiment.settings import Colour, TransferMode
+from cnn_studio.core.experiment.table import ALL_SETTINGS
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.weights import download
 from cnn_studio.core.weights.check import CheckedWeights
@@ -155,3 +156,25 @@ def test_fine_tuning_asks_from_which_block_on(page, session):
 def test_the_way_on(page, pages):
     page.next_button.click()
     assert pages.shown == ["train"]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("lenet5", "scratch"), ("vgg16", "backbone")])
+def test_every_setting_of_an_architecture_has_a_field(page, name, kind):
+    choose(page, name)
+    known = [each.name for each in ALL_SETTINGS if (each.section, each.kind) == ("architecture", kind)]
+    for each in known[1:]:  # the name is chosen above them
+        assert page.isAncestorOf(page.form.row(each, kind))
+
+
+def test_settings_that_each_kind_of_architecture_has_for_itself_do_not_meet(page, session):
+    """Both have dropout, dense layers and more by the same names, in fields of their own."""
+    choose(page, "vgg16")
+    fields = {kind: page.form.row("architecture.dropout", kind).field for kind in ("backbone", "scratch")}
+    fields["backbone"].setValue(40)
+    assert session.project.experiment.architecture.dropout == 0.4
+    session.project.change({"architecture.dropout": 0.3})
+    assert fields["backbone"].value() == 30
+    choose(page, "small_cnn")
+    assert fields["scratch"].value() == 20
+    fields["scratch"].setValue(50)
+    assert session.project.experiment.architecture.dropout == 0.5

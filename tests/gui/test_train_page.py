@@ -10,6 +10,7 @@ from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.experiment.settings import Optimizer
+from cnn_studio.core.experiment.table import SETTINGS
 from cnn_studio.core.job import events
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.trained import TrainedModel
@@ -30,6 +31,15 @@ def ready(page, session, make_dataset, settle):
     session.project.take_dataset(make_dataset(each=10))
     settle()
     return page
+
+
+def test_every_setting_of_training_has_a_field(page):
+    """So that a setting that is added to the table is on the page."""
+    for each in SETTINGS.values():
+        if each.section in {"training", "architecture.fine_tuning"}:
+            row = page.form.row(each.name)
+            folded = page.advanced.isAncestorOf(row)
+            assert page.fine_tuning.isAncestorOf(row) or (folded is each.advanced)
 
 
 class Training:

@@ -13,7 +13,7 @@ from cnn_studio.gui.widgets.fields import (
     FieldRow,
     IntegerBox,
     IntegerListEdit,
-    LearningRateBox,
+    NumberBox,
     PercentBox,
 )
 from cnn_studio.gui.widgets.notice import NoticeBar
@@ -263,9 +263,10 @@ def test_setting_the_same_values_leaves_the_text_being_typed_alone(qtbot):
 
 
 def test_a_learning_rate_takes_exponents_and_steps_to_round_numbers(qtbot):
-    box = LearningRateBox()
+    box = NumberBox(1e-8, 10)
     qtbot.addWidget(box)
     box.show()
+    box.setValue(0.001)
     assert box.text() == "0.001"
     box.lineEdit().selectAll()
     qtbot.keyClicks(box.lineEdit(), "1e-5")
@@ -289,6 +290,21 @@ def test_a_learning_rate_takes_exponents_and_steps_to_round_numbers(qtbot):
     for _ in range(60):
         box.stepDown()
     assert box.value() == pytest.approx(1e-8)
+
+
+def test_a_number_that_may_be_0_steps_to_it_and_away_from_it(qtbot):
+    box = NumberBox(0, 2)
+    qtbot.addWidget(box)
+    seen = []
+    for step in (box.stepUp, box.stepUp, box.stepDown, box.stepDown, box.stepDown):
+        step()
+        seen.append(box.value())
+    assert seen == pytest.approx([0.001, 0.002, 0.001, 0, 0])
+    assert box.text() == "0"
+    box.lineEdit().selectAll()
+    qtbot.keyClicks(box.lineEdit(), "3")
+    qtbot.keyClick(box, Qt.Key.Key_Return)
+    assert box.value() == 2, "as much as there may be"
 
 
 def test_percent_is_a_fraction(qtbot):
@@ -321,7 +337,7 @@ def test_choices_keep_their_values_as_they_are(qtbot):
 
 
 def test_scrolling_the_page_does_not_change_fields_under_the_pointer(qtbot):
-    for box in (IntegerBox(0, 100), PercentBox(), LearningRateBox(), ChoiceBox([("a", 1), ("b", 2)])):
+    for box in (IntegerBox(0, 100), PercentBox(), NumberBox(0, 10), ChoiceBox([("a", 1), ("b", 2)])):
         qtbot.addWidget(box)
         box.show()
         box.clearFocus()

@@ -1,5 +1,6 @@
 """Every row of the table against keras.applications itself, with random weights; and what training may change."""
 
+import sys
 from dataclasses import dataclass
 
 import h5py
@@ -22,16 +23,6 @@ from cnn_studio.ml.model_file import load_model, save_model
 
 QUICK = {"vgg16", "mobilenet_v3_small"}
 ROWS = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in BACKBONES]
-KERAS_MODULES = {
-    "resnet50v2": "resnet_v2",
-    "mobilenet_v3_large": "mobilenet_v3",
-    "mobilenet_v3_small": "mobilenet_v3",
-    "efficientnet_b0": "efficientnet",
-    "efficientnet_v2b0": "efficientnet_v2",
-    "densenet121": "densenet",
-    "nasnet_mobile": "nasnet",
-    "convnext_tiny": "convnext",
-}
 
 
 def square(side, colour=Colour.RGB):
@@ -107,7 +98,7 @@ def test_a_row_gives_what_keras_gives_with_its_own_download(name, published, tmp
 
     side = row.usual_size
     raw = pictures(1, side, side)
-    module = getattr(keras.applications, KERAS_MODULES.get(name, name))
+    module = sys.modules[getattr(keras.applications, row.keras_name).__module__]
     maps = original.predict(module.preprocess_input(raw.copy()), verbose=0)
     assert maps.shape[1:] == row.output_shape(side, side)
 

@@ -275,6 +275,7 @@ class Schedule(StrEnum):
 class StageSettings(Settings):
     """What every stage of training has."""
 
+    epochs: Epochs
     optimizer: Annotated[
         Optimizer,
         Row(
@@ -285,7 +286,6 @@ class StageSettings(Settings):
         ),
     ] = Optimizer.ADAM
     learning_rate: LearningRate
-    epochs: Epochs
     schedule: Annotated[
         Schedule,
         Row(
@@ -308,8 +308,8 @@ class StageSettings(Settings):
 class FineTuningSettings(StageSettings):
     """The second stage of a fine-tuned backbone; the first, for the head alone, follows ``TrainingSettings``."""
 
-    learning_rate: Annotated[LearningRate, Row("Learning rate", "Small, or what it knows is lost.")] = 1e-5
     epochs: Annotated[Epochs, Row("Epochs", "Of the second stage, after those of the head.")] = 5
+    learning_rate: Annotated[LearningRate, Row("Learning rate", "Small, or what it knows is lost.")] = 1e-5
 
 
 class BackboneArchitecture(Settings):
@@ -421,8 +421,8 @@ class Precision(StrEnum):
 class TrainingSettings(StageSettings):
     """How the network is trained; of a fine-tuned backbone, its head."""
 
-    learning_rate: Annotated[LearningRate, Row("Learning rate", "The optimizer's step size.", advanced=True)] = 1e-3
     epochs: Annotated[Epochs, Row("Epochs", "Passes over the training images, at most.")] = 15
+    learning_rate: Annotated[LearningRate, Row("Learning rate", "The optimizer's step size.", advanced=True)] = 1e-3
     batch_size: Annotated[int, Row("Batch size", "Images per step.", advanced=True)] = Field(32, ge=1, le=4096)
     early_stopping: Annotated[
         bool,

@@ -19,19 +19,26 @@ from cnn_studio.gui.widgets.fields import (
     FieldRow,
     IntegerBox,
     IntegerListEdit,
-    LearningRateBox,
+    NumberBox,
     PercentBox,
 )
 
 _SUFFIXES = {Unit.PIXELS: " pixels", Unit.EPOCHS: " epochs"}
 _STEPS = {"image.height": 8, "training.batch_size": 8}
 """What the arrows of a field add, where 1 would take long."""
+_JUST_ABOVE = 1e-8
+"""How far above the end of a range a field begins where the end itself is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Binding:
-    """One setting's field: how to read it, how to show a value, and the row that carries its error."""
+    """One setting's field: how to read it, how to show a value, and the row that carries its error.
 
+    ``kind`` is that of the architecture whose setting it is, where only one has it or each has its own.
+    """
+
+    name: str
+    kind: str
     read: Callable[[], Any]
     show: Callable[[Any], None]
     row: FieldRow
@@ -48,7 +55,7 @@ class SettingsForm(QObject):
     def __init__(self, project: Project, parent: QWidget) -> None:
         super().__init__(parent)
         self._project = project
-        self._bindings: dict[str, _Binding] = {}
+        self._bindings: list[_Binding] = []
         self._showing = False
         project.experiment_changed.connect(self.refresh)
 
@@ -74,14 +81,14 @@ class SettingsForm(QObject):
         """
         of = setting(name, kind)
         caption = "" if of.type is ValueType.SWITCH else title or of.title
-        return self.add(name, FieldRow(caption, field or field_of(of), help_text or of.help), also=also)
+        return self.add(name, FieldRow(caption, field or field_of(of), help_text or of.help), kind=kind, also=also)
 
-    def add(self, name: str, row: FieldRow, *, also: tuple[str, ...] = ()) -> FieldRow:
+    def add(self, name: str, row: FieldRow, *, kind: str = "", also: tuple[str, ...] = ()) -> FieldRow:
         """Bind a row's field to the setting ``name`` (dotted), and to those in ``also``, which get the same value."""
         field = row.field
 
         def edited(*_: object) -> None:
-            self._edited(name)
+            self._edited(binding)
 
         read: Callable[[], Any]
         show: Callable[[Any], Any]
@@ -109,33 +116,38 @@ class SettingsForm(QObject):
                 field.textEdited.connect(edited)
             case _:
                 raise TypeError(f"no setting can be edited in a {type(field).__name__}")
-        self._bindings[name] = _Binding(read, show, row, also)
+        binding = _Binding(name, kind, read, show, row, also)
+        self._bindings.append(binding)
         return row
 
-    def row(self, name: str) -> FieldRow:
-        """The row of a setting."""
-        return self._bindings[name].row
+    def row(self, name: str, kind: str = "") -> FieldRow:
+        """The row of a setting; of that kind of architecture, or of the present one, where each has its own."""
+        kinds = {"", kind or self._project.experiment.architecture.kind}
+        return next(each.row for each in self._bindings if each.name == name and each.kind in kinds)
 
-    def _edited(self, name: str) -> None:
-        if self._showing:
-            return
-        binding = self._bindings[name]
-        self._mark(self._project.change(dict.fromkeys((name, *binding.also), binding.read())), name)
+    def _edited(self, binding: _Binding) -> None:
+        if not self._showing:
+            values = dict.fromkeys((binding.name, *binding.also), binding.read())
+            self._mark(self._project.change(values), binding)
 
-    def _mark(self, error: ExperimentError | None, edited: str) -> None:
-        for name, binding in self._bindings.items():
-            at_fault = error is not None and (error.field == name or error.field.startswith(f"{name}."))
-            if at_fault or name == edited:
+    def _mark(self, error: ExperimentError | None, edited: _Binding) -> None:
+        for binding in self._in_use():
+            at_fault = error is not None and f"{error.field}.".startswith(f"{binding.name}.")
+            if at_fault or binding is edited:
                 binding.row.set_error(_at_field(error) if error else "")
+
+    def _in_use(self) -> list[_Binding]:
+        """Those that the project's kind of architecture has."""
+        return [each for each in self._bindings if each.kind in {"", self._project.experiment.architecture.kind}]
 
     @Slot()
     def refresh(self) -> None:
         """Show the project's experiment."""
         self._showing = True
         try:
-            for name, binding in self._bindings.items():
+            for binding in self._in_use():
                 value: Any = self._project.experiment
-                for part in name.split("."):
+                for part in binding.name.split("."):
                     value = getattr(value, part, None)
                 if value is not None:  # a setting of the other kind of architecture
                     binding.show(value)
@@ -158,11 +170,18 @@ def _integer_box(of: Setting) -> IntegerBox:
     return box
 
 
+def _number_box(of: Setting) -> NumberBox:
+    least, most = of.limits.minimum, of.limits.maximum
+    assert least is not None
+    assert most is not None
+    return NumberBox(least + _JUST_ABOVE * of.limits.above, most)
+
+
 _FIELDS: dict[ValueType, Callable[[Setting], QWidget]] = {
     ValueType.SWITCH: lambda of: QCheckBox(of.title),
     ValueType.CHOICE: lambda of: ChoiceBox([(title, value) for value, title in of.choices.items()]),
     ValueType.INTEGER: _integer_box,
-    ValueType.NUMBER: lambda of: PercentBox() if of.unit is Unit.PERCENT else LearningRateBox(),
+    ValueType.NUMBER: lambda of: PercentBox() if of.unit is Unit.PERCENT else _number_box(of),
     ValueType.INTEGERS: lambda _: IntegerListEdit(),
     ValueType.BLOCKS: lambda _: BlocksEdit(),
     ValueType.TEXT: lambda _: QLineEdit(),

@@ -139,19 +139,20 @@ class PercentBox(QSpinBox):
         _ignore_wheel_unless_focused(self, event, super().wheelEvent)
 
 
-class LearningRateBox(QDoubleSpinBox):
-    """A small positive number: takes ``1e-4`` and ``0,0001``; a step goes to the next of 1, 2, 5, 10."""
+_BESIDE_NOTHING = 1e-3
+"""Where 0 is allowed, the step that follows it."""
 
-    _LEAST, _MOST = 1e-8, 10.0
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+class NumberBox(QDoubleSpinBox):
+    """A number that is not negative: takes ``1e-4`` and ``0,0001``; a step goes to the next of 1, 2, 5, 10."""
+
+    def __init__(self, least: float, most: float, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setDecimals(12)
-        self.setRange(self._LEAST, self._MOST)
+        self.setRange(least, most)
         _prepare(self)
         self.setKeyboardTracking(False)
         self.setAccelerated(False)
-        self.setValue(1e-3)
 
     def textFromValue(self, value: float) -> str:
         """``0.001``; below that with an exponent: ``1e-5``."""
@@ -170,7 +171,7 @@ class LearningRateBox(QDoubleSpinBox):
         """Whether the text is, or could become, a number in range."""
         number = _number(text)
         state = QValidator.State
-        if number is not None and self._LEAST <= number <= self._MOST:
+        if number is not None and self.minimum() <= number <= self.maximum():
             return state.Acceptable, text, position
         if all(character in "0123456789.,eE-+ " for character in text):
             return state.Intermediate, text, position
@@ -179,15 +180,21 @@ class LearningRateBox(QDoubleSpinBox):
     def fixup(self, text: str) -> str:
         """What cannot be used gives way to the value before."""
         number = _number(text)
-        return self.textFromValue(self.value() if number is None else min(max(number, self._LEAST), self._MOST))
+        usable = self.value() if number is None else min(max(number, self.minimum()), self.maximum())
+        return self.textFromValue(usable)
 
     def stepBy(self, steps: int) -> None:
         """To the next of 1, 2, 5, 10 up or down."""
         value = self.value()
         for _ in range(abs(steps)):
-            value = _next_round(value, up=steps > 0)
+            value = self._next(value, up=steps > 0)
         self.setValue(value)
         self.selectAll()
+
+    def _next(self, value: float, *, up: bool) -> float:
+        if self.minimum() > 0 or value > _BESIDE_NOTHING or (up and value == _BESIDE_NOTHING):
+            return _next_round(value, up=up)
+        return _BESIDE_NOTHING if up else 0.0
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Only with the keyboard's focus."""

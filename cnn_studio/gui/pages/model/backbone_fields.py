@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QCheckBox, QFileDialog, QFrame, QHBoxLayout, QLabe
 
 from cnn_studio.core.experiment.backbones import EVERYTHING, find_backbone
 from cnn_studio.core.experiment.settings import BackboneArchitecture, TransferMode
+from cnn_studio.core.experiment.table import ALL_SETTINGS
 from cnn_studio.core.weights.weights import megabytes, weights_folder
 from cnn_studio.gui.jobs.job_queue import JobQueue
 from cnn_studio.gui.jobs.job_thread import JobKind
@@ -65,8 +66,8 @@ class BackboneFields(QWidget):
         return box
 
     def _build_head(self, form: SettingsForm) -> QWidget:
-        names = ("features", "dropout", "dense", "dense_dropout")
-        return group(*(form.setting(f"architecture.{name}", kind="backbone") for name in names))
+        of_kind = [each for each in ALL_SETTINGS if (each.section, each.kind) == ("architecture", "backbone")]
+        return group(*(form.setting(each.name, kind="backbone") for each in of_kind if each.advanced))
 
     @Slot()
     def refresh(self) -> None:

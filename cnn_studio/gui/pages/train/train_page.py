@@ -23,6 +23,7 @@ from cnn_studio.core.experiment.settings import (
     BackboneArchitecture,
     Colour,
 )
+from cnn_studio.core.experiment.table import SETTINGS
 from cnn_studio.core.job import events
 from cnn_studio.core.runs.trained import ENDED_TEXT, TrainedModel
 from cnn_studio.gui.dialogs.save_file import save_file
@@ -33,6 +34,7 @@ from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.curves import CurvePanel
+from cnn_studio.gui.widgets.fields import FieldRow
 from cnn_studio.gui.widgets.settings_column import SettingsColumn, group
 
 
@@ -66,22 +68,7 @@ class TrainPage(QWidget):
         self._show_state()
 
     def _build_settings(self) -> QWidget:
-        setting = self.form.setting
-        basic = [setting("training.epochs"), setting("training.early_stopping")]
-        advanced = [
-            setting(f"training.{name}")
-            for name in (
-                "patience",
-                "optimizer",
-                "learning_rate",
-                "schedule",
-                "warm_up_epochs",
-                "batch_size",
-                "class_weights",
-                "precision",
-                "seed",
-            )
-        ]
+        basic, advanced = self._rows("training")
         self.fine_tuning = self._build_fine_tuning()
         self.advanced_button = QCheckBox("Advanced settings")
         self.advanced = group(*advanced)
@@ -104,8 +91,16 @@ class TrainPage(QWidget):
         """The second stage of a fine-tuned backbone."""
         caption = QLabel("Then fine-tuning")
         theme.set_text_size(caption, theme.TextSize.BODY, bold=True)
-        names = ("epochs", "learning_rate", "optimizer", "schedule", "warm_up_epochs")
-        return group(caption, *(self.form.setting(f"architecture.fine_tuning.{name}") for name in names))
+        basic, advanced = self._rows("architecture.fine_tuning")
+        return group(caption, *basic, *advanced)
+
+    def _rows(self, section: str) -> tuple[list[FieldRow], list[FieldRow]]:
+        """A row for each setting of a section, in the table's order: those always shown, and the advanced."""
+        known = [each for each in SETTINGS.values() if each.section == section]
+        basic, advanced = (
+            [self.form.setting(each.name) for each in known if each.advanced is folded] for folded in (False, True)
+        )
+        return basic, advanced
 
     def _build_right(self) -> QWidget:
         self.curves = CurvePanel()
