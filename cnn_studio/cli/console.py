@@ -148,6 +148,12 @@ def telling_failures(status: list[int]) -> Iterator[None]:
     except CnnStudioError as error:
         sys.stderr.write(f"{_for_terminal(str(error), sys.stderr)}\n")
         status.append(1)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # of a path that nobody looked at before: a folder of somebody else, a name too long
+        named = _for_terminal(str(error.filename or "A file"), sys.stderr)
+        sys.stderr.write(f"{named} cannot be used: {error.strerror or error}.\n")
+        status.append(1)
     except JobCancelled:
         sys.stderr.write("Cancelled; nothing was kept.\n")
         status.append(130)

@@ -142,3 +142,28 @@ def test_a_folder_for_runs_must_be_new_or_empty(tmp_path):
 
 def test_every_ending_has_words():
     assert set(ENDED_TEXT) == set(Ended)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("created", None),
+        ("created", "yesterday"),
+        ("data_root", 3),
+        ("data_name", None),
+        ("class_names", [1, 2]),
+        ("metrics", {"val_accuracy": "high"}),
+        ("metrics", [1]),
+        ("detail", {}),
+    ],
+)
+def test_a_damaged_run_hides_no_other(run, tmp_path, key, value):
+    runs.finish_run(run, {"val_accuracy": 0.5}, Ended.COMPLETED)
+    file = run.folder / "run.json"
+    other = run.folder.with_name("other")
+    other.mkdir()
+    values = json.loads(file.read_text(encoding="utf-8"))
+    (other / "run.json").write_text(json.dumps(values | {key: value}), encoding="utf-8")
+    assert [found.folder for found in runs.list_runs(run.folder.parent)] == [run.folder]
+    with pytest.raises(CnnStudioError, match="is not the folder of a run"):
+        runs.read_run(other)

@@ -274,3 +274,18 @@ def test_a_setting_is_set_once():
     assert parse_settings(["training.epochs=3", "training.epochs=3"]) == {"training.epochs": 3}
     with pytest.raises(ExperimentError, match=r"training.epochs is set twice"):
         parse_settings(["training.epochs=3", "training.epochs=4"])
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "[" * 2000])
+@pytest.mark.parametrize("name", ["training.epochs", "training.learning_rate", "architecture.blocks"])
+def test_what_no_parser_takes_is_refused_in_words(name, text):
+    with pytest.raises(ExperimentError) as refused:
+        setting(name).parse(text)
+    assert refused.value.field.startswith(name)
+    assert len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize("name", [["resnet50"], {"a": 1}])
+def test_an_architecture_whose_name_is_no_text_is_refused(name):
+    with pytest.raises(ExperimentError, match="architecture"):
+        build_experiment({"architecture": {"name": name}})

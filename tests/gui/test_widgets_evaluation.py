@@ -202,7 +202,8 @@ def test_the_coverage_curves_are_those_of_every_threshold(qtbot):
     qtbot.addWidget(plot)
     plot.show_answers(confidence, right)
     (x, coverage), (answered_x, accuracy) = plot.curves()
-    for threshold in (0.0, 0.5, 0.732, 0.9):
+    least = float(confidence.min())
+    for threshold in (0.0, least / 2, least - 0.01, least + 0.02, 0.5, 0.732, 0.9):
         place = int(np.argmin(np.abs(x - threshold)))
         answered = confidence >= x[place]
         assert coverage[place] == pytest.approx(answered.mean())

@@ -220,7 +220,7 @@ class Setting:
                 return text
         try:
             found = tomllib.loads(f"value = {text}")
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):  # no TOML, a number of thousands of digits, brackets without end
             found = {"value": text}
         value = found.pop("value")
         if found or (self.type is ValueType.TEXT and not isinstance(value, str)):

@@ -387,8 +387,8 @@ ARCHITECTURE_KINDS = ("scratch", "backbone")
 def _kind(values: Any) -> str:
     """Which architecture is meant; a file written by hand need not say so where its name tells."""
     if isinstance(values, dict):
-        given = values.get("kind")
-        return str(given) if given else ARCHITECTURE_KINDS[values.get("name") in BACKBONES]
+        given, name = values.get("kind"), values.get("name")
+        return str(given) if given else ARCHITECTURE_KINDS[isinstance(name, str) and name in BACKBONES]
     return str(getattr(values, "kind", ""))
 
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from cnn_studio.core.atomic_file import csv_rows, write_text
 from cnn_studio.core.data.dataset import Dataset
@@ -184,6 +185,7 @@ def read_run(folder: Path) -> Run:
     try:
         values = parsed_json((folder / "run.json").read_text(encoding="utf-8", errors="surrogateescape"))
         status, detail = RunStatus(values["status"]), values["detail"]
+        _check_texts(values)
         return Run(
             folder=folder,
             status=status,
@@ -192,16 +194,24 @@ def read_run(folder: Path) -> Run:
             class_names=tuple(values["class_names"]),
             created=values["created"],
             architecture=values["architecture"],
-            metrics=values["metrics"],
+            metrics={name: float(figure) for name, figure in values["metrics"].items()},
             ended=Ended(detail) if status is RunStatus.FINISHED else None,
             failure=_failure(detail, values.get("error", "")) if status is RunStatus.FAILED else None,
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CnnStudioError(
             f"{folder} is not the folder of a run.",
             hint="Name a folder that `cnn-studio train … --out FOLDER` or the window has made.",
             path=folder,
         ) from error
+
+
+def _check_texts(values: dict[str, Any]) -> None:
+    """Refuse a record whose texts are none, or whose time is none: the list of runs is sorted by it."""
+    texts = [values[key] for key in ("data_name", "data_root", "architecture", "created")]
+    if not all(isinstance(text, str) for text in (*texts, *values["class_names"])):
+        raise TypeError("what must be text is none")
+    datetime.fromisoformat(values["created"])
 
 
 def list_runs(parent: Path) -> list[Run]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal, Slot
 
 from cnn_studio import tasks
-from cnn_studio.core.advice.preflight import obstacles
+from cnn_studio.core.advice.preflight import ObstacleKind, obstacles
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.events import FilesLeftOut
 from cnn_studio.core.errors import CnnStudioError
@@ -55,7 +55,12 @@ class Training(QObject):
         found = obstacles(
             self._project.experiment, self._project.dataset, on_images=lambda *_: self._data.why_not_trainable()
         )
-        return next((obstacle.error for obstacle in found), None)
+        first = next(found, None)
+        if first is None:
+            return None
+        if first.kind is ObstacleKind.MISSING_WEIGHTS:  # its own hint is the command line's
+            return CnnStudioError(first.error.message, hint="Get them on the Model page.")
+        return first.error
 
     def train(self, run: Path | None = None) -> None:
         """Train the experiment on the data set, into ``run`` or a new folder among the runs."""

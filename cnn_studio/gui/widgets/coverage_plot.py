@@ -50,6 +50,7 @@ class CoveragePlot(PlainPlot):
             return
         # Both are steps: what holds at a threshold is what holds at the next confidence that occurs.
         place = np.searchsorted(curve.thresholds, x, side="left")
+        place[x <= np.min(confidence)] = 0  # the first threshold stands for all up to the least sure answer
         answered = place < len(curve.thresholds)
         place = np.minimum(place, len(curve.thresholds) - 1)
         self._coverage.setData(x, np.where(answered, curve.coverage[place], 0.0))
