@@ -158,6 +158,11 @@ def description_text(facts: ModelFacts, file_name: str) -> str:
     return json.dumps(description, indent=2) + "\n"
 
 
+def _literal(text: str) -> str:
+    """A text as Python writes it, in double quotes as the rest of the script."""
+    return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
 def usage_snippet(facts: ModelFacts, file_name: str) -> str:
     """A script that classifies images with plain Keras and Pillow; the way to the pixels is that of this program.
 
@@ -165,7 +170,7 @@ def usage_snippet(facts: ModelFacts, file_name: str) -> str:
         facts: of the exported file.
         file_name: how the script names it.
     """
-    names = ",\n    ".join(repr(name) for name in facts.class_names)
+    names = ",\n    ".join(map(_literal, facts.class_names))
     constant, check = "", ""
     if facts.threshold:
         constant = f"NOT_SURE_BELOW = {facts.threshold!r}  # a picture of something else gets no class forced on it\n"
@@ -187,7 +192,7 @@ import keras
 CLASS_NAMES = [
     {names},
 ]
-{constant}model = keras.models.load_model({file_name!r})
+{constant}model = keras.models.load_model({_literal(file_name)})
 
 
 def classify(path):

@@ -50,10 +50,10 @@ def row_of(name, settings, options, home):
     from cnn_studio.core.data.image_file import Split
     from cnn_studio.core.evaluation.calibration import calibration_figures
     from cnn_studio.core.experiment.experiment import with_values
-    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
+    from cnn_studio.core.job.jobs import JobContext
 
     def job(function, request):
-        return function(request, ignore_reports, CancelToken())
+        return function(request, JobContext())
 
     dataset = job(tasks.scan, options.data / name)
     changes = {"training.epochs": options.epochs, "training.early_stopping": False, "training.batch_size": 64}

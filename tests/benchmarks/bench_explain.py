@@ -41,10 +41,9 @@ def main():
 
 
 def time_both(options):
-    from cnn_studio.core.job.jobs import ignore_reports
     from cnn_studio.ml.runtime import start
 
-    start(ignore_reports)
+    start(JobContext().report)
     import numpy as np
     import tensorflow as tf
 
@@ -104,7 +103,7 @@ def write_sheet(options, home):
     from cnn_studio import tasks
     from cnn_studio.core.advice.suggestions import suggest_experiment
     from cnn_studio.core.experiment.experiment import with_values
-    from cnn_studio.core.job.jobs import CancelToken, ignore_reports
+    from cnn_studio.core.job.jobs import JobContext
 
     models = home / "keras" / "models"
     models.mkdir(parents=True)
@@ -117,7 +116,7 @@ def write_sheet(options, home):
             (part / folder.name / file.name).symlink_to(file)
 
     def job(function, request):
-        return function(request, ignore_reports, CancelToken())
+        return function(request, JobContext())
 
     dataset = job(tasks.scan, part)
     changes = {

@@ -86,6 +86,8 @@ def test_what_cannot_be_searched_for_is_said(pattern, words):
 def test_an_experiment_file_with_such_a_rule_is_told(tmp_path):
     path = tmp_path / "e.toml"
     path.write_text('[split]\ngroup_pattern = "(?=a)"\n')
-    with pytest.raises(ExperimentError, match=r"e\.toml: Keep together by file name \(split\.group_pattern\) .*look-ahead") as caught:
+    with pytest.raises(
+        ExperimentError, match=r"e\.toml: Keep together by file name \(split\.group_pattern\) .*look-ahead"
+    ) as caught:
         read_experiment(path)
     assert caught.value.field == "split.group_pattern"

@@ -19,13 +19,14 @@ import json, sys
 from pathlib import Path
 from types import SimpleNamespace
 from cnn_studio import tasks
-from cnn_studio.core.augmentation import parse_augmentation
-from cnn_studio.core.config import build_experiment
-from cnn_studio.core.jobs import CancelToken, ignore_reports
+from cnn_studio.core.advice import preflight
+from cnn_studio.core.experiment.augmentation import parse_augmentation
+from cnn_studio.core.experiment.experiment import build_experiment
+from cnn_studio.core.job.jobs import JobContext, ignore_reports
 from cnn_studio.tasks import training
 
 folder, out = map(Path, sys.argv[1:])
-data = tasks.scan(folder, ignore_reports, CancelToken())
+data = tasks.scan(folder, JobContext())
 
 def train(name, augment="", **architecture):
     values = {
@@ -36,7 +37,7 @@ def train(name, augment="", **architecture):
     if architecture:
         values["architecture"] = {"kind": "backbone", "name": "mobilenet_v2", **architecture}
     request = tasks.TrainRequest(data, build_experiment(values), out / name)
-    return tasks.train(request, ignore_reports, CancelToken())
+    return tasks.train(request, JobContext())
 """
 
 EXPERIMENTS = """
@@ -46,10 +47,10 @@ scratch = train("scratch", "flip_horizontal,rotation,zoom,hue,blur,erasing,mix_u
 assert keras.backend.backend() == "jax"
 file = out / "mobilenet.weights.h5"
 keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3)).save_weights(file)
-training.find_weights = lambda name: SimpleNamespace(path=file, note="")
+training.find_weights = preflight.find_weights = lambda name: SimpleNamespace(path=file, note="")
 tuned = train("tuned", "rotation,views=2", transfer="fine_tuned", fine_tuning={"epochs": 1})
-predictions = tasks.predict(tasks.PredictRequest(scratch.model, (folder / "red",)), ignore_reports, CancelToken())
-tasks.export(tasks.ExportRequest(scratch.model, out / "exported.keras"), ignore_reports, CancelToken())
+predictions = tasks.predict(tasks.PredictRequest(scratch.model, (folder / "red",)), JobContext())
+tasks.export(tasks.ExportRequest(scratch.model, out / "exported.keras"), JobContext())
 print(json.dumps({
     "accuracy": scratch.validation.accuracy,
     "tuned_epochs": tuned.epochs,

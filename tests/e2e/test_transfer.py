@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cnn_studio import tasks
+from cnn_studio.core.advice import preflight
 from cnn_studio.core.errors import ExperimentError, StorageError, WeightsError
 from cnn_studio.core.experiment.augmentation import parse_augmentation
 from cnn_studio.core.experiment.experiment import build_experiment
@@ -47,7 +48,8 @@ def weights_files(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def these_weights(weights_files, monkeypatch):
-    monkeypatch.setattr(training, "find_weights", lambda name: SimpleNamespace(path=weights_files[name], note=""))
+    for module in (preflight, training):
+        monkeypatch.setattr(module, "find_weights", lambda name: SimpleNamespace(path=weights_files[name], note=""))
 
 
 @pytest.fixture
@@ -384,7 +386,8 @@ def test_an_interrupted_run_with_a_backbone_is_recovered(blobs, tmp_path, weight
 def test_missing_weights_are_told_before_anything_is_made(blobs, tmp_path, monkeypatch):
     from cnn_studio.core.weights.weights import find_weights
 
-    monkeypatch.setattr(training, "find_weights", find_weights)
+    for module in (preflight, training):
+        monkeypatch.setattr(module, "find_weights", find_weights)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     with pytest.raises(WeightsError, match=r"VGG16.*weights get vgg16"):
         train(blobs, tmp_path / "run")
@@ -409,7 +412,8 @@ def test_what_16_bits_cost_with_real_weights_and_images(
         (folder / class_folder.name).mkdir(parents=True)
         for path in sorted(class_folder.iterdir())[::14]:
             (folder / class_folder.name / path.name).symlink_to(path)
-    monkeypatch.setattr(training, "find_weights", lambda _: SimpleNamespace(path=shared_weights / file, note=""))
+    for module in (preflight, training):
+        monkeypatch.setattr(module, "find_weights", lambda _: SimpleNamespace(path=shared_weights / file, note=""))
     dataset = tasks.scan(folder, JobContext())
     images = np.stack([read_image(dataset.path_of(file), 150, 150) for file in dataset.files])
     networks = []
