@@ -172,7 +172,7 @@ def test_each_kind_is_tried_alone_on_the_same_images(blobs, tmp_path):
         assert trial.difference == pytest.approx(trial.validation.accuracy - none.validation.accuracy)
         assert trial.low <= trial.difference <= trial.high
     assert len(splits) == 1
-    assert none.verdict == ""
+    assert none.verdict is None
     assert [kind.name for kind in runs.read_run(comparison.trials[1].run).experiment().augmentation.kinds] == [
         "rotation"
     ]
