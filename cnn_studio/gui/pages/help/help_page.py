@@ -30,7 +30,8 @@ class HelpPage(QWidget):
             item.setData(Qt.ItemDataRole.UserRole, str(file))
             item.setSizeHint(QSize(self.fontMetrics().horizontalAdvance(title) + 4 * theme.SPACE, 4 * theme.SPACE))
             self.topics.addItem(item)
-        self.topics.setFixedWidth(self.topics.sizeHintForColumn(0) + 2 * self.topics.frameWidth())
+        beside = 2 * self.topics.frameWidth() + self.topics.verticalScrollBar().sizeHint().width()  # in a low window
+        self.topics.setFixedWidth(self.topics.sizeHintForColumn(0) + beside)
         self.topics.currentItemChanged.connect(self._show)
         self.topics.setCurrentRow(0)
 
