@@ -3,7 +3,7 @@
 python tests/benchmarks/fuzz_models.py [--share 1.0]
 
 Files are made from seeds, so a number in the output makes the same file again: `--only archives --first 17 --count 1`.
-Each hundred runs in a process of its own, so that one that crashes is counted and the rest go on.
+Each four hundred run in a process of its own, so that one that crashes is counted and the rest go on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 COUNTS = {"archives": 2000, "weights": 2000, "toml": 500, "json": 500}
-_IN_ONE_PROCESS = 100
+_IN_ONE_PROCESS = 400
 _SLOW = 10.0  # seconds of processor time
 
 
