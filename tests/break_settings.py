@@ -48,7 +48,7 @@ class Breakage:
 _PLAN, _STAGES, _RATE = "core/experiment/layer_plan.py", "ml/stages.py", "ml/learning_rate.py"
 _AUGMENT, _SPLIT, _GROUPS = "ml/augment.py", "core/data/split.py", "core/data/groups.py"
 _BATCHES, _FIT, _WATCH, _JOB = "ml/split_batches.py", "ml/train.py", "ml/training_watch.py", "tasks/training.py"
-_TRAIN_COMMAND, _CHOICES = "cli/training.py", "cli/settings.py"
+_TRAIN_COMMAND, _CHOICES = "cli/training.py", "core/advice/choices.py"
 _SCRATCH, _TUNING = "architecture.scratch", "architecture.backbone.fine_tuning"
 
 BREAKAGES = (
