@@ -20,6 +20,7 @@ from cnn_studio.core.image import recipe
 from cnn_studio.core.image.decoder import ImageError, is_decoded_in_full, read_image
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
 from cnn_studio.core.job.jobs import JobContext
+from cnn_studio.ml import runtime
 from cnn_studio.ml.model_file import KERAS_AT_LEAST, check_ending, load_model, write_archive
 from cnn_studio.ml.script_check import answers_of_script, write_sample_pictures
 
@@ -94,7 +95,9 @@ def export_model(
         context.report(Progress(Stage.EXPORT, 2, _STEPS, unit="steps"))
         context.cancel.raise_if_cancelled()
         difference = _largest_difference(model, facts, part, samples, context)
-        if not difference <= (LARGEST_DIFFERENCE_ON_GPU if _has_gpu() else LARGEST_DIFFERENCE):  # so a NaN fails too
+        if not difference <= (
+            LARGEST_DIFFERENCE_ON_GPU if runtime.computes_on_gpu() else LARGEST_DIFFERENCE
+        ):  # so a NaN fails too
             raise ModelFileError(
                 f"The exported file gives other probabilities than the model here (by up to {difference:.2g}), "
                 "so it was not kept.",
@@ -121,12 +124,6 @@ def _largest_difference(
                     pictures.append(path)
         theirs = answers_of_script(usage_snippet(facts, str(exported)), pictures, context.cancel)
     return float(np.abs(theirs - np.stack(ours)).max())
-
-
-def _has_gpu() -> bool:
-    import keras
-
-    return bool(keras.distribution.list_devices("gpu"))
 
 
 def description_text(facts: ModelFacts, file_name: str) -> str:
