@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -21,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.name_pattern import NamePattern
 from cnn_studio.core.text import printable
 from cnn_studio.gui.dialogs.save_file import ask_target
 from cnn_studio.gui.jobs.latest_answer import LatestAnswer
@@ -138,11 +138,11 @@ class SplitDialog(GrowingDialog):
 
 def rule_text(dataset: Dataset, pattern: str) -> str:
     """What a file-name rule does to the images, a sentence; it reads every file's path."""
-    found = re.compile(pattern)
+    found = NamePattern(pattern)  # the engine that shares them out, which always comes to an end
     sizes: Counter[Sequence[str]] = Counter()
     for file in dataset.files:
-        if match := found.search(file.path):
-            sizes[match.groups("") or (match.group(),)] += 1
+        if match := found.find(printable(file.path)):
+            sizes[tuple(part or "" for part in match)] += 1
     if not sizes:
         return f"The rule finds nothing in any file's path, for example not in {printable(dataset.files[0].path)}."
     named, most = sizes.most_common(1)[0]
