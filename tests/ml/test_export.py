@@ -305,3 +305,19 @@ def test_samples_that_cannot_be_compared_are_passed_over(source, tmp_path, monke
     exported(source, tmp_path / "flowers.keras", samples)
     assert [path for path in compared if path in samples] == [tmp_path / "fine.jpg"]
     assert len(compared) > 1
+
+
+def test_real_photographs_are_answered_the_same_and_large_ones_nearly(shared_data, make_model, facts, tmp_path):
+    """The quick version of tests/benchmarks/bench_parity.py."""
+    save_model(make_model(), tmp_path / "model.keras", facts)
+    model, found = load_model(tmp_path / "model.keras")
+    photographs = sorted((shared_data / "flowers").rglob("*.jpg"))[::300]
+    large = [tmp_path / f"large {number}.jpg" for number in range(len(photographs))]
+    for path, target in zip(photographs, large, strict=True):
+        with Image.open(path) as picture:
+            picture.resize((900, 700), Image.Resampling.LANCZOS).save(target, quality=92)
+    for paths, most in ((photographs, 1e-6), (large, 0.03)):
+        ours = np.array([model.predict_on_batch(read_image(path, 16, 16)[None])[0] for path in paths])
+        theirs = answers_in_this_process(usage_snippet(found, str(tmp_path / "model.keras")), paths, None)
+        np.testing.assert_allclose(theirs, ours, atol=most)
+        np.testing.assert_array_equal(theirs.argmax(axis=1), ours.argmax(axis=1))

@@ -28,7 +28,9 @@ def eight_bits(picture: Image.Image, file_format: str | None) -> Image.Image:
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+    if picture.mode not in ("L", "RGB"):  # a conversion to the same would be a copy, which takes its time
+        picture = picture.convert("L" if picture.mode == "1" else "RGB")
+    return picture
 
 
 def squash(picture: Image.Image, width: int, height: int) -> Image.Image:
