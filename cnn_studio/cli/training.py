@@ -13,7 +13,7 @@ from cnn_studio.cli.console import Face
 from cnn_studio.cli.options import Sets, asked_for, choices_of, option
 from cnn_studio.cli.wording import accuracy_sentence, cross_validation_sentences
 from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS
-from cnn_studio.core.advice.preflight import refuse
+from cnn_studio.core.advice.preflight import refuse, remarks
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.split_file import read_split, with_split
 from cnn_studio.core.errors import ExperimentError
@@ -126,7 +126,7 @@ def train(
         settings, notes = choices.on_data(
             found, lambda: tasks.start_runtime(None, JobContext(face.report, face.token)).kind is DeviceKind.GPU
         )
-        for note in notes:
+        for note in (*notes, *remarks(settings)):
             face.report(Message(note))
         if folds:
             validated = tasks.cross_validate(

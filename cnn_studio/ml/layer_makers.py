@@ -7,6 +7,12 @@ from collections.abc import Callable
 import keras
 
 from cnn_studio.core.experiment.layer_plan import LayerKind, PlannedLayer
+from cnn_studio.core.experiment.settings import Initializer
+
+_INITIALIZERS = {
+    Initializer.GLOROT_UNIFORM: keras.initializers.GlorotUniform,
+    Initializer.HE_UNIFORM: keras.initializers.HeUniform,
+}
 
 
 def make_layer(planned: PlannedLayer, seed: int) -> keras.Layer:
@@ -22,7 +28,7 @@ def _convolution(planned: PlannedLayer, seed: int) -> keras.Layer:
         padding=planned.padding.value,
         activation=planned.activation or None,
         use_bias=planned.use_bias,
-        kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
+        kernel_initializer=_INITIALIZERS[planned.initializer](seed=seed),
         data_format="channels_last",
         name=planned.name,
     )
@@ -33,7 +39,7 @@ def _dense(planned: PlannedLayer, seed: int) -> keras.Layer:
         planned.units,
         activation=planned.activation or None,
         use_bias=planned.use_bias,
-        kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
+        kernel_initializer=_INITIALIZERS[planned.initializer](seed=seed),
         name=planned.name,
         # The probabilities stay float32 under a mixed precision policy.
         dtype="float32" if planned.activation == "softmax" else None,

@@ -1,4 +1,4 @@
-"""Training a network with a pre-trained backbone: the head first, then, when it is fine-tuned, the last blocks too.
+"""Training a network with a pre-trained backbone: its head; its head, then its last blocks too; or both at once.
 
 In each stage the network is cut behind the part that cannot change. That part runs once over all images (see
 ``ml.features``), and only what lies above it is trained and validated, on its output. The layers are shared, so the
@@ -99,12 +99,17 @@ class StageNetwork:
 
 
 def plan_stages(architecture: BackboneArchitecture, training: TrainingSettings) -> tuple[StagePlan, ...]:
-    """The stages of a training, in order: the head; when fine-tuned, the backbone from the chosen block on."""
+    """The stages of a training, in order: the head; when fine-tuned, the backbone from the chosen block on.
+
+    In one stage, head and backbone together.
+    """
     head = StagePlan(TrainingStage.HEAD, "Training the new head; the pre-trained part stays as it is", None, training)
     if architecture.transfer is TransferMode.FROZEN:
         return (head,)
     depth = architecture.unfreeze_from
     part = "the whole network" if depth == EVERYTHING else f"the pre-trained part from {depth} on, with the head"
+    if architecture.transfer is TransferMode.ONE_STAGE:
+        return (StagePlan(TrainingStage.FINE_TUNING, f"Training {part}", depth, training),)
     fine_tuning = StagePlan(
         TrainingStage.FINE_TUNING,
         f"Fine-tuning {part}",

@@ -30,8 +30,6 @@ from cnn_studio.ml.training_watch import DivergedError, EpochRecord, Fitting, St
 
 __all__ = ["EpochRecord", "Fitting", "TrainingHistory", "compile_model", "fit_model", "run_fit"]
 
-_MOMENTUM = 0.9
-
 
 @dataclass(frozen=True, slots=True)
 class TrainingHistory:
@@ -176,7 +174,7 @@ def _optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
         case Optimizer.ADAM:
             return keras.optimizers.Adam(settings.learning_rate)
         case Optimizer.SGD:
-            return keras.optimizers.SGD(settings.learning_rate, momentum=_MOMENTUM)
+            return keras.optimizers.SGD(settings.learning_rate, momentum=settings.momentum)
         case Optimizer.RMSPROP:
             return keras.optimizers.RMSprop(settings.learning_rate)
 

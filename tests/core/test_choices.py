@@ -130,7 +130,7 @@ def test_what_was_not_follows_folder_and_architecture(folder):
 
 def test_without_a_folder_an_architecture_gets_the_size_it_was_made_for():
     assert size_and_colour(Chosen().with_architecture("resnet50", None).experiment) == (224, 224, "rgb")
-    assert size_and_colour(Chosen().with_architecture("lenet5", None).experiment) == (32, 32, "rgb")
+    assert size_and_colour(Chosen().with_architecture("lenet5", None).experiment) == (28, 28, "rgb")
 
 
 def test_how_pictures_are_made_to_fit_is_never_suggested(folder):

@@ -19,6 +19,7 @@ from cnn_studio.core.experiment.experiment import (
     read_experiment,
     with_values,
 )
+from cnn_studio.core.experiment.layer_plan import plan_layers
 from cnn_studio.core.experiment.settings import (
     Activation,
     BackboneArchitecture,
@@ -29,6 +30,7 @@ from cnn_studio.core.experiment.settings import (
     FineTuningSettings,
     Fit,
     ImageSettings,
+    Initializer,
     Optimizer,
     Padding,
     Pooling,
@@ -46,11 +48,13 @@ EVERYTHING_CHANGED = Experiment(
     architecture=ScratchArchitecture(
         name="mine",
         blocks=((8, 8), (16,)),
-        kernel=5,
-        padding=Padding.VALID,
+        kernel=(5, 3),
+        padding=(Padding.VALID, Padding.SAME),
         stride=2,
         pooling=Pooling.AVERAGE,
-        activation=Activation.TANH,
+        pool_size=(3, 1),
+        activation=Activation.SIGMOID,
+        initializer=Initializer.HE_UNIFORM,
         batch_normalization=True,
         dropout=0.5,
         features=Features.GLOBAL_AVERAGE,
@@ -82,6 +86,7 @@ EVERYTHING_CHANGED = Experiment(
     ),
     training=TrainingSettings(
         optimizer=Optimizer.SGD,
+        momentum=0.5,
         learning_rate=0.01,
         batch_size=8,
         epochs=3,
@@ -105,7 +110,12 @@ EVERY_TRANSFER_SETTING_CHANGED = BackboneArchitecture(
     dense_dropout=0.3,
     unfreeze_from="block3",
     fine_tuning=FineTuningSettings(
-        optimizer=Optimizer.RMSPROP, learning_rate=2e-5, epochs=7, schedule=Schedule.COSINE, warm_up_epochs=1
+        optimizer=Optimizer.RMSPROP,
+        momentum=0.2,
+        learning_rate=2e-5,
+        epochs=7,
+        schedule=Schedule.COSINE,
+        warm_up_epochs=1,
     ),
 )
 
@@ -168,6 +178,22 @@ def test_a_file_from_before_the_first_stage_had_a_schedule_is_read(tmp_path):
     )
 
 
+def test_a_file_from_before_each_convolution_had_its_own_settings_is_read(tmp_path):
+    path = tmp_path / "experiment.toml"
+    path.write_text(
+        '[architecture]\nkind = "scratch"\nname = "mine"\nblocks = [[6], [16]]\nkernel = 5\npadding = "valid"\n'
+        'pooling = "average"\nactivation = "tanh"\n\n[training]\noptimizer = "sgd"\n',
+        encoding="utf-8",
+    )
+    experiment = read_experiment(path)
+    convolutions = [layer for layer in plan_layers(experiment.architecture, ImageSettings(), 2) if layer.kernel]
+    # a 2 × 2 pooling after each
+    assert [layer.kernel for layer in convolutions] == [5, 2, 5, 2]
+    assert {layer.padding for layer in convolutions} == {Padding.VALID}
+    assert {layer.initializer for layer in convolutions} == {Initializer.GLOROT_UNIFORM}
+    assert experiment.training.momentum == 0.9
+
+
 @pytest.mark.parametrize(
     ("values", "field"),
     [
@@ -183,7 +209,7 @@ def test_a_file_from_before_the_first_stage_had_a_schedule_is_read(tmp_path):
         ({"split": {"group_pattern": "("}}, "split.group_pattern"),
         ({"image": {"fit": "stretch"}}, "image.fit"),
         ({"decisions": {"left_out": [3]}}, "decisions.left_out.0"),
-        ({"architecture": {"kernel": 4}}, "architecture.kernel"),
+        ({"architecture": {"kernel": [3, 32]}}, "architecture.kernel.1"),
         ({"architecture": {"blocks": [[16], []]}}, "architecture.blocks.1"),
         ({"architecture": {"dense": [128, 0]}}, "architecture.dense.1"),
         ({"colour": "red"}, "colour"),

@@ -7,10 +7,12 @@ import pytest
 from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS, architecture_preset
 from cnn_studio.core.experiment.layer_plan import ImpossibleArchitectureError, LayerKind, plan_layers
 from cnn_studio.core.experiment.settings import (
+    Activation,
     BackboneArchitecture,
     Colour,
     Features,
     ImageSettings,
+    Initializer,
     Padding,
     Pooling,
     ScratchArchitecture,
@@ -29,7 +31,7 @@ def parameters(name: str, settings: ImageSettings, classes: int) -> list[int]:
 
 
 def test_lenet5_has_lecuns_61706_parameters():
-    counts = parameters("lenet5", image(32, Colour.GREY), 10)
+    counts = parameters("lenet5", image(28, Colour.GREY), 10)
     assert counts == [156, 2416, 48_120, 10_164, 850]
     assert sum(counts) == 61_706
 
@@ -41,9 +43,9 @@ def test_small_cnn():
 
 def test_two_block_cnn_with_and_without_pooling():
     convolutions = [896, 9248, 18_496, 36_928]
-    assert parameters("two_block_cnn", image(32), 10) == [*convolutions, 8 * 8 * 64 * 512 + 512, 5130]
+    assert parameters("two_block_cnn", image(32), 10) == [*convolutions, 5 * 5 * 64 * 512 + 512, 5130]
     without = parameters("two_block_cnn_no_pooling", image(32), 10)
-    assert without == [*convolutions, 32 * 32 * 64 * 512 + 512, 5130]
+    assert without == [*convolutions, 24 * 24 * 64 * 512 + 512, 5130]
 
 
 def test_mlp():
@@ -70,10 +72,35 @@ def test_shapes_of_a_rectangular_picture():
 )
 def test_convolution_arithmetic(padding, stride, side):
     architecture = ScratchArchitecture(
-        blocks=((2,),), kernel=5, padding=padding, stride=stride, pooling=Pooling.NONE, dense=()
+        blocks=((2,),), kernel=(5,), padding=(padding,), stride=stride, pooling=Pooling.NONE, dense=()
     )
     layers = plan_layers(architecture, image(15), 2)
     assert next(layer for layer in layers if layer.kind is LayerKind.CONVOLUTION).output_shape == (side, side, 2)
+
+
+def test_each_convolution_and_each_block_can_have_its_own_and_the_last_goes_on():
+    architecture = ScratchArchitecture(
+        blocks=((2, 4), (6,), (8,)),
+        kernel=(7, 5, 3),
+        padding=(Padding.SAME, Padding.VALID),
+        pool_size=(3, 1, 2),
+        initializer=Initializer.HE_UNIFORM,
+        activation=Activation.SIGMOID,
+        dense=(5,),
+    )
+    layers = plan_layers(architecture, image(32), 2)
+    assert [(layer.name, layer.kernel, layer.padding, layer.output_shape[0]) for layer in layers if layer.kernel] == [
+        ("block1_conv1", 7, "same", 32),
+        ("block1_conv2", 5, "valid", 28),
+        ("block1_pool", 3, "valid", 9),
+        ("block2_conv1", 3, "valid", 7),
+        ("block3_conv1", 3, "valid", 5),
+        ("block3_pool", 2, "valid", 2),
+    ]
+    assert [layer.parameters for layer in layers if layer.parameters][:2] == [7 * 7 * 3 * 2 + 2, 5 * 5 * 2 * 4 + 4]
+    weighted = {layer.name: (layer.initializer, layer.activation) for layer in layers if layer.units}
+    assert weighted.pop("probabilities") == ("glorot_uniform", "softmax")
+    assert set(weighted.values()) == {("he_uniform", "sigmoid")}
 
 
 def test_stride_belongs_to_the_last_convolution_of_a_block():
@@ -121,18 +148,28 @@ def test_names_are_unique_and_every_preset_works_at_its_usual_size(name):
     assert preset.architecture.name == name
 
 
+@pytest.mark.parametrize("name", ARCHITECTURE_PRESETS)
+def test_the_smallest_size_is_that_at_which_something_is_left(name):
+    preset = ARCHITECTURE_PRESETS[name]
+    plan_layers(preset.architecture, image(preset.smallest_size), 2)
+    if preset.smallest_size > 8:  # the program's least
+        with pytest.raises(ImpossibleArchitectureError):
+            plan_layers(preset.architecture, image(preset.smallest_size - 1), 2)
+
+
 @pytest.mark.parametrize(
     ("architecture", "side", "layer", "reaching", "remedy"),
     [
-        (architecture_preset("lenet5").architecture, 8, "block2_conv1", "2 × 2", "padding “same”"),
+        (architecture_preset("lenet5").architecture, 8, "block2_conv1", "4 × 4", "padding “same”"),
         (ScratchArchitecture(blocks=((2,),) * 5), 16, "block5_pool", "1 × 1", "fewer blocks"),
         (
-            ScratchArchitecture(blocks=((2,),) * 3, stride=4, padding=Padding.VALID),
+            ScratchArchitecture(blocks=((2,),) * 3, stride=4, padding=(Padding.VALID,)),
             32,
             "block2_pool",  # 32 → 8 by the stride → 4 by pooling → 1 → half of that
             "1 × 1",
             "a smaller stride",
         ),
+        (ScratchArchitecture(blocks=((2,),) * 2, pool_size=(2, 5)), 9, "block2_pool", "4 × 4", "a smaller pool size"),
     ],
 )
 def test_the_layer_at_which_nothing_is_left_is_named(architecture, side, layer, reaching, remedy):
@@ -160,6 +197,17 @@ def test_chollets_frozen_vgg16():
         ("dense1_dropout", (256,), 0, 0),
         ("probabilities", (2,), 514, 514),
     ]
+
+
+def test_at_once_the_same_is_trained_as_in_two_stages():
+    counts = {
+        transfer: sum(
+            layer.trainable_parameters
+            for layer in plan_layers(BackboneArchitecture(name="vgg16", transfer=transfer), image(64), 2)
+        )
+        for transfer in TransferMode
+    }
+    assert counts["one_stage"] == counts["fine_tuned"] > counts["frozen"]
 
 
 def test_trainable_parameters_follow_the_depth():

@@ -15,6 +15,7 @@ from cnn_studio.core.experiment.settings import (
     BackboneArchitecture,
     FineTuningSettings,
     Optimizer,
+    Padding,
     ScratchArchitecture,
     StageSettings,
     TrainingSettings,
@@ -62,7 +63,7 @@ def test_a_row_is_complete(each):
     assert each.title == each.title.strip() != ""
     assert each.help.endswith(".")
     assert each.title[0].isupper() or each.title == each.title.lower()
-    assert (each.type is ValueType.CHOICE) == bool(each.choices)
+    assert (each.type in {ValueType.CHOICE, ValueType.CHOICES}) == bool(each.choices)
     assert (each.type in {ValueType.INTEGER, ValueType.NUMBER}) == (each.limits != Limits())
     assert (each.type is ValueType.SWITCH) == (each.unit is Unit.SWITCH)
 
@@ -70,6 +71,8 @@ def test_a_row_is_complete(each):
 @pytest.mark.parametrize("each", [each for each in ALL_SETTINGS if each.choices], ids=names)
 def test_a_rows_choices_are_its_fields(each):
     of = each.field.annotation
+    if each.type is ValueType.CHOICES:
+        of = typing.get_args(of)[0]
     known = list(of) if isinstance(of, type) and issubclass(of, enum.Enum) else list(typing.get_args(of))
     assert set(each.choices) == set(known)
     assert len(set(each.choices.values())) == len(known)
@@ -115,7 +118,8 @@ def test_both_stages_share_one_class():
         ("training.epochs", Limits(1, 10_000), "at least 1 and at most 10,000"),
         ("architecture.dense", Limits(), ""),
         ("training.optimizer", Limits(), "adam, sgd or rmsprop"),
-        ("architecture.kernel", Limits(), "3 or 5"),
+        ("architecture.kernel", Limits(), ""),
+        ("architecture.padding", Limits(), "same or valid"),
     ],
 )
 def test_limits_are_read_from_the_field(name, limits, words):
@@ -138,7 +142,28 @@ def test_limits_are_read_from_the_field(name, limits, words):
             {"training": {"optimizer": "adamw"}},
             "Optimizer (training.optimizer) must be adam, sgd or rmsprop; it is 'adamw'.",
         ),
-        ({"architecture": {"kernel": 4}}, "Kernel (architecture.kernel) must be 3 or 5; it is 4."),
+        (
+            {"architecture": {"kernel": 40}},
+            "Kernel (architecture.kernel.0) must be at most 31; it is 40.",
+        ),
+        ({"architecture": {"kernel": []}}, "Kernel (architecture.kernel) must be at least 1 long; it is []."),
+        (
+            {"architecture": {"padding": "full"}},
+            "Padding (architecture.padding.0) must be same or valid; it is 'full'.",
+        ),
+        (
+            {"architecture": {"blocks": [[8], [8]], "padding": ["same", "valid", "same"]}},
+            "Padding (architecture.padding) is ['same', 'valid', 'same']: these are 3 values, more than there "
+            "are convolutions (2).",
+        ),
+        (
+            {"architecture": {"blocks": [[8, 8]], "pool_size": [2, 3]}},
+            "Pool size (architecture.pool_size) is [2, 3]: these are 2 values, more than there are blocks (1).",
+        ),
+        (
+            {"training": {"momentum": 1}},
+            "Momentum (training.momentum) must be at least 0 and at most 0.999; it is 1.",
+        ),
         (
             {"architecture": {"batch_normalization": "perhaps"}},
             "Batch normalisation (architecture.batch_normalization) must be true or false; it is 'perhaps'.",
@@ -217,7 +242,11 @@ def test_a_setting_of_the_other_kind_of_architecture_is_told():
         ("training.early_stopping=false", False),
         ("split.validation=20%", 0.2),
         ("augmentation.zoom=0.1", 0.1),
-        ("architecture.kernel=5", 5),
+        ("architecture.kernel=5", (5,)),
+        ("architecture.kernel=[5, 3]", (5, 3)),
+        ("architecture.padding=valid", (Padding.VALID,)),
+        ("architecture.padding=same, valid", (Padding.SAME, Padding.VALID)),
+        ("architecture.padding=['same']", (Padding.SAME,)),
         ("architecture.blocks=[[32, 32], [64,64]]", ((32, 32), (64, 64))),
         ("architecture.blocks=32-32, 64-64", ((32, 32), (64, 64))),
         ("architecture.blocks=[]", ()),

@@ -85,13 +85,14 @@ def another(each: Setting) -> str:
         case ValueType.INTEGER:
             return str(each.default + 1)
         case ValueType.NUMBER:
-            return str(each.default + each.limits.maximum / 8)
+            return str(each.default + (each.limits.maximum - each.default) / 8)
         case ValueType.TEXT:
             mine = "vgg16" if each.kind == "backbone" else "mine"
             return {"name": mine, "unfreeze_from": "conv4", "group_pattern": r"patient(\d+)=[a-z]"}[each.key]
     return {
         ValueType.SWITCH: str(not each.default).lower(),
-        ValueType.INTEGERS: "[70, 50]",
+        ValueType.INTEGERS: "[7]",
+        ValueType.CHOICES: next((code for code in each.choices if code not in each.default), ""),
         ValueType.BLOCKS: "[[4, 4], [8]]",
     }[each.type]
 
@@ -154,7 +155,7 @@ def test_an_option_and_set_may_say_the_same(trained_with):
         ("--set training.epochs=0", "Epochs (training.epochs) must be at least 1 and at most 10,000; it is 0."),
         ("--set architecture.fine_tuning.schedule=cosine", "are settings for pre-trained networks only"),
         ("--architecture vgg16 --set architecture.padding=valid", "is for networks trained from scratch only"),
-        ("--set architecture.transfer=frozen", "small_cnn is trained from scratch"),
+        ("--set architecture.transfer=frozen", "Small CNN is trained from scratch"),
         ("--set decisions.left_out=[]", "picture by picture"),
         ("--set split.validation=50% --set split.test=45%", "less than a tenth of the images"),
     ],
@@ -168,7 +169,7 @@ def test_what_cannot_be_is_told_before_anything_is_read(options, words, command)
 def test_every_command_that_trains_takes_set(request_of):
     setting = ("--set", "architecture.padding=valid")
     for name, *options in (("train", "--folds", 3), ("compare-augmentations",), ("label-errors",)):
-        assert request_of(name, *options, *setting).experiment.architecture.padding == "valid"
+        assert request_of(name, *options, *setting).experiment.architecture.padding == ("valid",)
     assert request_of("compare-augmentations", "--set", "training.epochs=4").epochs == 4
     assert request_of("compare-augmentations").epochs == 5
 

@@ -50,14 +50,14 @@ def test_without_data_the_layers_are_for_ten_classes(page, session, make_dataset
 def test_an_architecture_is_chosen_and_changed(page, session):
     choose(page, "lenet5")
     assert session.project.experiment.architecture.name == "lenet5"
-    assert not page.summary.text().endswith("Changed by you.")
+    assert not page.summary.text().endswith("Some settings are changed.")
     page.advanced_button.click()
     row = page.form.row("architecture.dense")
     assert row.isVisible()
     row.field.setText("50, 20")
     row.field.textEdited.emit("50, 20")
     assert session.project.experiment.architecture.dense == (50, 20)
-    assert page.summary.text().endswith("Changed by you.")
+    assert page.summary.text().endswith("Some settings are changed.")
 
 
 def test_a_wrong_setting_is_marked_where_it_is_and_changes_nothing(page, session):

@@ -67,7 +67,7 @@ def test_without_a_model_the_page_says_how_to_get_one(page, pages, session, sett
     page._no_model.buttons["open"].click()
     settle()
     assert page.title.text() == "Model of pets"
-    assert page.facts.text() == "small_cnn · 2 classes · 48 × 32 pixels"
+    assert page.facts.text() == "Small CNN · 2 classes · 48 × 32 pixels"
     assert session.models.opened.path == tmp_path / "pets.keras"
     assert page.invitation.isVisible()
 

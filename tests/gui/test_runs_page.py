@@ -64,7 +64,7 @@ def test_without_runs_the_page_leads_to_training(page, pages):
 def test_a_run_tells_what_it_was_and_how_good_it_became(page, make_run):
     make_run("first")
     page.refresh()
-    assert row(page)[DATA : VALIDATION + 1] == ["pictures", "small_cnn", "91 % (89–93 %)"]
+    assert row(page)[DATA : VALIDATION + 1] == ["pictures", "Small CNN", "91 % (89–93 %)"]
     assert row(page)[VALIDATION + 1] == "–"
     assert page.open_button.isEnabled()
     assert page.delete_button.isEnabled()

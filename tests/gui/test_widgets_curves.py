@@ -163,7 +163,7 @@ def test_points_are_drawn_by_the_timer_and_only_while_there_are_new_ones(qtbot, 
     qtbot.waitUntil(lambda: not plot._timer.isActive())
     loss = plot._axes._panels["loss"]
     assert len(loss.raw.getData()[0]) == 12
-    assert loss.validation.getData()[1].tolist() == pytest.approx([1.1, 0.55, 1.1 / 3])
+    assert loss.validation_raw.getData()[1].tolist() == pytest.approx([1.1, 0.55, 1.1 / 3])
     assert plot._axes._panels["accuracy"].validation.getData()[0].tolist() == [1, 2, 3]
 
 
@@ -271,6 +271,22 @@ def test_smoothing_moves_the_bold_curve_and_leaves_the_raw_one(panel):
     panel.smoothing.setValue(0)
     plot.flush()
     assert loss.smoothed.getData()[1].tolist() == [1, 0, 1, 0]
+
+
+def test_smoothing_moves_the_bold_validation_curve_and_leaves_the_epochs_own_values(panel):
+    plot = panel.plot
+    for epoch, val_loss in enumerate([1.0, 0.0, 1.0, 0.0], start=1):
+        plot.add_epoch(epoch, 0.5, 0.5, val_loss, 0.25 * val_loss)
+    panel.smoothing.setValue(80)
+    plot.flush()
+    loss, accuracy = (plot._axes._panels[what] for what in ("loss", "accuracy"))
+    assert loss.validation_raw.getData()[1].tolist() == [1, 0, 1, 0]
+    assert loss.validation.getData()[1].tolist() == pytest.approx(reference_average([1, 0, 1, 0], 0.8))
+    assert accuracy.validation.getData()[1].tolist() == pytest.approx(reference_average([0.25, 0, 0.25, 0], 0.8))
+    assert plot.reading().validation_loss == 0, "what is read is what was measured"
+    panel.smoothing.setValue(0)
+    plot.flush()
+    assert loss.validation.getData()[1].tolist() == [1, 0, 1, 0]
 
 
 def test_the_best_epoch_and_stages_are_marked(panel):

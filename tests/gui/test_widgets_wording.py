@@ -1,5 +1,6 @@
 import pytest
 
+from cnn_studio.core.experiment.settings import Padding
 from cnn_studio.gui.look.wording import (
     format_count,
     format_duration,
@@ -9,7 +10,7 @@ from cnn_studio.gui.look.wording import (
     format_things,
     format_time_left,
 )
-from cnn_studio.gui.widgets.list_text import blocks_text, integers_text, parse_blocks, parse_integers
+from cnn_studio.gui.widgets.list_text import blocks_text, list_text, parse_blocks, parse_choices, parse_integers
 from cnn_studio.gui.widgets.progress_strip import TimeLeft
 
 
@@ -133,7 +134,17 @@ def test_time_left_follows_when_it_really_gets_longer():
 )
 def test_integer_lists(text, values):
     assert parse_integers(text) == values
-    assert parse_integers(integers_text(values)) == values
+    assert parse_integers(list_text(values)) == values
+
+
+def test_choices_are_known_by_their_text():
+    assert parse_choices(" Same; valid", Padding, longest=2) == (Padding.SAME, Padding.VALID)
+    assert parse_choices("", Padding, longest=2) == ()
+    assert parse_choices(list_text(Padding), Padding, longest=2) == tuple(Padding)
+    with pytest.raises(ValueError, match="“full” is not same or valid"):
+        parse_choices("same, full", Padding, longest=2)
+    with pytest.raises(ValueError, match="At most 1 values"):
+        parse_choices("same, valid", Padding, longest=1)
 
 
 @pytest.mark.parametrize(

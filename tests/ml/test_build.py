@@ -12,7 +12,7 @@ from cnn_studio.ml.build import build_model
 
 VARIANTS = [preset.architecture for preset in ARCHITECTURE_PRESETS.values()] + [
     ScratchArchitecture(batch_normalization=True, features=Features.GLOBAL_AVERAGE, dense=(), dense_dropout=0.3),
-    ScratchArchitecture(blocks=((4, 8), (8,)), kernel=5, padding=Padding.VALID, stride=2, pooling=Pooling.NONE),
+    ScratchArchitecture(blocks=((4, 8), (8,)), kernel=(5,), padding=(Padding.VALID,), stride=2, pooling=Pooling.NONE),
     ScratchArchitecture(blocks=((4,), (6,)), stride=3, pooling=Pooling.AVERAGE, dense=(7, 5), dense_dropout=0.5),
     ScratchArchitecture(name="My net / 2: größer", blocks=((3,),), batch_normalization=True, dropout=0.0),
 ]

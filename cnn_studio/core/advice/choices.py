@@ -17,7 +17,7 @@ from cnn_studio.core.advice.presets import RECOMMENDED, experiment_preset
 from cnn_studio.core.advice.suggestions import recommend_experiment, suggest_image_settings
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.errors import ExperimentError
-from cnn_studio.core.experiment.architectures import architecture_preset
+from cnn_studio.core.experiment.architectures import architecture_preset, architecture_title
 from cnn_studio.core.experiment.augmentation import describe
 from cnn_studio.core.experiment.experiment import Experiment, read_experiment, with_values
 from cnn_studio.core.experiment.settings import (
@@ -133,7 +133,7 @@ class Choices:
         experiment: a settings file to start from.
         preset: a named experiment to start from.
         architecture: a scratch network's or backbone's name.
-        transfer: "frozen" or "fine_tuned".
+        transfer: "frozen", "fine_tuned" or "one_stage".
         unfreeze: the first block that fine-tuning changes; asking for one asks for fine-tuning.
         fine_tuning_epochs: of the second stage.
         fine_tuning_rate: learning rate of the second stage.
@@ -211,8 +211,9 @@ class Choices:
         Raises:
             ExperimentError: there is no backbone, or they do not go together.
         """
+        frozen = getattr(experiment.architecture, "transfer", None) is TransferMode.FROZEN
         asked = {
-            "architecture.transfer": self.transfer or (TransferMode.FINE_TUNED if self.unfreeze else None),
+            "architecture.transfer": self.transfer or (TransferMode.FINE_TUNED if self.unfreeze and frozen else None),
             "architecture.unfreeze_from": self.unfreeze,
             "architecture.fine_tuning.epochs": self.fine_tuning_epochs,
             "architecture.fine_tuning.learning_rate": self.fine_tuning_rate,
@@ -220,7 +221,8 @@ class Choices:
         asked = {name: value for name, value in asked.items() if value is not None}
         if asked and not isinstance(experiment.architecture, BackboneArchitecture):
             raise ExperimentError(
-                f"{experiment.architecture.name} is trained from scratch, so there is nothing to keep or to fine-tune.",
+                f"{architecture_title(experiment.architecture.name)} is trained from scratch, so there is nothing to "
+                "keep or to fine-tune.",
                 hint=f"Add a pre-trained network, such as --architecture {BackboneArchitecture().name}.",
                 field="architecture",
             )

@@ -1,4 +1,7 @@
-"""The one list of what prevents training: the window shows it, the command line and the training job refuse by it."""
+"""The one list of what prevents training: the window shows it, the command line and the training job refuse by it.
+
+Beside it, what prevents nothing and is likely not meant.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from cnn_studio.core.errors import CnnStudioError, DatasetError, ExperimentError
 from cnn_studio.core.experiment.backbones import find_backbone
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.experiment.layer_plan import plan_layers
-from cnn_studio.core.experiment.settings import BackboneArchitecture, SplitSettings
+from cnn_studio.core.experiment.settings import BackboneArchitecture, SplitSettings, StageSettings, TransferMode
 from cnn_studio.core.weights.weights import find_weights, weights_path
 
 
@@ -90,3 +93,37 @@ def refuse(experiment: Experiment, dataset: Dataset | None = None) -> None:
     for obstacle in obstacles(experiment, dataset, thorough=True):
         if obstacle.kind is not ObstacleKind.NO_DATASET:
             raise obstacle.error
+
+
+_FEW_PLACES = 2
+
+
+def remarks(experiment: Experiment) -> tuple[str, ...]:
+    """What works and is likely not meant, a sentence or two each."""
+    architecture = experiment.architecture
+    stages: dict[str, StageSettings] = {"Training": experiment.training}
+    if isinstance(architecture, BackboneArchitecture) and architecture.transfer is TransferMode.FINE_TUNED:
+        stages["Fine-tuning"] = architecture.fine_tuning
+    warm_ups = (
+        f"{name}: the warm-up of {stage.warm_up_epochs} epochs is longer than the {stage.epochs} there are at most, so "
+        f"the learning rate never reaches {stage.learning_rate:g}."
+        for name, stage in stages.items()
+        if stage.warm_up_epochs > stage.epochs
+    )
+    return tuple(filter(None, (too_small(experiment), *warm_ups)))
+
+
+def too_small(experiment: Experiment) -> str:
+    """What is to be said of images so small that a pre-trained network sees next to nothing of them; "" for nothing."""
+    image = experiment.image
+    if not isinstance(experiment.architecture, BackboneArchitecture):
+        return ""
+    backbone = find_backbone(experiment.architecture.name)
+    rows, columns, _ = backbone.output_shape(image.height, image.width)
+    if not 0 < min(rows, columns) <= _FEW_PLACES:
+        return ""
+    return (
+        f"{backbone.title} learnt at {backbone.usual_size} pixels; at {image.height} × {image.width} it tells apart no "
+        f"more than {rows} × {columns} places of a picture. A larger image size usually does better, even where the "
+        "pictures themselves are small; so may a network trained from scratch."
+    )

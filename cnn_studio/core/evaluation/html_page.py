@@ -29,6 +29,7 @@ from cnn_studio.core.evaluation.html_drawings import (
 )
 from cnn_studio.core.evaluation.measured import Measured
 from cnn_studio.core.evaluation.model_facts import ModelFacts
+from cnn_studio.core.experiment.architectures import architecture_title
 from cnn_studio.core.image.decoder import ImageError, read_picture
 from cnn_studio.core.paths import resource_dir
 from cnn_studio.core.text import printable
@@ -108,7 +109,7 @@ def _images(count: int) -> str:
 
 def _subtitle(measured: Measured, facts: ModelFacts) -> str:
     parts = [
-        f"Model {measured.model.name}" + (f" ({facts.architecture})" if facts.architecture else ""),
+        f"Model {measured.model.name}" + (f" ({architecture_title(facts.architecture)})" if facts.architecture else ""),
         f"{facts.height} × {facts.width} pixels",
         f"{len(measured.class_names)} classes",
         f"images in {measured.root}",

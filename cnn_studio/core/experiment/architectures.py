@@ -49,8 +49,8 @@ _ALL = (
         ScratchArchitecture(
             name="lenet5",
             blocks=((6,), (16,)),
-            kernel=5,
-            padding=Padding.VALID,
+            kernel=(5,),
+            padding=(Padding.SAME, Padding.VALID),
             pooling=Pooling.AVERAGE,
             activation=Activation.TANH,
             dropout=0.0,
@@ -58,20 +58,25 @@ _ALL = (
         ),
         "LeNet-5",
         "LeCun's 1998 network with average pooling and tanh: made for small grey pictures such as digits.",
-        32,
+        28,
+        smallest_size=12,
         first_for_tiny=Colour.GREY,
     ),
     ArchitecturePreset(
-        ScratchArchitecture(name="two_block_cnn", blocks=((32, 32), (64, 64)), dropout=0.0, dense=(512,)),
+        ScratchArchitecture(
+            name="two_block_cnn", blocks=((32, 32), (64, 64)), padding=(Padding.VALID,), dropout=0.0, dense=(512,)
+        ),
         "Two-block CNN",
         "Two blocks of two convolutions, each ending in max pooling: the classic for 32-pixel pictures.",
         32,
+        smallest_size=16,
         first_for_tiny=Colour.RGB,
     ),
     ArchitecturePreset(
         ScratchArchitecture(
             name="two_block_cnn_no_pooling",
             blocks=((32, 32), (64, 64)),
+            padding=(Padding.VALID,),
             pooling=Pooling.NONE,
             dropout=0.0,
             dense=(512,),
@@ -79,6 +84,7 @@ _ALL = (
         "Two-block CNN without pooling",
         "The same without pooling, to see what pooling buys: many more parameters and a slower epoch.",
         32,
+        smallest_size=9,
     ),
     ArchitecturePreset(
         ScratchArchitecture(name="mlp", blocks=(), dropout=0.0, features=Features.FLATTEN, dense=(300, 100)),
@@ -117,3 +123,9 @@ def architecture_preset(name: str) -> ArchitecturePreset:
             field="architecture.name",
         )
     return preset
+
+
+def architecture_title(name: str) -> str:
+    """What a person reads in place of an architecture's code; a name of the user's own stays as it is."""
+    preset = ARCHITECTURE_PRESETS.get(name) or BACKBONE_PRESETS.get(name)
+    return preset.title if preset else name

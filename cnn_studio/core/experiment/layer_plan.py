@@ -7,10 +7,11 @@ Channels come last, as everywhere in this project.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
+from typing import TypeVar
 
 from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.experiment.backbones import find_backbone
@@ -19,10 +20,13 @@ from cnn_studio.core.experiment.settings import (
     Colour,
     Features,
     ImageSettings,
+    Initializer,
     Padding,
     Pooling,
     ScratchArchitecture,
 )
+
+_Value = TypeVar("_Value")
 
 
 class LayerKind(StrEnum):
@@ -60,6 +64,7 @@ class PlannedLayer:
         activation: applied by the layer itself, "" for none.
         rate: of a dropout layer.
         use_bias: whether a convolution or dense layer has one.
+        initializer: of a convolution's or dense layer's kernel.
     """
 
     kind: LayerKind
@@ -74,6 +79,7 @@ class PlannedLayer:
     activation: str = ""
     rate: float = 0.0
     use_bias: bool = True
+    initializer: Initializer = Initializer.GLOROT_UNIFORM
 
 
 class ImpossibleArchitectureError(ExperimentError):
@@ -181,8 +187,10 @@ def head_layers(architecture: BackboneArchitecture, image: ImageSettings, class_
 
 def _remedy(architecture: ScratchArchitecture) -> str:
     remedies = ["a larger image size", "fewer blocks"]
-    if architecture.padding is Padding.VALID:
+    if Padding.VALID in architecture.padding:
         remedies.append("padding “same”")
+    if architecture.pooling is not Pooling.NONE and max(architecture.pool_size) > 2:
+        remedies.append("a smaller pool size")
     if architecture.stride > 1:
         remedies.append("a smaller stride")
     return f"Use {', '.join(remedies[:-1])} or {remedies[-1]}."
@@ -195,8 +203,8 @@ def _layers(architecture: ScratchArchitecture, image: ImageSettings, class_count
         shape = (*shape[:2], 1)
         yield PlannedLayer(LayerKind.GREY, "grey", shape)
     yield PlannedLayer(LayerKind.RESCALING, "rescaling", shape)
-    for number, filters in enumerate(architecture.blocks, start=1):
-        for layer in _block(architecture, filters, shape, f"block{number}"):
+    for number in range(len(architecture.blocks)):
+        for layer in _block(architecture, number, shape):
             yield layer
             shape = layer.output_shape
     if architecture.dropout:
@@ -208,25 +216,27 @@ def _layers(architecture: ScratchArchitecture, image: ImageSettings, class_count
         shape = (prod(shape),)
         yield PlannedLayer(LayerKind.FLATTEN, "flatten", shape)
     for number, units in enumerate(architecture.dense, start=1):
-        yield _dense(f"dense{number}", shape[0], units, architecture.activation)
+        yield _dense(f"dense{number}", shape[0], units, architecture.activation, architecture.initializer)
         shape = (units,)
         if architecture.dense_dropout:
             yield PlannedLayer(LayerKind.DROPOUT, f"dense{number}_dropout", shape, rate=architecture.dense_dropout)
     yield _dense("probabilities", shape[0], class_count, "softmax")
 
 
-def _block(
-    architecture: ScratchArchitecture, filters: tuple[int, ...], shape: tuple[int, ...], block: str
-) -> Iterator[PlannedLayer]:
+def _block(architecture: ScratchArchitecture, number: int, shape: tuple[int, ...]) -> Iterator[PlannedLayer]:
+    """The layers of the block of that number, counted from 0."""
     height, width, channels = shape
+    block, filters = f"block{number + 1}", architecture.blocks[number]
+    before = sum(map(len, architecture.blocks[:number]))
     normalized = architecture.batch_normalization
-    for number, count in enumerate(filters, start=1):
-        name = f"{block}_conv{number}"
-        stride = architecture.stride if number == len(filters) else 1
-        height = _windows(height, architecture.kernel, stride, architecture.padding)
-        width = _windows(width, architecture.kernel, stride, architecture.padding)
+    for place, count in enumerate(filters):
+        name = f"{block}_conv{place + 1}"
+        kernel = _one_of(architecture.kernel, before + place)
+        padding = _one_of(architecture.padding, before + place)
+        stride = architecture.stride if place == len(filters) - 1 else 1
+        height, width = (_windows(side, kernel, stride, padding) for side in (height, width))
         # BatchNormalization has an offset of its own: a bias before it would be cancelled.
-        parameters = architecture.kernel**2 * channels * count + (0 if normalized else count)
+        parameters = kernel**2 * channels * count + (0 if normalized else count)
         channels = count
         yield PlannedLayer(
             LayerKind.CONVOLUTION,
@@ -235,11 +245,12 @@ def _block(
             parameters,
             parameters,
             units=count,
-            kernel=architecture.kernel,
+            kernel=kernel,
             stride=stride,
-            padding=architecture.padding,
+            padding=padding,
             activation="" if normalized else architecture.activation.value,
             use_bias=not normalized,
+            initializer=architecture.initializer,
         )
         if normalized:
             yield PlannedLayer(
@@ -251,9 +262,16 @@ def _block(
                 (height, width, channels),
                 activation=architecture.activation.value,
             )
-    if architecture.pooling is not Pooling.NONE:
+    size = _one_of(architecture.pool_size, number)
+    if architecture.pooling is not Pooling.NONE and size > 1:
         kind = LayerKind.MAX_POOLING if architecture.pooling is Pooling.MAX else LayerKind.AVERAGE_POOLING
-        yield PlannedLayer(kind, f"{block}_pool", (height // 2, width // 2, channels), kernel=2, stride=2)
+        pooled = (height // size, width // size, channels)
+        yield PlannedLayer(kind, f"{block}_pool", pooled, kernel=size, stride=size)
+
+
+def _one_of(values: Sequence[_Value], place: int) -> _Value:
+    """The value for the convolution or block at that place; the last goes for all that follow."""
+    return values[min(place, len(values) - 1)]
 
 
 def _windows(pixels: int, kernel: int, stride: int, padding: Padding) -> int:
@@ -262,8 +280,17 @@ def _windows(pixels: int, kernel: int, stride: int, padding: Padding) -> int:
     return -(-usable // stride)
 
 
-def _dense(name: str, inputs: int, units: int, activation: str) -> PlannedLayer:
+def _dense(
+    name: str, inputs: int, units: int, activation: str, initializer: Initializer = Initializer.GLOROT_UNIFORM
+) -> PlannedLayer:
     parameters = inputs * units + units
     return PlannedLayer(
-        LayerKind.DENSE, name, (units,), parameters, parameters, units=units, activation=str(activation)
+        LayerKind.DENSE,
+        name,
+        (units,),
+        parameters,
+        parameters,
+        units=units,
+        activation=str(activation),
+        initializer=initializer,
     )

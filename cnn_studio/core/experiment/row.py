@@ -56,6 +56,7 @@ class ValueType(StrEnum):
     CHOICE = "choice"
     TEXT = "text"
     INTEGERS = "integers"
+    CHOICES = "choices"
     BLOCKS = "blocks"
 
 
@@ -67,6 +68,7 @@ _DEMANDS = {
     ValueType.INTEGERS: "a list of whole numbers, such as [128, 64]",
     ValueType.BLOCKS: "a list with the filters of each block, such as [[32, 32], [64, 64]]",
 }
+_LISTS = {ValueType.INTEGERS, ValueType.CHOICES, ValueType.BLOCKS}
 _ENDS = ("gt", "ge", "lt", "le")  # as pydantic calls the ends of a range
 _RANGE_ERRORS = {
     "greater_than": ("greater than", "gt"),
@@ -178,6 +180,8 @@ class Setting:
         """What its values are."""
         of = self.field.annotation
         if get_origin(of) is tuple:
+            if self.row.choices:
+                return ValueType.CHOICES
             return ValueType.BLOCKS if get_origin(_bare(get_args(of)[0])) is tuple else ValueType.INTEGERS
         if get_origin(of) is Literal or (isinstance(of, type) and issubclass(of, Enum)):
             return ValueType.CHOICE
@@ -189,6 +193,11 @@ class Setting:
         """The range of a number, as its field has it."""
         ends = {end: getattr(part, end) for part in self.field.metadata for end in _ENDS if hasattr(part, end)}
         return Limits(ends.get("gt", ends.get("ge")), ends.get("lt", ends.get("le")), "gt" in ends, "lt" in ends)
+
+    @cached_property
+    def longest(self) -> int:
+        """How many values a list can have."""
+        return next(part.max_length for part in self.field.metadata if hasattr(part, "max_length"))
 
     @property
     def range_text(self) -> str:
@@ -225,10 +234,10 @@ class Setting:
         value = found.pop("value")
         if found or (self.type is ValueType.TEXT and not isinstance(value, str)):
             return text
-        if self.type in {ValueType.INTEGERS, ValueType.BLOCKS} and not isinstance(value, list):
-            # As the window takes them: "128, 64" and "32-32, 64-64".
+        if self.type in _LISTS and not isinstance(value, list):
+            # As the window takes them: "128, 64", "same, valid" and "32-32, 64-64".
             parts = [part for part in re.split(r"[,\s]+", text) if part]
-            return parts if self.type is ValueType.INTEGERS else [part.split("-") for part in parts]
+            return [part.split("-") for part in parts] if self.type is ValueType.BLOCKS else parts
         is_number = self.type in {ValueType.INTEGER, ValueType.NUMBER}
         return text if is_number and isinstance(value, bool) else value
 
@@ -290,5 +299,7 @@ def _listed(choices: Mapping[Any, str]) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list | tuple):  # codes as they are written, without the names of their classes
+        value = [str(each) if isinstance(each, StrEnum) else each for each in value]
     text = repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -28,6 +29,7 @@ Units = Annotated[int, Field(ge=1, le=65536)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 Side = Annotated[int, Field(ge=8, le=1024)]
+Window = Annotated[int, Field(ge=1, le=31)]
 LearningRate = Annotated[float, Field(gt=0.0, le=10.0)]
 
 
@@ -108,13 +110,18 @@ class ImageSettings(Settings):
     width: Annotated[Side, Row("Image width", "Every image is brought to this width.", unit=Unit.PIXELS)] = 128
     colour: Annotated[
         Colour,
-        Row("Colour", "Whether the network sees colour.", {Colour.RGB: "Colour (RGB)", Colour.GREY: "Grey"}),
+        Row(
+            "Colour",
+            "Grey leaves out what only colour tells: right for grey pictures, or where colour misleads.",
+            {Colour.RGB: "Colour (RGB)", Colour.GREY: "Grey"},
+        ),
     ] = Colour.RGB
     fit: Annotated[
         Fit,
         Row(
             "How pictures are made to fit",
-            "What becomes of pictures of other proportions.",
+            "Pictures of other proportions. Squashed, all is seen and shapes change; cropped, shapes stay and the "
+            "edges are lost; padded, both stay and are smaller.",
             {
                 Fit.SQUASH: "Squash (changes proportions)",
                 Fit.CROP: "Crop to the middle",
@@ -137,7 +144,7 @@ class Padding(StrEnum):
 
 
 class Pooling(StrEnum):
-    """What ends each block: 2×2 maximum, 2×2 average, or nothing."""
+    """What ends each block: the maximum or the average of every window, or nothing."""
 
     MAX = "max"
     AVERAGE = "average"
@@ -149,6 +156,17 @@ class Activation(StrEnum):
 
     RELU = "relu"
     TANH = "tanh"
+    SIGMOID = "sigmoid"
+
+
+class Initializer(StrEnum):
+    """How the first weights of convolutions and hidden dense layers are drawn: Glorot and Bengio 2010, He et al. 2015.
+
+    The last layer's are always Glorot's.
+    """
+
+    GLOROT_UNIFORM = "glorot_uniform"
+    HE_UNIFORM = "he_uniform"
 
 
 class Features(StrEnum):
@@ -157,6 +175,14 @@ class Features(StrEnum):
     FLATTEN = "flatten"
     GLOBAL_AVERAGE = "global_average"
 
+
+def _as_list(value: Any) -> Any:
+    """One value for all, as files of earlier versions have it, is a list of one."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+_OneOrEach = BeforeValidator(_as_list)
+"""Of a setting with one value for all, or one for each in order; the last goes for all that follow."""
 
 _FEATURES = {Features.FLATTEN: "Flatten", Features.GLOBAL_AVERAGE: "Global average pooling"}
 
@@ -177,23 +203,26 @@ class ScratchArchitecture(Settings):
         ),
     ] = Field(((16,), (32,), (64,)), max_length=8)
     kernel: Annotated[
-        Literal[3, 5],
+        tuple[Window, ...],
+        _OneOrEach,
         Row(
             "Kernel",
-            "Height and width of each convolution's window, in pixels.",
-            {3: "3 × 3", 5: "5 × 5"},
+            "Height and width of each convolution's window, in pixels: 3 for all, or one for each, the last for all "
+            "that follow: 5, 3.",
             advanced=True,
         ),
-    ] = 3
+    ] = Field((3,), min_length=1, max_length=64)
     padding: Annotated[
-        Padding,
+        tuple[Padding, ...],
+        _OneOrEach,
         Row(
             "Padding",
-            "What each convolution does at the border.",
-            {Padding.SAME: "Same (keeps the size)", Padding.VALID: "Valid"},
+            "“same” adds a border of zeros, so that the size stays; “valid” takes whole windows only. One for all "
+            "convolutions, or one for each, the last for all that follow: same, valid.",
+            {Padding.SAME: "Same (keeps the size)", Padding.VALID: "Valid (whole windows only)"},
             advanced=True,
         ),
-    ] = Padding.SAME
+    ] = Field((Padding.SAME,), min_length=1, max_length=64)
     stride: Annotated[int, Row("Stride", "Of the last convolution of each block.", advanced=True)] = Field(
         1, ge=1, le=4
     )
@@ -201,20 +230,39 @@ class ScratchArchitecture(Settings):
         Pooling,
         Row(
             "Pooling after each block",
-            "Makes the feature maps half as large, 2 × 2 values at a time.",
+            "Makes the feature maps smaller: of each window one value stays.",
             {Pooling.MAX: "Maximum", Pooling.AVERAGE: "Average", Pooling.NONE: "None"},
             advanced=True,
         ),
     ] = Pooling.MAX
+    pool_size: Annotated[
+        tuple[Window, ...],
+        _OneOrEach,
+        Row(
+            "Pool size",
+            "Height and width of pooling's window: 2 for all blocks, or one for each, the last for all that follow; 1 "
+            "leaves a block without pooling.",
+            advanced=True,
+        ),
+    ] = Field((2,), min_length=1, max_length=8)
     activation: Annotated[
         Activation,
         Row(
             "Activation",
             "After each convolution and each hidden dense layer.",
-            {Activation.RELU: "ReLU", Activation.TANH: "tanh"},
+            {Activation.RELU: "ReLU", Activation.TANH: "tanh", Activation.SIGMOID: "Sigmoid"},
             advanced=True,
         ),
     ] = Activation.RELU
+    initializer: Annotated[
+        Initializer,
+        Row(
+            "Initial weights",
+            "How the first weights of convolutions and hidden dense layers are drawn: He's suit ReLU in deep networks.",
+            {Initializer.GLOROT_UNIFORM: "Glorot uniform (Keras's own)", Initializer.HE_UNIFORM: "He uniform"},
+            advanced=True,
+        ),
+    ] = Initializer.GLOROT_UNIFORM
     batch_normalization: Annotated[
         bool, Row("Batch normalisation", "Between each convolution and its activation.", advanced=True)
     ] = False
@@ -244,9 +292,21 @@ class ScratchArchitecture(Settings):
         ),
     ] = 0.0
 
+    @field_validator("kernel", "padding", "pool_size")
+    @classmethod
+    def _are_not_more_than_there_are(cls, values: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+        blocks = info.data.get("blocks")
+        if blocks is None:  # they are wrong, and that is told
+            return values
+        per_block = info.field_name == "pool_size"
+        count, what = (len(blocks), "blocks") if per_block else (sum(map(len, blocks)), "convolutions")
+        if len(values) > max(1, count):
+            raise ValueError(f"these are {len(values)} values, more than there are {what} ({count})")
+        return values
+
 
 class Optimizer(StrEnum):
-    """The update rule; ``sgd`` has momentum 0.9."""
+    """The update rule."""
 
     ADAM = "adam"
     SGD = "sgd"
@@ -258,10 +318,15 @@ USUAL_LEARNING_RATE = {Optimizer.ADAM: 1e-3, Optimizer.SGD: 1e-2, Optimizer.RMSP
 
 
 class TransferMode(StrEnum):
-    """What becomes of a pre-trained backbone: it stays as it is, or its last blocks are trained on after the head."""
+    """What becomes of a pre-trained backbone.
+
+    It stays as it is; or its last blocks are trained on, after the head in a stage of their own, or together with it
+    from the start.
+    """
 
     FROZEN = "frozen"
     FINE_TUNED = "fine_tuned"
+    ONE_STAGE = "one_stage"
 
 
 class Schedule(StrEnum):
@@ -281,16 +346,21 @@ class StageSettings(Settings):
         Row(
             "Optimizer",
             "The rule by which each step changes the weights.",
-            {Optimizer.ADAM: "Adam", Optimizer.SGD: "SGD with momentum", Optimizer.RMSPROP: "RMSprop"},
+            {Optimizer.ADAM: "Adam", Optimizer.SGD: "SGD", Optimizer.RMSPROP: "RMSprop"},
             advanced=True,
         ),
     ] = Optimizer.ADAM
+    momentum: Annotated[
+        float,
+        Row("Momentum", "Of SGD only: how much of the steps before goes into each; 0 for plain SGD.", advanced=True),
+    ] = Field(0.9, ge=0.0, le=0.999)
     learning_rate: LearningRate
     schedule: Annotated[
         Schedule,
         Row(
             "Learning rate over time",
-            "How the learning rate goes on.",
+            "Large steps find the way, small ones the last bit. The cosine ends at zero with the last epoch; the "
+            "plateau halves it after two epochs without a lower validation loss.",
             {
                 Schedule.CONSTANT: "Stays the same",
                 Schedule.COSINE: "Falls along a cosine",
@@ -306,7 +376,7 @@ class StageSettings(Settings):
 
 
 class FineTuningSettings(StageSettings):
-    """The second stage of a fine-tuned backbone; the first, for the head alone, follows ``TrainingSettings``."""
+    """The second stage of a backbone fine-tuned in two; the first, for the head alone, follows ``TrainingSettings``."""
 
     epochs: Annotated[Epochs, Row("Epochs", "Of the second stage, after those of the head.")] = 5
     learning_rate: Annotated[LearningRate, Row("Learning rate", "Small, or what it knows is lost.")] = 1e-5
@@ -321,10 +391,12 @@ class BackboneArchitecture(Settings):
         TransferMode,
         Row(
             "Transfer",
-            "What becomes of the pre-trained part.",
+            "Fixed is quick and enough for most pictures. Fine-tuned: the head first, then both, for pictures unlike "
+            "photographs. At once: both from the start, with a small learning rate.",
             {
                 TransferMode.FROZEN: "Keep the pre-trained part fixed (frozen)",
                 TransferMode.FINE_TUNED: "Train its last blocks too (fine-tuned)",
+                TransferMode.ONE_STAGE: "Train both at once (one stage)",
             },
         ),
     ] = TransferMode.FROZEN
@@ -353,7 +425,7 @@ class BackboneArchitecture(Settings):
             advanced=True,
         ),
     ] = 0.0
-    unfreeze_from: Annotated[str, Row("Train from", "This block and all after it; the head is trained first.")] = Field(
+    unfreeze_from: Annotated[str, Row("Train from", "This block of the pre-trained part, and all after it.")] = Field(
         "", validate_default=True
     )  # the last block when not given
     fine_tuning: FineTuningSettings = FineTuningSettings()
@@ -377,8 +449,8 @@ class BackboneArchitecture(Settings):
 
     @property
     def trained_depth(self) -> str | None:
-        """The first block that ends up trained: ``unfreeze_from`` when fine-tuned, None when frozen."""
-        return self.unfreeze_from if self.transfer is TransferMode.FINE_TUNED else None
+        """The first block that ends up trained: ``unfreeze_from``, or None when frozen."""
+        return None if self.transfer is TransferMode.FROZEN else self.unfreeze_from
 
 
 ARCHITECTURE_KINDS = ("scratch", "backbone")

@@ -16,6 +16,7 @@ from cnn_studio.gui.state.project import Project
 from cnn_studio.gui.widgets.fields import (
     BlocksEdit,
     ChoiceBox,
+    ChoicesEdit,
     FieldRow,
     IntegerBox,
     IntegerListEdit,
@@ -107,7 +108,7 @@ class SettingsForm(QObject):
                 # Typing 128 passes through 1 and 12: only the finished number counts.
                 field.setKeyboardTracking(False)
                 field.valueChanged.connect(edited)
-            case IntegerListEdit() | BlocksEdit():
+            case IntegerListEdit() | ChoicesEdit() | BlocksEdit():
                 read, show = field.values, field.set_values
                 field.values_changed.connect(edited)
                 field.problem.connect(row.set_error)
@@ -116,6 +117,7 @@ class SettingsForm(QObject):
                 field.textEdited.connect(edited)
             case _:
                 raise TypeError(f"no setting can be edited in a {type(field).__name__}")
+        row.error_changed.connect(lambda problem: self._project.mark_wrong(name, problem))
         binding = _Binding(name, kind, read, show, row, also)
         self._bindings.append(binding)
         return row
@@ -151,7 +153,8 @@ class SettingsForm(QObject):
                     value = getattr(value, part, None)
                 if value is not None:  # a setting of the other kind of architecture
                     binding.show(value)
-                    binding.row.set_error("")
+            for binding in self._bindings:
+                binding.row.set_error("")
         finally:
             self._showing = False
 
@@ -182,7 +185,8 @@ _FIELDS: dict[ValueType, Callable[[Setting], QWidget]] = {
     ValueType.CHOICE: lambda of: ChoiceBox([(title, value) for value, title in of.choices.items()]),
     ValueType.INTEGER: _integer_box,
     ValueType.NUMBER: lambda of: PercentBox() if of.unit is Unit.PERCENT else _number_box(of),
-    ValueType.INTEGERS: lambda _: IntegerListEdit(),
+    ValueType.INTEGERS: lambda of: IntegerListEdit(longest=of.longest),
+    ValueType.CHOICES: lambda of: ChoicesEdit(of.choices, of.longest),
     ValueType.BLOCKS: lambda _: BlocksEdit(),
     ValueType.TEXT: lambda _: QLineEdit(),
 }

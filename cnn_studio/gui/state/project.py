@@ -38,6 +38,7 @@ class Project(QObject):
         listed: the files of a folder that is still being checked; None when none is.
         decided_in: the folder that these decisions were made in; None where they came with settings from elsewhere.
         runs_dir: where trainings are kept.
+        wrong: what is wrong in fields that hold what cannot be used, by the dotted names of their settings.
     """
 
     dataset_opened = Signal()
@@ -50,6 +51,7 @@ class Project(QObject):
     """A folder that is being opened has been listed, or that is over."""
 
     experiment_changed = Signal()
+    wrong_changed = Signal()
     recent_changed = Signal()
 
     def __init__(self, queue: JobQueue, notices: Notices, parent: QObject | None = None) -> None:
@@ -60,6 +62,7 @@ class Project(QObject):
         self.listed: Dataset | None = None
         self.decided_in: Path | None = None
         self.runs_dir = paths.data_dir() / "runs"
+        self.wrong: dict[str, str] = {}
         self._chosen = Chosen()
 
     # -- the data set -------------------------------------------------------------------------------------------
@@ -94,6 +97,7 @@ class Project(QObject):
         again = self.dataset is not None and self.dataset.root == found.root
         chosen = self._chosen if again else self._chosen.on_data(found)
         self._chosen = chosen.with_decisions(self._decisions_for(found.root))
+        self.wrong.clear()
         self.dataset = found
         if found.root != paths.sample_dataset_dir():
             self._remember(found.root)
@@ -140,6 +144,16 @@ class Project(QObject):
             return error
         return None
 
+    def mark_wrong(self, name: str, problem: str) -> None:
+        """Remember what is wrong in the field of a setting; "" for nothing any more."""
+        if problem == self.wrong.get(name, ""):
+            return
+        if problem:
+            self.wrong[name] = problem
+        else:
+            del self.wrong[name]
+        self.wrong_changed.emit()
+
     def choose_architecture(self, name: str) -> None:
         """Take a preset of an architecture, and the image settings that suit it and the data unless they were set."""
         self._choose(self._chosen.with_architecture(name, self.dataset))
@@ -157,8 +171,10 @@ class Project(QObject):
         self._choose(Chosen.opened(experiment))
 
     def _choose(self, chosen: Chosen) -> None:
-        changed = chosen.experiment != self.experiment
+        # What fields hold that could not be used gives way to what is chosen.
+        changed = chosen.experiment != self.experiment or bool(self.wrong)
         self._chosen = chosen
+        self.wrong.clear()
         if changed:
             self.experiment_changed.emit()
 

@@ -11,7 +11,9 @@ from cnn_studio import tasks
 from cnn_studio.core.advice.preflight import ObstacleKind, obstacles
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.events import FilesLeftOut
-from cnn_studio.core.errors import CnnStudioError
+from cnn_studio.core.errors import CnnStudioError, ExperimentError
+from cnn_studio.core.experiment.architectures import architecture_title
+from cnn_studio.core.experiment.table import SECTION_TEXT, SETTINGS, setting
 from cnn_studio.core.job.events import Event
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.trained import TrainedModel
@@ -52,6 +54,10 @@ class Training(QObject):
 
     def why_not_train(self) -> CnnStudioError | None:
         """The reason why training cannot start, or None when it can."""
+        for name, problem in self._project.wrong.items():  # else what stood there before would be trained with
+            kind = self._project.experiment.architecture.kind
+            what = setting(name, kind).title if name in SETTINGS else SECTION_TEXT[name]
+            return ExperimentError(f"{what}: {problem}", hint="Put this right before training.", field=name)
         found = obstacles(
             self._project.experiment, self._project.dataset, on_images=lambda *_: self._data.why_not_trainable()
         )
@@ -69,7 +75,8 @@ class Training(QObject):
             return
         dataset, experiment = self._project.dataset, self._project.experiment
         assert dataset is not None
-        folder = run or runs.new_run_folder(self._project.runs_dir, dataset.name, experiment.architecture.name)
+        title = architecture_title(experiment.architecture.name)
+        folder = run or runs.new_run_folder(self._project.runs_dir, dataset.name, title)
         request = tasks.TrainRequest(dataset, experiment, folder)
         job = Job(JobKind.TRAIN, f"Training on {dataset.name}", tasks.train, request)
         self._queue.submit(

@@ -95,7 +95,8 @@ class _Panel:
         self.plot.getAxis("left").setWidth(_AXIS_WIDTH)
         self.plot.getAxis("left").enableAutoSIPrefix(False)
         self.plot.getAxis("bottom").enableAutoSIPrefix(False)
-        self.raw, self.training_epochs, self.smoothed, self.validation = (self._curve(level) for level in range(4))
+        curves = (self._curve(level) for level in range(5))
+        self.raw, self.training_epochs, self.validation_raw, self.smoothed, self.validation = curves
         self.best = self._line(10, label="")
         self.cursor = self._line(20)
         self.cursor.setVisible(False)
@@ -138,8 +139,9 @@ class _Panel:
         self.raw.setPen(pen(mixed(colour.training, colour.surface, 0.35)))
         self.smoothed.setPen(pen(colour.training, 2))
         self.training_epochs.setPen(pen(colour.training, 1, Qt.PenStyle.DashLine))
+        self.validation_raw.setPen(pen(mixed(colour.validation, colour.surface, 0.35)))
         self.validation.setPen(pen(colour.validation, 2))
-        for curve, ink in ((self.training_epochs, colour.training), (self.validation, colour.validation)):
+        for curve, ink in ((self.training_epochs, colour.training), (self.validation_raw, colour.validation)):
             curve.setSymbolPen(pen(ink))
             curve.setSymbolBrush(QColor(colour.surface if curve is self.training_epochs else ink))
         self.best.setPen(pen(colour.good, 1, Qt.PenStyle.DashLine))
@@ -158,12 +160,14 @@ class _Panel:
         thinned = thin(batch_x, smoothed, columns)
         _set(self.smoothed, *thinned)
         few = "o" if data.epochs <= _FEW_EPOCHS else None
-        for curve, which in ((self.training_epochs, "training"), (self.validation, "validation")):
-            x, y = data.epoch(f"{which}_{what}")
-            if not np.isfinite(y).any():
-                x, y = x[:0], y[:0]
-            curve.setSymbol(few)
-            curve.setSymbolSize(6)
+        for curve, (x, y) in (
+            (self.training_epochs, data.epoch(f"training_{what}")),
+            (self.validation_raw, data.epoch(f"validation_{what}")),
+            (self.validation, data.epoch_smoothed(f"validation_{what}")),
+        ):
+            if curve is not self.validation:
+                curve.setSymbol(few)
+                curve.setSymbolSize(6)
             _set(curve, *thin(x, y, columns))
         self._draw_marks(data)
         self.plot.setXRange(0, data.epochs, padding=0.01)
@@ -199,6 +203,8 @@ def _style_stage(line: Any) -> None:
 
 
 def _set(curve: Any, x: Floats, y: Floats) -> None:
+    if not np.isfinite(y).any():
+        x, y = x[:0], y[:0]
     # "finite" leaves gaps where a loss was not a number, instead of a line to nowhere.
     curve.setData(x, y, connect="all" if np.isfinite(y).all() else "finite")
 

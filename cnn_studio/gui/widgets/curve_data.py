@@ -229,8 +229,13 @@ class CurveData:
         """Epochs since the start and values per epoch; ``which`` is one of the last four of ``CSV_COLUMNS``."""
         return self._epoch.values, self._epoch_values[which].values
 
+    def epoch_smoothed(self, which: str) -> tuple[Floats, Floats]:
+        """The same with the moving average, of a validation's."""
+        x, values = self.epoch(which)
+        return x, self._smoothed[which].of(values)
+
     def reading(self, x: float) -> Reading:
-        """What the curves show at ``x`` epochs: the moving average of the last batch there, the nearest epoch's end."""
+        """What is read at ``x`` epochs: the moving average of the last batch there, the nearest epoch's own figures."""
         batch_x = self._batch_x.values
         values: dict[str, float | None] = {}
         for what in ("loss", "accuracy"):
@@ -278,7 +283,7 @@ class CurveData:
 
 
 def _fresh(weight: float) -> dict[str, Smoothed]:
-    return {what: Smoothed(weight) for what in ("loss", "accuracy")}
+    return {what: Smoothed(weight) for what in ("loss", "accuracy", "validation_loss", "validation_accuracy")}
 
 
 def _cell(value: float) -> str:

@@ -261,8 +261,8 @@ class CurvePanel(QWidget):
         self.smoothing.setPageStep(10)
         self.smoothing.setMaximumWidth(180)
         self.smoothing.setToolTip(
-            "How much of the past goes into the bold training curve (exponential moving average).\n"
-            "The values of single batches stay visible behind it."
+            "How much of the past goes into the bold curves (exponential moving average): of training over batches,\n"
+            "of validation over epochs. The single values stay visible behind them, and are what is saved."
         )
         caption = QLabel("S&moothing")
         caption.setBuddy(self.smoothing)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QLocale, Qt, Signal, Slot
@@ -20,11 +21,13 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.widgets.list_text import blocks_text, integers_text, parse_blocks, parse_integers
+from cnn_studio.gui.widgets.list_text import blocks_text, list_text, parse_blocks, parse_choices, parse_integers
 
 
 class FieldRow(QWidget):
     """A caption above a field, and below it a line of help that an error replaces.
+
+    ``error_changed`` tells each error, and "" once there is none any more.
 
     Args:
         caption: may hold an ``&`` for its key.
@@ -32,6 +35,8 @@ class FieldRow(QWidget):
         help_text: what it is, one short sentence.
         parent: the widget it lies in.
     """
+
+    error_changed = Signal(str)
 
     def __init__(self, caption: str, field: QWidget, help_text: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -63,6 +68,7 @@ class FieldRow(QWidget):
         if text != self._error:
             self._error = text
             self._show()
+            self.error_changed.emit(text)
 
     def error(self) -> str:
         """What is wrong, "" when nothing is."""
@@ -311,9 +317,16 @@ class _ListEdit(QLineEdit):
 class IntegerListEdit(_ListEdit):
     """``128, 64``: a tuple of int."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parse_integers, integers_text, parent)
+    def __init__(self, parent: QWidget | None = None, *, longest: int = 6) -> None:
+        super().__init__(partial(parse_integers, longest=longest), list_text, parent)
         self.setPlaceholderText("none")
+
+
+class ChoicesEdit(_ListEdit):
+    """``same, valid``: a tuple of values that are known by a text."""
+
+    def __init__(self, choices: Iterable[Any], longest: int, parent: QWidget | None = None) -> None:
+        super().__init__(partial(parse_choices, choices=tuple(choices), longest=longest), list_text, parent)
 
 
 class BlocksEdit(_ListEdit):

@@ -1,8 +1,10 @@
-"""Lists of whole numbers as people type them: ``128, 64`` and, for blocks of convolutions, ``32-32, 64-64``."""
+"""Lists as people type them: ``128, 64``, ``same, valid`` and, for blocks of convolutions, ``32-32, 64-64``."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import Any
 
 Blocks = tuple[tuple[int, ...], ...]
 
@@ -38,9 +40,24 @@ def parse_blocks(text: str, *, most: int = 4096, longest: int = 8) -> Blocks:
     return tuple(blocks)
 
 
-def integers_text(values: tuple[int, ...]) -> str:
-    """The text ``parse_integers`` takes."""
-    return ", ".join(str(value) for value in values)
+def parse_choices(text: str, choices: Iterable[Any], *, longest: int) -> tuple[Any, ...]:
+    """``"same, valid"`` -> those of ``choices`` whose text it is.
+
+    Raises:
+        ValueError: as ``parse_integers``.
+    """
+    known = {str(choice): choice for choice in choices}
+    parts = [part for part in re.split(r"[,;\s]+", text.strip().lower()) if part]
+    if len(parts) > longest:
+        raise ValueError(f"At most {longest} values; there are {len(parts)}.")
+    if wrong := next((part for part in parts if part not in known), ""):
+        raise ValueError(f"“{wrong}” is not {' or '.join(known)}.")
+    return tuple(known[part] for part in parts)
+
+
+def list_text(values: Iterable[Any]) -> str:
+    """The text ``parse_integers`` or ``parse_choices`` takes."""
+    return ", ".join(map(str, values))
 
 
 def blocks_text(blocks: Blocks) -> str:

@@ -101,6 +101,7 @@ class SplitBar(QWidget):
         error = self._project.change(
             {"split.validation": self.validation.fraction(), "split.test": self.test.fraction()}
         )
+        self._project.mark_wrong("split", str(error).removeprefix("split: ") if error else "")
         if error:
             self.text.setText(f'<span style="color: {theme.colours().error}">{escape(str(error))}</span>')
 

@@ -80,6 +80,7 @@ class SplitDialog(GrowingDialog):
             session.data.view_changed,
         ):
             signal.connect(self.refresh)
+        self.finished.connect(self.form.refresh)  # closing it gives up what could not be used
         self.form.refresh()
         self.refresh()
 

@@ -22,6 +22,7 @@ from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data.image_file import SPLIT_TEXT, Split
 from cnn_studio.core.evaluation.measured import Measured
 from cnn_studio.core.evaluation.score_csv import scores_csv
+from cnn_studio.core.experiment.architectures import architecture_title
 from cnn_studio.gui.dialogs.save_file import ask_target, save_file
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_fraction, format_fraction_within, format_things
@@ -168,7 +169,7 @@ class EvaluatePage(QWidget):
         )
         if model is None:
             return
-        facts = " · ".join(part for part in (f"Model of {model.title}", model.facts.architecture) if part)
+        facts = " · ".join(filter(None, (f"Model of {model.title}", architecture_title(model.facts.architecture))))
         if measured is None:
             self.title.setText("How good is it?")
             self.facts.setText(facts)

@@ -8,7 +8,7 @@ from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QCheckBox, QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from cnn_studio.core.experiment.backbones import EVERYTHING, find_backbone
-from cnn_studio.core.experiment.settings import BackboneArchitecture, TransferMode
+from cnn_studio.core.experiment.settings import BackboneArchitecture
 from cnn_studio.core.experiment.table import ALL_SETTINGS
 from cnn_studio.core.weights.weights import megabytes, weights_folder
 from cnn_studio.gui.jobs.job_queue import JobQueue
@@ -79,7 +79,7 @@ class BackboneFields(QWidget):
         depths = [(name if name != EVERYTHING else "Everything", name) for name in backbone.depths]
         self.depth_choice.set_choices(depths)
         self.depth_choice.set_value(architecture.unfreeze_from)
-        self._depth_row.setVisible(architecture.transfer is TransferMode.FINE_TUNED)
+        self._depth_row.setVisible(architecture.trained_depth is not None)
         missing = self._weights.missing() is not None
         busy = self._queue.is_busy_with(JobKind.WEIGHTS)
         size = megabytes(backbone)

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from cnn_studio.core.advice.preflight import too_small
 from cnn_studio.core.advice.presets import EXPERIMENT_PRESETS, RECOMMENDED
 from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS
 from cnn_studio.core.experiment.layer_plan import ImpossibleArchitectureError, plan_layers
@@ -176,9 +177,10 @@ class ModelPage(QWidget):
         self.backbone.refresh()
         self.preset.setCurrentIndex(self.preset.findData(experiment.architecture.name))
         changed = preset is not None and preset.architecture != experiment.architecture
-        self.summary.setText((preset.summary if preset else "") + (" Changed by you." if changed else ""))
+        self.summary.setText((preset.summary if preset else "") + (" Some settings are changed." if changed else ""))
         classes = len(dataset.class_names) if dataset else CLASSES_WITHOUT_DATA
-        self.note.setText("" if dataset else f"With {classes} classes, until a folder of images is opened.")
+        until = "" if dataset else f"With {classes} classes, until a folder of images is opened."
+        self.note.setText(" ".join(filter(None, (until, too_small(experiment)))))
         try:
             self.layers.set_layers(plan_layers(experiment.architecture, experiment.image, max(2, classes)))
         except ImpossibleArchitectureError as error:

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QSt
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.evaluation.predictions import predictions_csv
+from cnn_studio.core.experiment.architectures import architecture_title
 from cnn_studio.gui.dialogs.export import ExportDialog
 from cnn_studio.gui.dialogs.save_file import ask_target, save_file
 from cnn_studio.gui.look import theme
@@ -131,7 +132,7 @@ class PredictPage(QWidget):
         self.title.setToolTip(str(model.path))
         parts = [format_things(model.class_count, "class", "classes"), f"{facts.width} × {facts.height} pixels"]
         if facts.architecture:
-            parts.insert(0, facts.architecture)
+            parts.insert(0, architecture_title(facts.architecture))
         if facts.metrics and "val_accuracy" in facts.metrics:
             accuracy = (facts.metrics[f"val_accuracy{end}"] for end in ("", "_low", "_high"))
             parts.append(f"validation accuracy {format_percent_within(*accuracy)}")

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from cnn_studio.core.experiment.architectures import architecture_title
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.run import Run, RunState
 from cnn_studio.core.runs.trained import ENDED_TEXT
@@ -80,7 +81,7 @@ class RunsModel(QAbstractTableModel):
             case 1:
                 return run.data_name
             case 2:
-                return run.architecture
+                return architecture_title(run.architecture)
             case 3:
                 return _accuracy(run.metrics, "val")
             case 4:

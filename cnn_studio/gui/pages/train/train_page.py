@@ -16,12 +16,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from cnn_studio.core.advice.preflight import remarks
 from cnn_studio.core.evaluation.figures import Evaluation
-from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS
+from cnn_studio.core.experiment.architectures import architecture_title
 from cnn_studio.core.experiment.augmentation import describe
 from cnn_studio.core.experiment.settings import (
     BackboneArchitecture,
     Colour,
+    TransferMode,
 )
 from cnn_studio.core.experiment.table import SETTINGS
 from cnn_studio.core.job import events
@@ -58,6 +60,7 @@ class TrainPage(QWidget):
         session.training.trained.connect(self._on_trained)
         for signal in (
             session.project.experiment_changed,
+            session.project.wrong_changed,
             session.project.dataset_opened,
             session.project.dataset_altered,
             session.weights.changed,
@@ -146,7 +149,7 @@ class TrainPage(QWidget):
         training = self._training.is_running()
         no_data = self._project.dataset is None
         architecture = self._project.experiment.architecture
-        fine_tuned = isinstance(architecture, BackboneArchitecture) and architecture.trained_depth is not None
+        fine_tuned = isinstance(architecture, BackboneArchitecture) and architecture.transfer is TransferMode.FINE_TUNED
         self.fine_tuning.setVisible(fine_tuned)
         scanning = self._queue.is_busy_with(JobKind.SCAN)
         reason = self._training.why_not_train()
@@ -170,13 +173,11 @@ class TrainPage(QWidget):
         """What pressing Train will do."""
         dataset, experiment = self._project.dataset, self._project.experiment
         assert dataset is not None
-        name = experiment.architecture.name
-        preset = ARCHITECTURE_PRESETS.get(name) or BACKBONE_PRESETS.get(name)
-        name = preset.title if preset else name
+        name = architecture_title(experiment.architecture.name)
         colour = "in colour" if experiment.image.colour is Colour.RGB else "in grey"
         size = f"{experiment.image.width} × {experiment.image.height} pixels {colour}"
         changes = f" Augmented: {describe(experiment.augmentation)}." if experiment.augmentation.is_on else ""
-        return f"{name} on {dataset.name}, {size}.{changes}"
+        return " ".join((f"{name} on {dataset.name}, {size}.{changes}", *remarks(experiment)))
 
     @Slot(object)
     def _on_started(self, job: AnyJob) -> None:
