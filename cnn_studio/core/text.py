@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 # Control characters (a terminal obeys some), marks that turn the direction of writing, line and paragraph separators,
@@ -25,6 +26,24 @@ def printable(name: str) -> str:
 def printable_lines(text: str) -> str:
     """The same for text of several lines, which stay lines."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def composed(name: str) -> str:
+    """The name in the one form that machines agree on (NFC): on some disks é is two characters, on others one."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def name_matcher(names: Iterable[str]) -> Callable[[str], str | None]:
+    """A function that says which of some names another name means, or None.
+
+    It is the one that is the same whatever the form (``composed``), else the only one that differs in capitals alone.
+    """
+    same, folded = {}, dict[str, str | None]()
+    for name in names:
+        same[composed(name)] = name
+        key = composed(name).casefold()
+        folded[key] = None if key in folded else name
+    return lambda name: same.get(composed(name)) or folded.get(composed(name).casefold())
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

@@ -70,8 +70,10 @@ def meaning(paths: list[Path], *, has_model: bool) -> Meaning:
 
 
 def _holds_folders(folder: Path) -> bool:
+    from cnn_studio.core.data.walk import is_hidden  # with Pillow, for which the first paint need not wait
+
     try:
-        return any(entry.is_dir() and not entry.name.startswith(".") for entry in folder.iterdir())
+        return any(entry.is_dir() and not is_hidden(entry.name) for entry in folder.iterdir())
     except OSError:
         return False
 

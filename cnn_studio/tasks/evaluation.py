@@ -18,6 +18,7 @@ from cnn_studio.core.job.events import Message
 from cnn_studio.core.job.jobs import JobContext, Report
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.run import Run
+from cnn_studio.core.text import name_matcher
 from cnn_studio.tasks.loaded import load, named
 from cnn_studio.tasks.measuring import ask_about
 
@@ -197,8 +198,13 @@ def _only(dataset: Dataset, split: Split) -> Dataset:
 
 def _known(dataset: Dataset, facts: ModelFacts, report: Report) -> Dataset:
     """The data set with the model's labels, without the images of classes the model does not know."""
-    label_of = {class_name: label for label, class_name in enumerate(facts.class_names)}
+    match = name_matcher(facts.class_names)
     counts = Counter(dataset.class_names[file.label] for file in dataset.files)
+    label_of = {
+        name: facts.class_names.index(known)
+        for name in counts
+        if (known := match(name)) is not None and (known == name or known not in counts)
+    }
     unknown = {name: count for name, count in counts.items() if name not in label_of}
     if len(unknown) == len(counts):
         raise DatasetError(
@@ -210,7 +216,7 @@ def _known(dataset: Dataset, facts: ModelFacts, report: Report) -> Dataset:
     for class_name, count in unknown.items():
         images = "1 image of {} is" if count == 1 else f"{count:,} images of {{}} are"
         report(Message(f"{images.format(class_name)} not measured: the model knows no such class."))
-    if missing := [name for name in facts.class_names if name not in counts]:
+    if missing := [name for label, name in enumerate(facts.class_names) if label not in label_of.values()]:
         report(Message(f"There are no images of {_some(missing)} here, so nothing can be said of them."))
     files = tuple(
         replace(file, label=label_of[dataset.class_names[file.label]])

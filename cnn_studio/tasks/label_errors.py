@@ -16,6 +16,7 @@ from cnn_studio.core.evaluation.label_review import LabelDoubt, LabelReview
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.job.jobs import JobCancelled, JobContext
 from cnn_studio.core.runs import run as runs
+from cnn_studio.core.text import composed
 from cnn_studio.tasks.cross_validation import train_folds
 from cnn_studio.tasks.loaded import load
 from cnn_studio.tasks.measuring import Answers, ask_about
@@ -68,7 +69,7 @@ def _held_out(dataset: Dataset, folder: Path) -> tuple[Path, Dataset]:
     run = runs.read_run(folder)
     if not run.model.exists():
         raise ModelFileError(f"The run in {folder.name} has no model.", hint="Train it to its end.", path=folder)
-    if run.class_names != dataset.class_names:
+    if tuple(map(composed, run.class_names)) != tuple(map(composed, dataset.class_names)):
         raise DatasetError(
             f"The run in {folder.name} knows other classes than {dataset.name} has.",
             hint="Choose a run that was trained on this folder.",
@@ -85,7 +86,8 @@ def _held_out(dataset: Dataset, folder: Path) -> tuple[Path, Dataset]:
 
 
 def _only(dataset: Dataset, paths: Collection[str]) -> Dataset:
-    return replace(dataset, files=tuple(file for file in dataset.files if file.path in paths))
+    known = set(map(composed, paths))
+    return replace(dataset, files=tuple(file for file in dataset.files if composed(file.path) in known))
 
 
 def _judge_by_folds(dataset: Dataset, request: LabelErrorRequest, work: Path, context: JobContext) -> list[Answers]:

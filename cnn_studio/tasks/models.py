@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,8 +13,10 @@ from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import CnnStudioError, DatasetError
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.evaluation.predictions import ImagesPredicted, Prediction
-from cnn_studio.core.job.jobs import CancelToken, JobContext
+from cnn_studio.core.job.events import Message
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
+from cnn_studio.core.text import printable
 from cnn_studio.tasks.loaded import load, named
 
 
@@ -53,7 +54,7 @@ def predict(request: PredictRequest, context: JobContext) -> tuple[Prediction, .
     model, facts = load(request.model, context, request.class_names)
     from cnn_studio.ml.predict import predict_files
 
-    paths = image_paths(request.paths, context.cancel)
+    paths = image_paths(request.paths, context)
     results: list[Prediction] = []
     waiting: list[Prediction] = []
     last_report = 0.0
@@ -71,38 +72,34 @@ def predict(request: PredictRequest, context: JobContext) -> tuple[Prediction, .
     return tuple(results)
 
 
-def image_paths(paths: Sequence[Path], cancel: CancelToken) -> list[Path]:
-    """Files as given; of folders every file that is an image by its content, sorted, sub-folders included.
+def image_paths(paths: Sequence[Path], context: JobContext) -> list[Path]:
+    """Files as given; of folders every image, broken or not, found as a scan finds them. What is left is told.
 
     Raises:
-        DatasetError: a path does not exist, or there is no image in the folders.
+        DatasetError: there is no image in the folders.
     """
+    from cnn_studio.core.data.walk import FolderWalk, looks_like_image, passed_over_text
+
     found: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            for place, subfolders, names in os.walk(path):  # Path.walk needs Python 3.12
-                folder = Path(place)
-                subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "__MACOSX")))
-                for name in sorted(names):
-                    cancel.raise_if_cancelled()
-                    if not name.startswith(".") and _is_image(folder / name):
-                        found.append(folder / name)
-        else:
+        if not path.is_dir():
             found.append(path)
+            continue
+        walk, others = FolderWalk(path, context.cancel), 0
+        for name, entry in walk.files_below(path, "", inside=False):
+            if looks_like_image(entry):
+                found.append(path / name)
+            else:
+                others += 1
+        told = [f"{printable(issue.path)}: {issue.detail}" for issue in walk.issues]
+        if others:
+            told.append(f"{'1 file is' if others == 1 else f'{others:,} files are'} no image by name or content.")
+        for text in filter(None, (*told, passed_over_text(walk.passed_over))):
+            context.report(Message(f"{printable(path.name)}: {text}"))
     if not found:
         named = ", ".join(path.name for path in paths)
         raise DatasetError(f"There is no image in {named}.", hint="Choose image files or a folder that holds some.")
     return found
-
-
-def _is_image(path: Path) -> bool:
-    from cnn_studio.core.image.decoder import ImageError, probe_image
-
-    try:
-        probe_image(path)
-    except ImageError:
-        return False
-    return True
 
 
 @dataclass(frozen=True, slots=True)

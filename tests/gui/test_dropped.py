@@ -35,6 +35,12 @@ def test_what_a_drop_means(folders, names, has_model, expected):
     assert dropped.meaning([folders / name for name in names], has_model=has_model) is expected
 
 
+def test_a_folder_whose_sub_folders_are_all_hidden_is_no_data_set(tmp_path):
+    for name in ("@eaDir", "__MACOSX", ".thumbnails"):
+        (tmp_path / name).mkdir()
+    assert dropped.meaning([tmp_path], has_model=True) is Meaning.IMAGES
+
+
 def test_a_pasted_picture_becomes_a_file_with_the_same_pixels(qapp):
     picture = QImage(3, 2, QImage.Format.Format_RGB32)
     picture.fill(0xFF204060)

@@ -23,6 +23,7 @@ class Dataset:
         files: every usable image, ordered by label, then path.
         issues: every file and folder left out.
         given_splits: the splits that the folder itself names (train/, val/, test/), empty for a plain folder.
+        passed_over: names of hidden files and folders, and of those of systems, with how many of each there were.
     """
 
     root: Path
@@ -30,6 +31,7 @@ class Dataset:
     files: tuple[ImageFile, ...]
     issues: tuple[Issue, ...] = ()
     given_splits: frozenset[Split] = frozenset()
+    passed_over: tuple[tuple[str, int], ...] = ()
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.experiment.settings import Decisions
 from cnn_studio.core.image.issues import Issue, IssueKind
-from cnn_studio.core.text import printable
+from cnn_studio.core.text import composed, name_matcher, printable
 
 _LEFT_OUT_DETAIL = "You left it out of this experiment."
 
@@ -29,22 +29,27 @@ def apply_decisions(dataset: Dataset, decisions: Decisions) -> tuple[Dataset, tu
     """
     if not decisions.left_out and not decisions.belongs_to:
         return dataset, ()
-    left_out = frozenset(decisions.left_out)
-    label_of = {name: label for label, name in enumerate(dataset.class_names)}
-    unknown_classes = sorted(set(decisions.belongs_to.values()) - label_of.keys())
-    waiting = set(left_out) | {path for path, name in decisions.belongs_to.items() if name in label_of}
+    left_out = frozenset(map(composed, decisions.left_out))
+    match = name_matcher(dataset.class_names)
+    belongs_to = {composed(path): name for path, name in decisions.belongs_to.items()}
+    label_of = {
+        name: dataset.class_names.index(known)
+        for name in set(belongs_to.values())
+        if (known := match(name)) is not None
+    }
+    unknown_classes = sorted(set(belongs_to.values()) - label_of.keys())
+    waiting = left_out | {path for path, name in belongs_to.items() if name in label_of}
     files: list[ImageFile] = []
     moved: list[ImageFile] = []
     issues = list(dataset.issues)
-    for issue in issues:
-        waiting.discard(printable(issue.path))
+    met = {_key(issue.path) for issue in issues}
     for file in dataset.files:
-        path = printable(file.path)
-        waiting.discard(path)
+        path = _key(file.path)
+        met.add(path)
         if path in left_out:
             issues.append(Issue(file.path, IssueKind.LEFT_OUT_BY_YOU, _LEFT_OUT_DETAIL))
             continue
-        label = label_of.get(decisions.belongs_to.get(path, ""), file.label)
+        label = label_of.get(belongs_to.get(path, ""), file.label)
         if label == file.label:
             files.append(file)
         else:
@@ -52,7 +57,12 @@ def apply_decisions(dataset: Dataset, decisions: Decisions) -> tuple[Dataset, tu
     for file in moved:  # the others are in order already, and sorting 100,000 would keep every other thread waiting
         insort(files, file, key=lambda file: (file.label, file.path))
     changed = replace(dataset, files=tuple(files), issues=tuple(issues))
-    return changed, _notes(dataset, sorted(waiting), unknown_classes)
+    return changed, _notes(dataset, sorted(waiting - met), unknown_classes)
+
+
+def _key(path: str) -> str:
+    """A file's path as decisions name it, whatever the form of its letters on disk."""
+    return composed(printable(path))
 
 
 def _notes(dataset: Dataset, missing: list[str], unknown_classes: list[str]) -> tuple[str, ...]:

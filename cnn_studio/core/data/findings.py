@@ -12,7 +12,10 @@ from enum import StrEnum
 
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.image_file import ImageFile, Split
+from cnn_studio.core.data.split_names import split_of
 from cnn_studio.core.experiment.settings import ImageSettings
+from cnn_studio.core.image.issues import IssueKind
+from cnn_studio.core.text import composed, listed, printable
 
 FEW_IMAGES = 20
 """A class with fewer is called small: of 20 images, 15 % make three to validate on."""
@@ -30,6 +33,9 @@ EXTREME_ASPECT = 3.0
 class FindingKind(StrEnum):
     """What was noticed; the value is what the command line prints."""
 
+    UNCLEAR_SPLITS = "unclear_splits"
+    BESIDE_SPLITS = "beside_splits"
+    CAPITALS_DIFFER = "capitals_differ"
     SAME_PICTURE_TWO_CLASSES = "same_picture_two_classes"
     DUPLICATE_ACROSS_SPLITS = "duplicate_across_splits"
     FEW_IMAGES = "few_images"
@@ -43,6 +49,9 @@ class FindingKind(StrEnum):
 
 
 FINDING_TEXT = {
+    FindingKind.UNCLEAR_SPLITS: "classes that look like splits",
+    FindingKind.BESIDE_SPLITS: "folders used for nothing",
+    FindingKind.CAPITALS_DIFFER: "classes that differ in capitals",
     FindingKind.SAME_PICTURE_TWO_CLASSES: "same picture in two classes",
     FindingKind.DUPLICATE_ACROSS_SPLITS: "same picture in two splits",
     FindingKind.FEW_IMAGES: "few images",
@@ -56,6 +65,9 @@ FINDING_TEXT = {
 }
 """Each kind in a person's words."""
 
+ABOUT_LAYOUT = frozenset((FindingKind.UNCLEAR_SPLITS, FindingKind.BESIDE_SPLITS, FindingKind.CAPITALS_DIFFER))
+"""The kinds that ask whether the folders mean what they were taken for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -67,6 +79,7 @@ class Finding:
         advice: why it matters and what to do, one or two sentences.
         groups: indices into ``Dataset.files`` of the images it concerns. Images that belong together (versions of one
             picture, the images of one small class) are in one group; where nothing belongs together there is one.
+            None where it is about what was left out.
         serious: whether training without looking at it is likely to mislead.
     """
 
@@ -90,6 +103,7 @@ def examine(dataset: Dataset, image: ImageSettings | None = None) -> tuple[Findi
         image: the network's image size, for pictures that are much smaller; None leaves that question out.
     """
     found = [
+        *_layout(dataset),
         *_duplicates(dataset),
         *_class_sizes(dataset),
         *_blank(dataset),
@@ -98,6 +112,64 @@ def examine(dataset: Dataset, image: ImageSettings | None = None) -> tuple[Findi
         *_mixed_colour(dataset),
     ]
     return tuple(sorted(found, key=lambda finding: not finding.serious))
+
+
+def _layout(dataset: Dataset) -> Iterable[Finding]:
+    """Where the folders may mean something else than they were taken for."""
+    if beside := [issue for issue in dataset.issues if issue.kind is IssueKind.BESIDE_SPLITS]:
+        names = listed([printable(issue.path) for issue in beside])
+        lies, is_one, it = ("lies", "is", "it is a class") if len(beside) == 1 else ("lie", "are", "they are classes")
+        yield Finding(
+            FindingKind.BESIDE_SPLITS,
+            f"{names} {lies} beside the folders for training and testing, and {is_one} used for nothing.",
+            f"If {it} or a part of the split, move the images into those folders; else this is as it should be.",
+            (),
+            serious=True,
+        )
+    if not dataset.given_splits and (odd := _like_splits(dataset)):
+        names = listed([dataset.class_names[label] for label in odd])
+        yield Finding(
+            FindingKind.UNCLEAR_SPLITS,
+            f"The folders were taken for classes, but {names} {'look' if len(odd) > 1 else 'looks'} like "
+            "parts of a split.",
+            "The network would learn to tell training from test images. If it is a split, arrange it as train/, val/ "
+            "and test/, each with one sub-folder per class; if the names mean something else, all is well.",
+            tuple(_of_class(dataset, label) for label in odd),
+            serious=True,
+        )
+    same: dict[str, list[int]] = {}
+    for label, name in enumerate(dataset.class_names):
+        same.setdefault(composed(name).casefold(), []).append(label)
+    if pairs := [labels for labels in same.values() if len(labels) > 1]:
+        names = listed([" / ".join(dataset.class_names[label] for label in labels) for labels in pairs])
+        yield Finding(
+            FindingKind.CAPITALS_DIFFER,
+            f"Some classes differ in nothing but capitals: {names}.",
+            "If they are one, put their images into one folder.",
+            tuple(tuple(i for label in labels for i in _of_class(dataset, label)) for labels in pairs),
+            serious=True,
+        )
+
+
+def _like_splits(dataset: Dataset) -> list[int]:
+    """Labels of classes that may really be parts of a split, or be divided into such parts inside."""
+    inside: dict[int, set[str]] = {}
+    for file in dataset.files:
+        parts = file.path.split("/", 2)
+        if len(parts) > 2:
+            inside.setdefault(file.label, set()).add(parts[1])
+    spoken = {label: known for label, name in enumerate(dataset.class_names) if (known := split_of(name))}
+    if len({split for split, _ in spoken.values()}) > 1:
+        return list(spoken)
+    if nested := [label for label, (_, rest) in spoken.items() if not rest and len(inside.get(label, ())) > 1]:
+        return nested
+    divided = [label for label, names in inside.items() if _names_splits(names)]
+    return sorted(divided) if len(divided) == len(dataset.counts()) else []
+
+
+def _names_splits(names: Iterable[str]) -> bool:
+    splits = {known[0] for name in names if (known := split_of(name))}
+    return Split.TRAIN in splits and len(splits) > 1
 
 
 def small_images(dataset: Dataset, image: ImageSettings) -> tuple[Finding, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnn_studio.core.name_pattern import NamePattern
-from cnn_studio.core.text import printable
+from cnn_studio.core.text import composed, printable
 
 if TYPE_CHECKING:
     from cnn_studio.core.data.image_file import ImageFile
@@ -76,9 +76,9 @@ def _keys(file: ImageFile, pattern: NamePattern | None, *, together: bool) -> It
     """What a file has in common with those it must stay with."""
     if together and file.similar:
         yield file.similar
-    if pattern and (found := pattern.find(printable(file.path))):
+    if pattern and (found := pattern.find(printable(composed(file.path)))):
         yield found
 
 
 def _rank(seed: int, path: str) -> bytes:
-    return hashlib.blake2b(f"{seed}/{path}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return hashlib.blake2b(f"{seed}/{composed(path)}".encode("utf-8", "surrogateescape"), digest_size=8).digest()

@@ -12,10 +12,12 @@ from pathlib import Path
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.events import FolderListed
 from cnn_studio.core.data.image_file import ImageFile, Split
-from cnn_studio.core.data.listing import FoundFile, Listing, list_folder, natural_key
+from cnn_studio.core.data.layout import HOW_TO_LAY_OUT
+from cnn_studio.core.data.listing import FoundFile, Listing, list_folder
 from cnn_studio.core.data.near_duplicates import LOOKALIKES_VERSION, find_lookalikes
 from cnn_studio.core.data.scan_cache import ScanCache
 from cnn_studio.core.data.split import count_ahead
+from cnn_studio.core.data.walk import natural_key
 from cnn_studio.core.errors import DatasetError
 from cnn_studio.core.image.decoder import ImageError, ImageFacts, check_image, holds_image_data
 from cnn_studio.core.image.fingerprints import are_blank
@@ -31,11 +33,12 @@ _Outcome = ImageFacts | ImageError
 def scan_folder(root: Path, context: JobContext) -> Dataset:
     """Read a folder with one sub-folder of images per class.
 
-    Folders inside a class folder belong to that class; links are followed. ``train/ val/ test/`` (also ``training``,
-    ``valid``, ``validation``, ``testing``, in any case) are taken as splits when nothing else lies beside them. A
-    folder that holds nothing but one folder of class folders stands for that one. Hidden and system files are passed
-    over without a word; every other file that cannot be used is in the data set's issues. Each image is decoded to
-    its end once, and compared with all others; what was found is remembered on disk until the file changes.
+    Folders inside a class folder belong to that class; links are followed. Folders whose names say so (``train/``,
+    ``val/``, ``test/`` and the other usual names, see ``split_names``) are taken as splits, with the class folders in
+    them; of what lies beside them it is said that it is not used. A folder that holds images in one of its folders
+    alone stands for that one. Hidden files and folders, and those of systems, are passed over and counted; every other
+    file that cannot be used is in the data set's issues. Each image is decoded to its end once, and compared with all
+    others; what was found is remembered on disk until the file changes.
 
     Args:
         root: the folder.
@@ -176,6 +179,7 @@ def _dataset(listing: Listing, outcomes: Sequence[_Outcome | None]) -> Dataset:
         files=tuple(files),
         issues=tuple(issues),
         given_splits=frozenset(file.given_split for file in files if file.given_split is not None),
+        passed_over=tuple(sorted(listing.passed_over.items())),
     )
 
 
@@ -198,6 +202,6 @@ def _nothing_usable(listing: Listing, issues: Sequence[Issue]) -> DatasetError:
     )
     return DatasetError(
         f"There is no usable image in {listing.root.name or listing.root}.{example}",
-        hint="Put the images of each class into a sub-folder of its own and open the folder that holds them all.",
+        hint=HOW_TO_LAY_OUT,
         path=listing.root,
     )

@@ -12,6 +12,7 @@ from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.split import SplitAssignment
 from cnn_studio.core.errors import DatasetError
+from cnn_studio.core.text import composed
 
 _COLUMNS = ("path", "class", "split")
 
@@ -66,12 +67,15 @@ def with_split(dataset: Dataset, table: Mapping[str, Split]) -> tuple[Dataset, t
     Raises:
         DatasetError: the table names none of the data set's images.
     """
-    of_group = {file.similar: table[file.path] for file in dataset.files if file.similar and file.path in table}
+    table = {composed(path): split for path, split in table.items()}
+    of_group = {
+        file.similar: split for file in dataset.files if file.similar and (split := table.get(composed(file.path)))
+    }
     files = []
     used: set[Split] = set()
     unnamed = to_training = 0
     for file in dataset.files:
-        split = table.get(file.path)
+        split = table.get(composed(file.path))
         if split is None:
             split = of_group.get(file.similar)
             unnamed += 1

@@ -23,6 +23,9 @@ class IssueKind(StrEnum):
     OUTSIDE_CLASSES = "outside_classes"
     LINK_LOOP = "link_loop"
     UNKNOWN_CLASS = "unknown_class"
+    BESIDE_SPLITS = "beside_splits"
+    WITHOUT_IMAGES = "without_images"
+    RUN_FOLDER = "run_folder"
     LEFT_OUT_BY_YOU = "left_out_by_you"
 
 
@@ -36,8 +39,11 @@ ISSUE_TEXT = {
     IssueKind.MISSING: "no longer there",
     IssueKind.EMPTY_CLASS: "class without images",
     IssueKind.OUTSIDE_CLASSES: "outside the class folders",
-    IssueKind.LINK_LOOP: "link that leads back",
+    IssueKind.LINK_LOOP: "link that is not followed",
     IssueKind.UNKNOWN_CLASS: "class missing from train",
+    IssueKind.BESIDE_SPLITS: "images beside the split folders",
+    IssueKind.WITHOUT_IMAGES: "folder without images",
+    IssueKind.RUN_FOLDER: "training run of this program",
     IssueKind.LEFT_OUT_BY_YOU: "left out by you",
 }
 """Each kind in a person's words."""
