@@ -501,13 +501,13 @@ def test_copies_are_found_once_and_remembered(class_folders, write_image, monkey
         picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).resize((40, 30)).save(root / "b" / "turned.jpg", quality=95)
     Image.new("RGB", (40, 40), (9, 9, 9)).save(root / "b" / "blank.png")
     found = []
-    find = scan.find_lookalikes
+    find = scan.find_pairs
 
     def counting(*arguments):
         found.append(arguments)
         return find(*arguments)
 
-    monkeypatch.setattr(scan, "find_lookalikes", counting)
+    monkeypatch.setattr(scan, "find_pairs", counting)
     for _ in range(2):
         files = {file.path: file for file in scanned(root).files}
         assert files["a/0000.png"].identical == files["b/copy.png"].identical > 0
