@@ -93,7 +93,9 @@ def turned(picture, dice, least, most):
 def shifted(picture, dice):
     """By 10 % in one or both directions; what is left free is black, or taken from the other side."""
     across, down = dice.choice([(1, 0), (0, 1), (1, 1)])
-    across, down = (round(0.1 * by * dice.choice([-1, 1]) * side) for by, side in zip((across, down), picture.size))
+    across, down = (
+        round(0.1 * by * dice.choice([-1, 1]) * side) for by, side in zip((across, down), picture.size, strict=True)
+    )
     if dice.random() < 0.5:
         return jpeg(ImageChops.offset(picture, across, down))
     moved = Image.new("RGB", picture.size)
@@ -139,14 +141,17 @@ def main():
             recalls[name] = {change: sum(map(bool, pairs)) / len(pairs) for change, pairs in found.items()}
             false = false_pairs(group)
             among = sum("copy" not in a + b for a, b in false)
-            rest.append(f"| {name} | {planted:,} | {len(next(iter(copies.values())))} | {len(false)} | {among} | {seconds:.0f} s |")
+            each = len(copies["grey"])
+            rest.append(f"| {name} | {planted:,} | {each} | {len(false)} | {among} | {seconds:.0f} s |")
             if options.show:
                 draw(false, folder, options.show / f"{name}.png")
     print(heading("Planted copies"))
     print(f"| change | {' | '.join(recalls)} |\n| --- |{' ---: |' * len(recalls)}")
     for change in CHANGES:
         print(f"| {change} | {' | '.join(f'{recall[change]:.0%}' for recall in recalls.values())} |")
-    print("\n| set | images | copies of each change | false pairs | of them among the images | processor time to scan |")
+    print(
+        "\n| set | images | copies of each change | false pairs | of them among the images | processor time to scan |"
+    )
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     print("\n".join(rest))
     real = fingerprints_of(options.data)

@@ -70,7 +70,7 @@ def test_a_picture_in_two_classes_comes_first(changed):
 def test_pictures_that_only_look_alike_in_two_classes_are_information(changed):
     finding = only(changed({2: {"alike": (1,)}, 60: {"alike": (1,)}}))
     assert (finding.kind, finding.groups, finding.serious) == (FindingKind.ALIKE_IN_TWO_CLASSES, ((2, 60),), False)
-    assert finding.title == "1 group of pictures look alike and lie in different classes."
+    assert finding.title == "1 group of pictures look alike, in different classes."
     assert "wrong copy" not in finding.advice
 
 

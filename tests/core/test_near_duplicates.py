@@ -118,7 +118,9 @@ def test_copies_of_copies_stay_together_but_are_not_shown_as_one():
     assert found.connected == (1,) * 5
     linked = {(a, b) for a, b, _ in pairs.tolist()}
     assert (0, 4) not in linked  # they have nothing in common
-    shown = {number: [place for place, of in enumerate(found.alike) if number in of] for of in found.alike for number in of}
+    shown = {
+        number: [place for place, of in enumerate(found.alike) if number in of] for of in found.alike for number in of
+    }
     together = {pair for members in shown.values() for pair in combinations(members, 2)}
     assert together == linked
 

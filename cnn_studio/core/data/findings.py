@@ -148,7 +148,7 @@ def _duplicates(dataset: Dataset) -> Iterable[Finding]:
     if alike:
         yield Finding(
             FindingKind.ALIKE_IN_TWO_CLASSES,
-            f"{len(alike):,} group{'' if len(alike) == 1 else 's'} of pictures look alike and lie in different classes.",
+            f"{len(alike):,} {'group' if len(alike) == 1 else 'groups'} of pictures look alike, in different classes.",
             "They need not show the same thing. Look at them, and change something only where one class is wrong.",
             tuple(alike),
         )
@@ -174,8 +174,8 @@ def _duplicates(dataset: Dataset) -> Iterable[Finding]:
             FindingKind.NEAR_DUPLICATE,
             f"{_pictures(similar, 'is', 'are')} there in several versions, "
             f"{sum(map(len, similar)):,} files that look alike (near-duplicates).",
-            "Resized, cropped, turned, mirrored or edited copies, or shots of one moment. Kept in one split they do no harm; "
-            "leave out those that you do not want.",
+            "Resized, cropped, turned, mirrored or edited copies, or shots of one moment. Kept in one split they do no "
+            "harm; leave out those that you do not want.",
             tuple(similar),
         )
 

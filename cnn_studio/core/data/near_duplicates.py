@@ -1,8 +1,8 @@
-"""Which pictures are versions of one picture: turned, mirrored, cut, shifted, saved again, in grey, with a mark on them.
+"""Which pictures are versions of one picture: turned, mirrored, cut, shifted, saved again, in grey, with a mark on it.
 
-Three steps. *Search*: pairs are found of which some view is alike (``view_search``). *Alignment*: their fingerprints are
-laid upon each other as exactly as they can be (``core.image.alignment``). *Decision*: what is left of a difference then
-must be small; and where everything was photographed alike, it must be smaller than what is usual there.
+Three steps. *Search*: pairs are found of which some view is alike (``view_search``). *Alignment*: their fingerprints
+are laid upon each other as exactly as they can be (``core.image.alignment``). *Decision*: what is left of a difference
+then must be small; and where everything was photographed alike, it must be smaller than what is usual there.
 """
 
 from __future__ import annotations
@@ -104,6 +104,16 @@ def find_pairs(fingerprints: NDArray[np.uint8], context: JobContext) -> _Ints:
     likeness = np.where(difference <= _SAME, Likeness.SAME, Likeness.ALIKE)
     found = np.stack([places[first], places[second], likeness], axis=1)[alike]
     return np.concatenate([equal, found])
+
+
+def are_pairs(numbers: Sequence[int], count: int) -> bool:
+    """Whether numbers from a file are rows that ``find_pairs`` may have found among ``count`` pictures."""
+    firsts, seconds, kinds = numbers[0::3], numbers[1::3], numbers[2::3]
+    return (
+        len(numbers) % 3 == 0
+        and all(0 <= first < second < count for first, second in zip(firsts, seconds, strict=True))
+        and set(kinds) <= set(Likeness)
+    )
 
 
 def _differences(fingerprints: NDArray[np.uint8], context: JobContext) -> tuple[_Ints, _Ints, _Floats]:

@@ -16,7 +16,7 @@ from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.events import FolderListed
 from cnn_studio.core.data.image_file import ImageFile, Split
 from cnn_studio.core.data.listing import FoundFile, Listing, list_folder, natural_key
-from cnn_studio.core.data.near_duplicates import NEAR_DUPLICATES_VERSION, Groups, find_pairs, group
+from cnn_studio.core.data.near_duplicates import NEAR_DUPLICATES_VERSION, Groups, are_pairs, find_pairs, group
 from cnn_studio.core.data.scan_cache import ScanCache
 from cnn_studio.core.data.split import count_ahead
 from cnn_studio.core.errors import DatasetError
@@ -137,7 +137,7 @@ def _groups(fingerprints: NDArray[np.uint8], cache: ScanCache, context: JobConte
     """The groups of pictures that look alike; from memory where the pictures are the same as the last time."""
     key = f"{NEAR_DUPLICATES_VERSION} {hashlib.blake2b(fingerprints.data, digest_size=16).hexdigest()}"
     numbers = cache.recall_groups(key)
-    if numbers is None or len(numbers) % 3 or not all(0 <= number < len(fingerprints) + 4 for number in numbers):
+    if numbers is None or not are_pairs(numbers, len(fingerprints)):
         numbers = find_pairs(fingerprints, context).reshape(-1).tolist()
         cache.remember_groups(key, numbers)
     return group(len(fingerprints), np.array(numbers, np.int64).reshape(-1, 3))

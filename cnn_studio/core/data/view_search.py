@@ -35,6 +35,7 @@ _COMPARED = 1024  # descriptions that each view is compared with, on average
 _LEVELS = 512  # of cosine
 _CELL = 256  # descriptions in a cell, on average
 
+
 @dataclass(frozen=True, slots=True)
 class _View:
     """A part of a picture: width and height, and its middle, all from 0 to 1; turned by so many degrees."""
@@ -135,14 +136,18 @@ def _described(pictures: NDArray[np.uint8], descriptors: _Floats) -> _Floats:
 
 
 def _orientation(index: int) -> tuple[_Ints, _Floats, NDArray[np.float64]]:
-    """One of eight orientations: which numbers of a description take whose place, their signs, and the map of places."""
+    """One of eight orientations: which number of a description takes whose place, the signs, the map of places."""
     swap, flip_y, flip_x = bool(index & 4), bool(index & 2), bool(index & 1)
     order = np.arange(_LENGTH).reshape(_FREQUENCIES, _FREQUENCIES)
     signs = np.ones((_FREQUENCIES, _FREQUENCIES), np.float32)
     signs[:, 1::2] *= -1 if flip_x else 1
     signs[1::2] *= -1 if flip_y else 1
     turn = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1]]) if swap else np.eye(3)
-    return (order.T if swap else order).reshape(-1), signs.reshape(-1), turn @ np.diag([1 - 2.0 * flip_x, 1 - 2.0 * flip_y, 1])
+    return (
+        (order.T if swap else order).reshape(-1),
+        signs.reshape(-1),
+        turn @ np.diag([1 - 2.0 * flip_x, 1 - 2.0 * flip_y, 1]),
+    )
 
 
 _ORDERS, _SIGNS, _TURNS = (np.stack(part) for part in zip(*map(_orientation, range(_ORIENTATIONS)), strict=True))
@@ -233,7 +238,7 @@ class ViewSearch:
 
 
 class _Index:
-    """Descriptions in which near ones are found: in cells round centres, of which a few are looked through each time."""
+    """Descriptions among which near ones are found: in cells round centres, a few of which are looked through."""
 
     def __init__(self, search: _Search, pictures: NDArray[np.uint8]) -> None:
         self._near = search.near

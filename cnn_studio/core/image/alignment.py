@@ -106,9 +106,7 @@ class _Pairs:
         """Read the other picture where the maps put the template's places (bilinear)."""
         side = self._other.shape[1]
         row_x, row_y = self._maps.astype(np.float32)[..., None].swapaxes(0, 1)
-        x, y = (
-            (row[:, 0] * self._x + row[:, 1] * self._y + (row[:, 2] + 0.5)) * side - 0.5 for row in (row_x, row_y)
-        )
+        x, y = ((row[:, 0] * self._x + row[:, 1] * self._y + (row[:, 2] + 0.5)) * side - 0.5 for row in (row_x, row_y))
         self._inside = (x > -0.5) & (x < side - 0.5) & (y > -0.5) & (y < side - 0.5)
         x, y = np.clip(x, 0, side - 1), np.clip(y, 0, side - 1)
         column, row = np.minimum(x.astype(np.int32), side - 2), np.minimum(y.astype(np.int32), side - 2)
