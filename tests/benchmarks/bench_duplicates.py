@@ -232,12 +232,12 @@ def fingerprints_of(data):
 
 def seconds_to_compare(real, count):
     """Seconds, and seconds of processor time, for as many fingerprints, each the mean of two real ones."""
-    from cnn_studio.core.data.near_duplicates import find_lookalikes
+    from cnn_studio.core.data.near_duplicates import find_pairs
 
     first, second = np.random.default_rng(0).integers(0, len(real), (2, count))
     rows = ((real[first].astype(np.uint16) + real[second]) // 2).astype(np.uint8)
     began, began_processor = time.perf_counter(), time.process_time()
-    find_lookalikes(rows, JobContext())
+    find_pairs(rows, JobContext())
     return time.perf_counter() - began, time.process_time() - began_processor
 
 

@@ -143,11 +143,10 @@ def test_one_of_each_is_kept_even_where_some_are_left_out_already(qtbot, session
 def test_an_image_that_was_like_nothing_but_a_left_out_one_is_kept(qtbot, session):
     files = tuple(replace(image(f"cat/{name}.png", 0), height=size) for name, size in (("a", 90), ("b", 80), ("c", 70)))
     dataset = Dataset(Path("/pictures"), NAMES, files)
-    session.dataset = dataset
-    session.dataset_changed.emit()
+    session.project.take_dataset(dataset)
     settle(qtbot, session)
-    session.data.keep_one_of_each(dataset, Finding(FindingKind.NEAR_DUPLICATE, "", "", ((0, 1), (1, 2))))
-    assert session.experiment.decisions.left_out == ("cat/b.png",)
+    session.decisions.keep_one_of_each(dataset, Finding(FindingKind.NEAR_DUPLICATE, "", "", ((0, 1), (1, 2))))
+    assert session.project.experiment.decisions.left_out == ("cat/b.png",)
     settle(qtbot, session)
 
 

@@ -169,7 +169,7 @@ def _inside(window: _Floats) -> NDArray[np.bool_]:
     place = (np.arange(SIDE // 2) + 0.5) / (SIDE // 2) - 0.5
     left, top, right, bottom = (edge[:, None] for edge in window.T)
     down, across = (place >= top) & (place <= bottom), (place >= left) & (place <= right)
-    return (down[:, :, None] & across[:, None]).reshape(len(window), -1)
+    return (down[:, :, None] & across[:, None]).reshape(len(window), len(place) ** 2)
 
 
 def _smooth(pictures: NDArray[np.uint8]) -> _Floats:
@@ -195,8 +195,8 @@ def _colour_distance(template: NDArray[np.uint8], other: NDArray[np.uint8], alig
     x, y, which = (x - column)[..., None], (y - row)[..., None], np.arange(len(a))[:, None]
     above = b[which, row, column] * (1 - x) + b[which, row, column + 1] * x
     below = b[which, row + 1, column] * (1 - x) + b[which, row + 1, column + 1] * x
-    apart = np.abs(a.reshape(len(a), -1, 2) - (above * (1 - y) + below * y)).max(axis=2)
-    apart[~agrees.reshape(len(a), -1)] = 0
+    apart = np.abs(a.reshape(len(a), COLOUR_SIDE**2, 2) - (above * (1 - y) + below * y)).max(axis=2)
+    apart[~agrees.reshape(len(a), COLOUR_SIDE**2)] = 0
     grey = np.minimum(np.abs(a).max(axis=(1, 2, 3)), np.abs(b).max(axis=(1, 2, 3))) <= _COLOURLESS
     return np.where(grey, 0, np.quantile(apart, 0.95, axis=1)).astype(np.float32)
 

@@ -129,7 +129,7 @@ def _descriptor(view: _View) -> _Floats:
 
 def _described(pictures: NDArray[np.uint8], descriptors: _Floats) -> _Floats:
     """Descriptions of length 1 (n, views, _LENGTH) of pictures (n, SIDE, SIDE); zeros where a view is flat."""
-    flat = pictures.reshape(len(pictures), -1).astype(np.float32)
+    flat = pictures.reshape(len(pictures), SIDE**2).astype(np.float32)
     found = (flat @ descriptors.reshape(-1, SIDE**2).T).reshape(len(flat), -1, _LENGTH)
     length = np.linalg.norm(found, axis=2, keepdims=True)
     return np.where(length > _LEAST_CONTRAST * SIDE, found / np.maximum(length, 1), np.float32(0))

@@ -92,9 +92,9 @@ class _Pairs:
         count, side, _ = template.shape
         place = (np.arange(side, dtype=np.float32) + 0.5) / side - 0.5
         self._x, self._y = x, y = np.tile(place, side), np.repeat(place, side)
-        down, across = (slope.reshape(count, -1) for slope in np.gradient(template, 1 / side, axis=(1, 2)))
+        down, across = (slope.reshape(count, side**2) for slope in np.gradient(template, 1 / side, axis=(1, 2)))
         self._slopes = np.stack([across, across * x, across * y, down, down * x, down * y], axis=1)
-        self._template = template.reshape(count, -1)
+        self._template = template.reshape(count, side**2)
         self._other = other
         self._maps = maps.astype(np.float64)
         self._trusted = trusted
@@ -188,4 +188,4 @@ def _windows(places: _Floats) -> _Floats:
     half, side = _WINDOW // 2, round(places.shape[1] ** 0.5)
     sums = places.reshape(len(places), side // half, half, side // half, half).sum(axis=(2, 4))
     sums = sums[:, :-1] + sums[:, 1:]
-    return (sums[:, :, :-1] + sums[:, :, 1:]).reshape(len(places), -1)
+    return (sums[:, :, :-1] + sums[:, :, 1:]).reshape(len(places), (side // half - 1) ** 2)
