@@ -7,18 +7,18 @@ then must be small; and where everything was photographed alike, it must be smal
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_studio.core.data.view_search import Candidates, ViewSearch
+from cnn_studio.core.data.view_search import Candidates, ViewSearch, best_of_each, joined
 from cnn_studio.core.image.alignment import Alignment, align
 from cnn_studio.core.image.fingerprints import COLOUR_SIDE, SIDE, brightness, colour_differences
 from cnn_studio.core.job.events import Stage, StageStarted
-from cnn_studio.core.job.jobs import JobContext
+from cnn_studio.core.job.jobs import CancelToken, JobContext
 from cnn_studio.core.job.threads import ProgressMeter
 
 NEAR_DUPLICATES_VERSION = 2
@@ -54,8 +54,10 @@ _COLOURLESS = 6.0  # levels
 
 _CANDIDATES = 150_000  # for all pictures together and each kind of search, but so many for each:
 _FEWEST, _MOST = 2, 32
+_FINALISTS = 8  # of each picture: more than make a crowd
 _FINE_STEPS = 5
 _BLOCK = 512  # pictures
+_PAIRS = 2048  # aligned between two looks at whether to cancel
 
 _Floats = NDArray[np.float32]
 _Ints = NDArray[np.int64]
@@ -122,12 +124,12 @@ def _differences(fingerprints: NDArray[np.uint8], context: JobContext) -> tuple[
     meter = ProgressMeter(Stage.COMPARE, count, context.report)
     most = int(np.clip(_CANDIDATES // max(count, 1), _FEWEST, _MOST))
     search = ViewSearch(brightness(fingerprints), most, context.cancel)
+    small = _small(brightness(fingerprints))
     found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))]
     for start in range(0, count, _BLOCK):
         stop = min(start + _BLOCK, count)
-        candidates = search.candidates(start, stop)
-        context.cancel.raise_if_cancelled()
-        found.append(_measured(fingerprints, candidates))
+        finalists = _finalists(small, search.candidates(start, stop), context.cancel)
+        found += [_measured(fingerprints, some) for some in _parts(finalists, context.cancel)]
         meter.add(stop - start)
     one, other, difference = (np.concatenate(parts) for parts in zip(*found, strict=True))
     first, second = np.minimum(one, other), np.maximum(one, other)
@@ -137,21 +139,32 @@ def _differences(fingerprints: NDArray[np.uint8], context: JobContext) -> tuple[
     return first[new], second[new], difference[new]
 
 
+def _finalists(small: NDArray[np.float16], candidates: Candidates, cancel: CancelToken) -> Candidates:
+    """The candidates that lie upon each other at half size, better aligned; of each picture only the best."""
+    found, lefts = [], []
+    for part in _parts(candidates, cancel):
+        pairs = part
+        for promising in _PROMISING:
+            sides = (small[side].astype(np.float32) for side in (pairs.second, pairs.first))
+            rough = align(*sides, pairs.maps, pairs.trusted, steps=2)
+            left = rough.error / np.maximum(rough.contrast, 1e-6)
+            good = np.flatnonzero(left <= promising)
+            pairs, left = replace(pairs, maps=rough.maps, trusted=rough.explained).some(good), left[good]
+        found.append(pairs)
+        lefts.append(left)
+    pairs = joined(found)
+    return pairs.some(best_of_each(pairs.first, pairs.second, 1 - np.concatenate(lefts), _FINALISTS))
+
+
 def _measured(fingerprints: NDArray[np.uint8], pairs: Candidates) -> tuple[_Ints, _Ints, _Floats]:
-    """Of the candidates those that can be aligned, and how different they are then."""
+    """Of the finalists those that can be aligned, and how different they are then."""
     bright, colour = brightness(fingerprints), colour_differences(fingerprints)
-    trusted = _inside(pairs.window)
-    for promising in _PROMISING:
-        small = (_halved(_smooth(bright[side])) for side in (pairs.second, pairs.first))
-        rough, _ = align(*small, pairs.maps, trusted, steps=2)
-        good = np.flatnonzero(rough.error <= promising * rough.contrast)
-        pairs, trusted = pairs.kept(good, rough.maps), rough.explained[good]
-    trusted = trusted.reshape(-1, SIDE // 2, SIDE // 2).repeat(2, axis=1).repeat(2, axis=2).reshape(-1, SIDE**2)
+    trusted = pairs.trusted.reshape(-1, SIDE // 2, SIDE // 2).repeat(2, axis=1).repeat(2, axis=2).reshape(-1, SIDE**2)
     whole = (_smooth(bright[side]) for side in (pairs.second, pairs.first))
-    fine, detail = align(*whole, pairs.maps, trusted, steps=_FINE_STEPS)
+    fine = align(*whole, pairs.maps, trusted, _FINE_STEPS, in_detail=True)
     stretch = np.linalg.svd(fine.maps[:, :, :2], compute_uv=False)
     covered = np.minimum(fine.overlap, fine.overlap * stretch.prod(axis=1))
-    difference = fine.error / np.maximum(fine.contrast, 1e-6) + 1 - detail
+    difference = fine.error / np.maximum(fine.contrast, 1e-6) + 1 - fine.detail
     possible = np.flatnonzero(
         (difference <= 2 * _ALIKE)
         & (covered >= _LEAST_OVERLAP)
@@ -164,12 +177,21 @@ def _measured(fingerprints: NDArray[np.uint8], pairs: Candidates) -> tuple[_Ints
     return first[near], second[near], difference[possible][near].astype(np.float32)
 
 
-def _inside(window: _Floats) -> NDArray[np.bool_]:
-    """Which places of pictures of half size (n, places) are in windows (n, 4)."""
-    place = (np.arange(SIDE // 2) + 0.5) / (SIDE // 2) - 0.5
-    left, top, right, bottom = (edge[:, None] for edge in window.T)
-    down, across = (place >= top) & (place <= bottom), (place >= left) & (place <= right)
-    return (down[:, :, None] & across[:, None]).reshape(len(window), len(place) ** 2)
+def _parts(pairs: Candidates, cancel: CancelToken) -> Iterator[Candidates]:
+    """All pairs, a few thousand at a time, at least once."""
+    for start in range(0, max(len(pairs.first), 1), _PAIRS):
+        cancel.raise_if_cancelled()
+        yield pairs.some(slice(start, start + _PAIRS))
+
+
+def _small(pictures: NDArray[np.uint8]) -> NDArray[np.float16]:
+    """Pictures (n, SIDE, SIDE) smoothed and at half size."""
+    half = SIDE // 2
+    small = np.empty((len(pictures), half, half), np.float16)
+    for start in range(0, len(pictures), _PAIRS):
+        some = _smooth(pictures[start : start + _PAIRS])
+        small[start : start + _PAIRS] = some.reshape(len(some), half, 2, half, 2).mean(axis=(2, 4))
+    return small
 
 
 def _smooth(pictures: NDArray[np.uint8]) -> _Floats:
@@ -177,10 +199,6 @@ def _smooth(pictures: NDArray[np.uint8]) -> _Floats:
     wide = np.pad(pictures.astype(np.float32), ((0, 0), (1, 1), (1, 1)), mode="edge")
     wide = wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]
     return (wide[:, :, :-2] + 2 * wide[:, :, 1:-1] + wide[:, :, 2:]) / 16
-
-
-def _halved(pictures: _Floats) -> _Floats:
-    return pictures.reshape(len(pictures), SIDE // 2, 2, SIDE // 2, 2).mean(axis=(2, 4))
 
 
 def _colour_distance(template: NDArray[np.uint8], other: NDArray[np.uint8], aligned: Alignment) -> _Floats:

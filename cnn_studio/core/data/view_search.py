@@ -10,6 +10,7 @@ near ones are found by matrix products, within cells round centres where there a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -32,6 +33,7 @@ _LEAST_CONTRAST = 2.0  # standard deviation in levels, below which there is no p
 
 _AT_ONCE = 4096  # views: what a core's cache holds of their products with a cell
 _COMPARED = 1024  # descriptions that each view is compared with, on average
+_PRODUCTS = 2**20  # of them worked out at once, and of near ones waiting to be compared
 _LEVELS = 512  # of cosine
 _CELL = 256  # descriptions in a cell, on average
 
@@ -58,10 +60,11 @@ class _View:
             ]
         )
 
-    def box(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom of an upright view, −0.5 to 0.5."""
-        x, y = self.x - 0.5, self.y - 0.5
-        return x - self.width / 2, y - self.height / 2, x + self.width / 2, y + self.height / 2
+    def covers(self) -> NDArray[np.bool_]:
+        """Which places of a picture of half size (places,) are in an upright view."""
+        place = (np.arange(SIDE // 2) + 0.5) / (SIDE // 2)
+        across, down = abs(place - self.x) <= self.width / 2, abs(place - self.y) <= self.height / 2
+        return (down[:, None] & across).reshape(-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,17 +200,22 @@ class Candidates:
     Attributes:
         first, second: (n,) positions of the pictures.
         maps: (n, 2, 3) from places in the second picture to places in the first; places are −0.5 to 0.5.
-        window: (n, 4) left, top, right and bottom of the part of the second that seems to agree.
+        trusted: (n, (SIDE / 2)²) which places of the second, at half size, seem to agree.
     """
 
     first: _Ints
     second: _Ints
     maps: _Floats
-    window: _Floats
+    trusted: NDArray[np.bool_]
 
-    def kept(self, which: _Ints, maps: _Floats) -> Candidates:
-        """Some of the pairs, with better maps for all."""
-        return Candidates(self.first[which], self.second[which], maps[which], self.window[which])
+    def some(self, which: _Ints | slice) -> Candidates:
+        """Some of the pairs."""
+        return Candidates(self.first[which], self.second[which], self.maps[which], self.trusted[which])
+
+
+def joined(parts: Sequence[Candidates]) -> Candidates:
+    """The pairs of all parts, of which there is at least one."""
+    return Candidates(*(np.concatenate([getattr(part, name) for part in parts]) for name in Candidates.__slots__))
 
 
 class ViewSearch:
@@ -233,8 +241,7 @@ class ViewSearch:
     def candidates(self, start: int, stop: int) -> Candidates:
         """What the pictures from ``start`` to before ``stop`` are like."""
         pictures = self._pictures[start:stop]
-        found = [index.candidates(pictures, start, self._most) for index in self._indexes]
-        return Candidates(*(np.concatenate([getattr(part, name) for part in found]) for name in Candidates.__slots__))
+        return joined([index.candidates(pictures, start, self._most) for index in self._indexes])
 
 
 class _Index:
@@ -246,10 +253,9 @@ class _Index:
         # From the agreeing orientation of two views to places in the one, and from places in the other to there.
         self._to_sought = np.stack([view.matrix() @ _TURNS for view in search.sought])
         self._from_among = np.linalg.inv(np.stack([view.matrix() @ _TURNS for view in search.among]))
-        self._windows = np.array([view.box() for view in search.among], np.float32)
+        self._covers = np.stack([view.covers() for view in search.among])
         descriptors = np.stack([_descriptor(view) for view in search.among])
-        described = [_described(part, descriptors) for part in _in_blocks(pictures)]
-        row, self._orientation, self._vectors = _upright(np.concatenate(described).reshape(-1, _LENGTH), unsure=0)
+        row, self._orientation, self._vectors = _upright_in_blocks(pictures, descriptors)
         self._picture, self._view = np.divmod(row, len(search.among))
         self._centres = _centres(self._vectors)
         nearest = _nearest(self._vectors, self._centres)
@@ -262,41 +268,58 @@ class _Index:
         """What some pictures are like, the first of which has the position ``start``."""
         row, orientation, sought = _upright(_described(pictures, self._sought).reshape(-1, _LENGTH), _UNSURE)
         owner, view = np.divmod(row, len(self._sought))
-        one, other, cosine = self._near_to(sought)
-        kept = _best_of_each(owner[one] + start, self._picture[other], cosine, most)
-        one, other = one[kept], other[kept]
+        owner += start
+        one, other = self._near_to(sought, owner, most)
         there, turned = self._view[other], self._orientation[other]
         maps = (self._to_sought[view[one], orientation[one]] @ self._from_among[there, turned])[:, :2]
-        return Candidates(owner[one] + start, self._picture[other], maps.astype(np.float32), self._windows[there])
+        return Candidates(owner[one], self._picture[other], maps.astype(np.float32), self._covers[there])
 
     def _gaps(self, vectors: _Floats) -> _Floats:
         """How much less near each centre is than the nearest one."""
         cosines = vectors @ self._centres.T
         return cosines.max(axis=1, keepdims=True) - cosines
 
-    def _near_to(self, sought: _Floats) -> tuple[_Ints, _Ints, _Floats]:
-        """Which of those sought (n, _LENGTH) are near to which descriptions, and their cosines."""
+    def _near_to(self, sought: _Floats, owner: _Ints, most: int) -> tuple[_Ints, _Ints]:
+        """Which of those sought (n, _LENGTH) are nearest to which descriptions, ``most`` for each owner."""
         probes = [np.nonzero(self._gaps(part) <= self._reach) for part in _in_blocks(sought)]
         asking = np.concatenate([rows + place * _AT_ONCE for place, (rows, _) in enumerate(probes)])
         cell = np.concatenate([cells for _, cells in probes])
         order = np.argsort(cell, kind="stable")
         asked = np.split(asking[order], np.searchsorted(cell[order], np.arange(1, len(self._cells))))
-        one, other = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        cosines = [np.zeros(0, np.float32)]
+        found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))]
+        waiting = 0
+
+        def best() -> tuple[_Ints, _Ints, _Floats]:
+            one, other, cosine = (np.concatenate(parts) for parts in zip(*found, strict=True))
+            kept = best_of_each(owner[one], self._picture[other], cosine, most)
+            return one[kept], other[kept], cosine[kept]
+
         for members, askers in zip(self._cells, asked, strict=True):
             vectors = self._vectors[members].T
-            for some in _in_blocks(askers):
+            # Where everything looks alike a cell holds many, and nearly all are near: there is memory for so many.
+            for some in _in_blocks(askers, max(1, _PRODUCTS // max(len(members), 1))):
                 products = (sought[some] @ vectors).reshape(-1)
                 hit = np.flatnonzero(products > self._near)
                 row, column = np.divmod(hit, len(members))
-                one.append(some[row])
-                other.append(members[column])
-                cosines.append(products[hit])
-        return np.concatenate(one), np.concatenate(other), np.concatenate(cosines)
+                found.append((some[row], members[column], products[hit]))
+                waiting += len(hit)
+                if waiting > _PRODUCTS:
+                    found, waiting = [best()], 0
+        return best()[:2]
 
 
-def _in_blocks(rows: NDArray[Any]) -> list[NDArray[Any]]:
-    return [rows[start : start + _AT_ONCE] for start in range(0, max(len(rows), 1), _AT_ONCE)]
+def _upright_in_blocks(pictures: NDArray[np.uint8], descriptors: _Floats) -> tuple[_Ints, _Ints, _Floats]:
+    """The descriptions of all pictures, each in one orientation: their places among (n, views), the rest as there."""
+    parts = []
+    for place, some in enumerate(_in_blocks(pictures)):
+        row, orientation, oriented = _upright(_described(some, descriptors).reshape(-1, _LENGTH), unsure=0)
+        parts.append((row + place * _AT_ONCE * len(descriptors), orientation, oriented))
+    row, orientation, oriented = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return row, orientation, oriented
+
+
+def _in_blocks(rows: NDArray[Any], size: int = _AT_ONCE) -> list[NDArray[Any]]:
+    return [rows[start : start + size] for start in range(0, max(len(rows), 1), size)]
 
 
 def _centres(vectors: _Floats) -> _Floats:
@@ -318,7 +341,7 @@ def _nearest(vectors: _Floats, centres: _Floats) -> _Ints:
     return np.concatenate([np.zeros(0, np.int64), *parts])
 
 
-def _best_of_each(picture: _Ints, other: _Ints, cosine: _Floats, most: int) -> _Ints:
+def best_of_each(picture: _Ints, other: _Ints, cosine: _Floats, most: int) -> _Ints:
     """Which pairs of pictures to keep: each once, none with itself, of each those with the highest cosines."""
     if not len(picture):
         return np.zeros(0, np.int64)

@@ -42,6 +42,9 @@ class Alignment:
         error: (n,) root mean square of what is left between them, in levels of 255, over the best 75 % of the overlap.
         contrast: (n,) standard deviation of the template there, in levels, once it is as bright as the other picture.
         explained: (n, side²) which places of the template those are.
+        detail: (n,) how alike they are in detail, if that was asked for, else 0: the mean correlation, at most 1, over
+            the best 60 % of the windows of 8 × 8 places that are not flat, the stronger ones counting more. A bright
+            disc on a dark ground, or a horizon, makes any two pictures alike as a whole, but not in each window.
     """
 
     maps: _Floats
@@ -49,6 +52,7 @@ class Alignment:
     error: _Floats
     contrast: _Floats
     explained: NDArray[np.bool_]
+    detail: _Floats
 
     def kept(self, which: NDArray[np.int64]) -> Alignment:
         """Some of the pairs."""
@@ -56,8 +60,14 @@ class Alignment:
 
 
 def align(
-    template: _Floats, other: _Floats, maps: _Floats, trusted: NDArray[np.bool_], steps: int
-) -> tuple[Alignment, _Floats]:
+    template: _Floats,
+    other: _Floats,
+    maps: _Floats,
+    trusted: NDArray[np.bool_],
+    steps: int,
+    *,
+    in_detail: bool = False,
+) -> Alignment:
     """Improve the maps between pictures, step by step.
 
     Args:
@@ -66,23 +76,16 @@ def align(
         maps: (n, 2, 3) where to begin; see ``Alignment``.
         trusted: (n, side²) places of the template that are thought to agree: the others have no say in the beginning.
         steps: how many.
-
-    Returns:
-        How they lie, and how alike they are in detail (n,): the mean correlation, at most 1, over the best 60 % of the
-        windows of 8 × 8 places that are not flat, the stronger ones counting more. A bright disc on a dark ground, or a
-        horizon, makes any two pictures alike as a whole, but not in each window.
+        in_detail: whether ``Alignment.detail`` is wanted.
     """
     aligned: list[Alignment] = []
-    details: list[_Floats] = []
     for start in range(0, max(len(maps), 1), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
         pairs = _Pairs(template[some], other[some], maps[some], trusted[some])
         for step in range(steps):
             pairs.step(first=step == 0)
-        aligned.append(pairs.judged())
-        details.append(pairs.detail())
-    joined = (np.concatenate([getattr(part, name) for part in aligned]) for name in Alignment.__slots__)
-    return Alignment(*joined), np.concatenate(details)
+        aligned.append(pairs.judged(in_detail=in_detail))
+    return Alignment(*(np.concatenate([getattr(part, name) for part in aligned]) for name in Alignment.__slots__))
 
 
 class _Pairs:
@@ -149,7 +152,7 @@ class _Pairs:
             self._weight *= self._trusted
         self._fit_light()
 
-    def judged(self) -> Alignment:
+    def judged(self, *, in_detail: bool) -> Alignment:
         common = self._inside.sum(axis=1)
         differences = np.where(self._inside, np.abs(self._left), np.float32(np.inf))
         places = np.maximum((common * _EXPLAINED).astype(int), 1)
@@ -160,10 +163,10 @@ class _Pairs:
         squares = np.square(self._left), np.square(self._light - mean[:, None])
         error, contrast = (np.sqrt((square * explained).sum(axis=1) / count).astype(np.float32) for square in squares)
         overlap = self._inside.mean(axis=1, dtype=np.float32)
-        return Alignment(self._maps.astype(np.float32), overlap, error, contrast, explained)
+        detail = self._detail() if in_detail else np.zeros(len(overlap), np.float32)
+        return Alignment(self._maps.astype(np.float32), overlap, error, contrast, explained, detail)
 
-    def detail(self) -> _Floats:
-        """See ``align``."""
+    def _detail(self) -> _Floats:
         inside = _windows(self._inside.astype(np.float32))
         count = np.maximum(inside, 1)
         a, b = self._light * self._inside, self._values * self._inside
