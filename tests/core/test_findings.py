@@ -39,7 +39,7 @@ def test_every_kind_has_a_name():
 
 
 def test_identical_files(changed):
-    finding = only(changed({3: {"identical": 1, "similar": 1}, 9: {"identical": 1, "similar": 1}}))
+    finding = only(changed({3: {"identical": 1, "alike": (1,)}, 9: {"identical": 1, "alike": (1,)}}))
     assert finding.kind is FindingKind.EXACT_DUPLICATE
     assert finding.groups == ((3, 9),)
     assert finding.title == "1 picture is in the folder more than once, as 2 identical files."
@@ -49,8 +49,8 @@ def test_identical_files(changed):
 def test_versions_of_a_picture(changed):
     dataset = changed(
         {
-            **{index: {"similar": 1, "identical": 1 if index < 2 else 0} for index in (0, 1, 2)},
-            **{index: {"similar": 5} for index in (50, 51)},
+            **{index: {"alike": (1,), "identical": 1 if index < 2 else 0} for index in (0, 1, 2)},
+            **{index: {"alike": (5,)} for index in (50, 51)},
         }
     )
     finding = only(dataset)
@@ -61,15 +61,43 @@ def test_versions_of_a_picture(changed):
 
 
 def test_a_picture_in_two_classes_comes_first(changed):
-    dataset = changed({2: {"similar": 1}, 60: {"similar": 1}, 5: {"blank": True}})
+    dataset = changed({2: {"alike": (1,), "same": (1,)}, 60: {"alike": (1,), "same": (1,)}, 5: {"blank": True}})
     serious, blank = examine(dataset)
     assert (serious.kind, serious.groups, serious.serious) == (FindingKind.SAME_PICTURE_TWO_CLASSES, ((2, 60),), True)
     assert (blank.kind, blank.groups, blank.serious) == (FindingKind.MOSTLY_BLANK, ((5,),), False)
 
 
+def test_pictures_that_only_look_alike_in_two_classes_are_information(changed):
+    finding = only(changed({2: {"alike": (1,)}, 60: {"alike": (1,)}}))
+    assert (finding.kind, finding.groups, finding.serious) == (FindingKind.ALIKE_IN_TWO_CLASSES, ((2, 60),), False)
+    assert finding.title == "1 group of pictures look alike, in different classes."
+    assert "wrong copy" not in finding.advice
+
+
+def test_of_a_group_in_two_classes_only_what_was_verified_is_called_the_same(changed):
+    alike = {"alike": (1,)}
+    dataset = changed({2: alike | {"same": (1,)}, 3: alike, 60: alike | {"same": (1,)}})
+    same, others = examine(dataset)
+    assert (same.kind, same.groups) == (FindingKind.SAME_PICTURE_TWO_CLASSES, ((2, 60),))
+    assert (others.kind, others.groups) == (FindingKind.ALIKE_IN_TWO_CLASSES, ((2, 3, 60),))
+
+
+def test_the_same_picture_within_a_class_is_no_mistake(changed):
+    dataset = changed({index: {"alike": (1,), "same": (1,)} for index in (2, 3)})
+    assert only(dataset).kind is FindingKind.NEAR_DUPLICATE
+
+
+def test_what_must_stay_together_is_not_shown_unless_it_is_alike(changed):
+    chain = changed(
+        {2: {"similar": 1, "alike": (1,)}, 3: {"similar": 1, "alike": (1, 2)}, 60: {"similar": 1, "alike": (2,)}}
+    )
+    kinds = {finding.kind: finding.groups for finding in examine(chain)}
+    assert kinds == {FindingKind.NEAR_DUPLICATE: ((2, 3),), FindingKind.ALIKE_IN_TWO_CLASSES: ((3, 60),)}
+
+
 def test_a_picture_in_training_and_test_folders(changed):
     dataset = changed(
-        {i: {"given_split": Split.TRAIN if i % 2 else Split.TEST, "similar": i // 2} for i in range(2, 6)}
+        {i: {"given_split": Split.TRAIN if i % 2 else Split.TEST, "alike": (i // 2,)} for i in range(2, 6)}
     )
     kinds = {finding.kind: finding for finding in examine(dataset)}
     assert kinds[FindingKind.DUPLICATE_ACROSS_SPLITS].groups == ((2, 3), (4, 5))
@@ -77,7 +105,7 @@ def test_a_picture_in_training_and_test_folders(changed):
 
 
 def test_groups_that_lost_all_but_one_are_no_groups(changed):
-    dataset = changed({2: {"similar": 1}})
+    dataset = changed({2: {"alike": (1,)}})
     assert similar_groups(dataset) == []
     assert examine(dataset) == ()
 
@@ -140,12 +168,14 @@ def test_grey_in_one_class_only_is_serious(changed):
 def test_sentences_end_as_sentences_do(changed):
     dataset = changed(
         {
-            0: {"similar": 1},
-            101: {"similar": 1},
-            1: {"similar": 2, "identical": 1},
-            2: {"similar": 2, "identical": 1},
-            3: {"similar": 3},
-            4: {"similar": 3},
+            0: {"alike": (1,), "same": (1,)},
+            101: {"alike": (1,), "same": (1,)},
+            8: {"alike": (4,)},
+            102: {"alike": (4,)},
+            1: {"alike": (2,), "identical": 1},
+            2: {"alike": (2,), "identical": 1},
+            3: {"alike": (3,)},
+            4: {"alike": (3,)},
             5: {"blank": True},
             6: {"height": 5},
             7: {"grey": True},
@@ -153,7 +183,7 @@ def test_sentences_end_as_sentences_do(changed):
         {"a": 100, "b": 15},
     )
     findings = examine(dataset, ImageSettings())
-    assert len({finding.kind for finding in findings}) == 9
+    assert len({finding.kind for finding in findings}) == 10
     for finding in findings:
         assert finding.title.endswith(".")
         assert finding.advice.endswith(".")

@@ -20,8 +20,10 @@ from cnn_studio.core.data import walk as folders
 from cnn_studio.core.data.events import FolderListed
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.scan import scan_folder
+from cnn_studio.core.data.split import split_dataset
 from cnn_studio.core.data.walk import natural_key
 from cnn_studio.core.errors import DatasetError
+from cnn_studio.core.experiment.settings import SplitSettings
 from cnn_studio.core.image.causes import Cause, Reason
 from cnn_studio.core.image.decoder import ImageError, read_image
 from cnn_studio.core.image.fingerprints import FINGERPRINT_BYTES
@@ -528,13 +530,13 @@ def test_copies_are_found_once_and_remembered(class_folders, write_image, monkey
         picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).resize((40, 30)).save(root / "b" / "turned.jpg", quality=95)
     Image.new("RGB", (40, 40), (9, 9, 9)).save(root / "b" / "blank.png")
     found = []
-    find = scan.find_lookalikes
+    find = scan.find_pairs
 
     def counting(*arguments):
         found.append(arguments)
         return find(*arguments)
 
-    monkeypatch.setattr(scan, "find_lookalikes", counting)
+    monkeypatch.setattr(scan, "find_pairs", counting)
     for _ in range(2):
         files = {file.path: file for file in scanned(root).files}
         assert files["a/0000.png"].identical == files["b/copy.png"].identical > 0
@@ -548,6 +550,48 @@ def test_copies_are_found_once_and_remembered(class_folders, write_image, monkey
     write_image(root / "a" / "another.png", seed=99)
     scanned(root)
     assert len(found) == 2
+
+
+def test_turned_copies_stay_in_one_split(class_folders):
+    root = class_folders({"a": 20, "b": 20})
+    for number, how in enumerate(Image.Transpose):
+        with Image.open(root / "a" / f"{number:04}.png") as picture:
+            picture.transpose(how).save(root / "a" / f"turned {number:04}.jpg", quality=90)
+    dataset = scanned(root)
+    places = {file.path: place for place, file in enumerate(dataset.files)}
+    twins = [(places[f"a/{number:04}.png"], places[f"a/turned {number:04}.jpg"]) for number in range(7)]
+    assert len({dataset.files[one].similar for one, _ in twins} - {0}) == 7
+    sides = set()
+    for seed in range(4):
+        splits = split_dataset(dataset, SplitSettings(seed=seed)).splits
+        assert [splits[one] for one, _ in twins] == [splits[other] for _, other in twins]
+        sides |= {splits[one] for one, _ in twins}
+    assert len(sides) > 1
+
+
+def test_what_is_shown_as_alike_is_alike_and_what_is_connected_stays_together(class_folders):
+    root = class_folders({"a": 2, "b": 2})
+    with Image.open(root / "a" / "0000.png") as picture:
+        picture.convert("RGB").rotate(90, expand=True).save(root / "b" / "turned.png")
+    files = {file.path: file for file in scanned(root).files}
+    one, other = files["a/0000.png"], files["b/turned.png"]
+    assert one.similar == other.similar > 0
+    assert one.alike == other.alike != ()
+    assert one.same == other.same != ()
+    assert files["a/0001.png"].alike == files["a/0001.png"].same == ()
+
+
+@pytest.mark.parametrize("numbers", [[1, 2], [0, 1, 99, 7, 8, 9], [-1, 1, 1]])
+def test_damaged_pairs_in_the_memory_are_found_again(class_folders, numbers):
+    root = class_folders({"a": 2, "b": 1})
+    (root / "b" / "copy.png").write_bytes((root / "a" / "0000.png").read_bytes())
+    first = scanned(root)
+    (memory,) = (cache_dir() / "scan").iterdir()
+    head, rest = memory.read_bytes().split(b"\n", 1)
+    content = json.loads(head)
+    content["groups"]["numbers"] = numbers
+    memory.write_bytes(json.dumps(content).encode() + b"\n" + rest)
+    assert scanned(root) == first
 
 
 def test_cancelling_ends_the_scan_and_keeps_what_was_found(class_folders, monkeypatch, decoded):

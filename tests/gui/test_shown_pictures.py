@@ -1,5 +1,6 @@
 """What the grid is given: which images, their captions and marks; lazily, for there may be 100,000."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,16 @@ def test_one_of_each_is_kept_even_where_some_are_left_out_already(qtbot, session
     session.decisions.keep_one_of_each(dataset, finding)
     assert len(session.project.experiment.decisions.left_out) == 2
     assert not session.decisions.has_copies(dataset, finding)
+    settle(qtbot, session)
+
+
+def test_an_image_that_was_like_nothing_but_a_left_out_one_is_kept(qtbot, session):
+    files = tuple(replace(image(f"cat/{name}.png", 0), height=size) for name, size in (("a", 90), ("b", 80), ("c", 70)))
+    dataset = Dataset(Path("/pictures"), NAMES, files)
+    session.project.take_dataset(dataset)
+    settle(qtbot, session)
+    session.decisions.keep_one_of_each(dataset, Finding(FindingKind.NEAR_DUPLICATE, "", "", ((0, 1), (1, 2))))
+    assert session.project.experiment.decisions.left_out == ("cat/b.png",)
     settle(qtbot, session)
 
 

@@ -37,6 +37,7 @@ class FindingKind(StrEnum):
     BESIDE_SPLITS = "beside_splits"
     CAPITALS_DIFFER = "capitals_differ"
     SAME_PICTURE_TWO_CLASSES = "same_picture_two_classes"
+    ALIKE_IN_TWO_CLASSES = "alike_in_two_classes"
     DUPLICATE_ACROSS_SPLITS = "duplicate_across_splits"
     FEW_IMAGES = "few_images"
     IMBALANCE = "imbalance"
@@ -53,6 +54,7 @@ FINDING_TEXT = {
     FindingKind.BESIDE_SPLITS: "folders used for nothing",
     FindingKind.CAPITALS_DIFFER: "classes that differ in capitals",
     FindingKind.SAME_PICTURE_TWO_CLASSES: "same picture in two classes",
+    FindingKind.ALIKE_IN_TWO_CLASSES: "look alike, in different classes",
     FindingKind.DUPLICATE_ACROSS_SPLITS: "same picture in two splits",
     FindingKind.FEW_IMAGES: "few images",
     FindingKind.IMBALANCE: "uneven classes",
@@ -192,27 +194,35 @@ def small_images(dataset: Dataset, image: ImageSettings) -> tuple[Finding, ...]:
 
 def _duplicates(dataset: Dataset) -> Iterable[Finding]:
     files = dataset.files
-    two_classes: list[tuple[int, ...]] = []
+    same = [group for group in _groups(file.same for file in files) if _in_two_classes(dataset, group)]
+    alike: list[tuple[int, ...]] = []
     identical: list[tuple[int, ...]] = []
     similar: list[tuple[int, ...]] = []
     across: list[tuple[int, ...]] = []
     for group in similar_groups(dataset):
-        if len({files[index].label for index in group}) > 1:
-            two_classes.append(group)
+        if _in_two_classes(dataset, group):
+            if not any(set(group) <= set(verified) for verified in same):
+                alike.append(group)
         elif len({files[index].identical for index in group}) == 1 and files[group[0]].identical:
             identical.append(group)
         else:
             similar.append(group)
         if len({files[index].given_split or Split.TRAIN for index in group}) > 1:
             across.append(group)
-    if two_classes:
+    if same:
         yield Finding(
             FindingKind.SAME_PICTURE_TWO_CLASSES,
-            f"{_pictures(two_classes, 'lies', 'lie')} in more than one class.",
-            "Unless they only look alike, one of the class names is wrong: leave the wrong copy out, or say which "
-            "class it belongs to.",
-            tuple(two_classes),
+            f"{_pictures(same, 'lies', 'lie')} in more than one class.",
+            "One of the class names is wrong: leave the wrong copy out, or say which class it belongs to.",
+            tuple(same),
             serious=True,
+        )
+    if alike:
+        yield Finding(
+            FindingKind.ALIKE_IN_TWO_CLASSES,
+            f"{len(alike):,} {'group' if len(alike) == 1 else 'groups'} of pictures look alike, in different classes.",
+            "They need not show the same thing. Look at them, and change something only where one class is wrong.",
+            tuple(alike),
         )
     if across:
         yield Finding(
@@ -236,19 +246,28 @@ def _duplicates(dataset: Dataset) -> Iterable[Finding]:
             FindingKind.NEAR_DUPLICATE,
             f"{_pictures(similar, 'is', 'are')} there in several versions, "
             f"{sum(map(len, similar)):,} files that look alike (near-duplicates).",
-            "Resized, cropped, mirrored or edited copies, or shots of one moment. Kept in one split they do no harm; "
-            "leave out those that you do not want.",
+            "Resized, cropped, turned, mirrored or edited copies, or shots of one moment. Kept in one split they do no "
+            "harm; leave out those that you do not want.",
             tuple(similar),
         )
 
 
 def similar_groups(dataset: Dataset) -> list[tuple[int, ...]]:
-    """Indices of the images that look alike, group by group; a group has at least two."""
+    """Indices of images that all look alike, group by group; a group has at least two, and an image may be in two."""
+    return _groups(file.alike for file in dataset.files)
+
+
+def _groups(numbers: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Indices of the images that have a number in common, none of them twice."""
     groups: dict[int, list[int]] = {}
-    for index, file in enumerate(dataset.files):
-        if file.similar:
-            groups.setdefault(file.similar, []).append(index)
-    return [tuple(group) for group in groups.values() if len(group) > 1]
+    for index, of_file in enumerate(numbers):
+        for number in of_file:
+            groups.setdefault(number, []).append(index)
+    return [*dict.fromkeys(tuple(group) for group in groups.values() if len(group) > 1)]
+
+
+def _in_two_classes(dataset: Dataset, group: tuple[int, ...]) -> bool:
+    return len({dataset.files[index].label for index in group}) > 1
 
 
 def _class_sizes(dataset: Dataset) -> Iterable[Finding]:

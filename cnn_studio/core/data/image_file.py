@@ -31,7 +31,10 @@ class ImageFile:
         modified_ns: time of last change, nanoseconds since 1970; with path and size it tells whether a file changed.
         given_split: the split its folder names, where the data set comes divided.
         identical: number of the group of files with the very same bytes; 0 when there is no other.
-        similar: number of the group of pictures that look alike, the identical ones among them; 0 when there is none.
+        similar: number of the group of pictures that must stay together, since each looks like some other of them, the
+            identical ones among them; 0 when there is none.
+        alike: numbers of the groups it is in whose members all look alike.
+        same: numbers of the groups it is in whose members all are the same picture, compared by their pixels.
         blank: whether nearly all of the picture has one brightness.
     """
 
@@ -45,4 +48,6 @@ class ImageFile:
     given_split: Split | None = None
     identical: int = 0
     similar: int = 0
+    alike: tuple[int, ...] = ()
+    same: tuple[int, ...] = ()
     blank: bool = False

@@ -1,62 +1,81 @@
-"""Which pictures look alike: recompressed, resized, mirrored, slightly cropped or brightened copies of one another.
+"""Which pictures are versions of one picture: turned, mirrored, cut, shifted, saved again, in grey, with a mark on it.
 
-Two steps. *Search*: of each picture, 8 × 8 low frequencies (discrete cosine transform, as in pHash), the higher ones
-raised so that all count alike; the cosine between two such vectors is worked out for all pairs, block by block, as a
-matrix product. A mirrored picture has the same numbers with every second column's sign changed, so the same two
-products also give the cosine with the mirror image. *Check*: the pairs that are close are compared more finely,
-12 × 12 frequencies of the small pictures, each in turn cropped by up to 15 % in height and in width.
-
-The number of pairs grows with the square of the number of pictures, which a matrix product bears well: 100,000 pictures
-take a minute of processor time (``bench_duplicates.py``).
+Three steps. *Search*: pairs are found of which some view is alike (``view_search``). *Alignment*: their fingerprints
+are laid upon each other as exactly as they can be (``core.image.alignment``). *Decision*: what is left of a difference
+then must be small; and where everything was photographed alike, it must be smaller than what is usual there.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_studio.core.image.fingerprints import SIDE, brightness, colour_differences
+from cnn_studio.core.data.view_search import Candidates, ViewSearch, best_of_each, joined
+from cnn_studio.core.image.alignment import Alignment, align
+from cnn_studio.core.image.fingerprints import COLOUR_SIDE, SIDE, brightness, colour_differences
 from cnn_studio.core.job.events import Stage, StageStarted
 from cnn_studio.core.job.jobs import CancelToken, JobContext
 from cnn_studio.core.job.threads import ProgressMeter
 
-LOOKALIKES_VERSION = 1
-"""Raised whenever the same fingerprints would be put into other groups."""
+NEAR_DUPLICATES_VERSION = 2
+"""Raised whenever the same fingerprints would make other pairs."""
 
-# Measured on planted copies among 5,000 photographs and on 4,000 pictures of Fashion-MNIST, see bench_duplicates.py.
-_CLOSE = 0.7
-"""Cosine in the search from which a pair is checked."""
+# The difference of two aligned pictures is the share of their contrast that is left between them, plus what their
+# windows lack of full correlation. Measured on planted copies, see bench_duplicates.py.
+_PROMISING = (0.3, 0.16)
+"""Share of contrast left, at half size after two and after four steps, up to which a pair is looked at further."""
 
-_ALIKE = 0.93
-"""Cosine in the check from which two pictures look alike, unless a crowd of others does too."""
+_ALIKE = 0.2
+"""Difference up to which two pictures are alike, unless a crowd of others is about as near."""
 
-_SURELY_ALIKE = 0.985
-"""Cosine in the check from which they do, whatever else is there."""
+_SURELY_ALIKE = 0.03
+"""Difference up to which they are, whatever else is there."""
 
-_STANDS_OUT = 0.55
-"""Between the two: how near they must be to each other, measured by what either has as its ``_CROWD``-th best.
+_STANDS_OUT = 0.5
+"""Between the two: how much smaller it must be than what either has as its ``_CROWD``-th best.
 
 Where everything was photographed alike, every shirt resembles ten others; a copy is nearer to its original than those.
 """
 
-_CROWD = 8
-_CHECKED_PER_PICTURE = 16
-_LARGEST_COLOUR_DIFFERENCE = 40.0  # anywhere in a fingerprint, of 255 levels; brightened copies were seen to have 29
-_LEAST_CONTRAST = 2.0  # standard deviation in levels, below which there is no picture to compare
+_CROWD = 4
 
-_SEARCH_FREQUENCIES = 8
-_CHECK_FREQUENCIES = 12
-_CROPS = (0.95, 0.9, 0.85)
-_ROWS, _COLUMNS, _PAIRS = 1024, 4096, 2048  # block sizes: what a core's cache holds
+_SAME = 0.05
+"""Difference up to which two pictures that are alike are the same one."""
+
+_LEAST_OVERLAP = 0.4  # of either picture: a copy that lost 30 % of height and width shows half
+_LARGEST_STRETCH = 1.8
+_LEAST_CONTRAST = 2.0  # standard deviation in levels, below which there is no picture to compare
+_LARGEST_COLOUR_DIFFERENCE = 40.0  # of 255 levels; brightened copies were seen to have 29
+_COLOURLESS = 6.0  # levels
+
+_CANDIDATES = 150_000  # for all pictures together and each kind of search, but so many for each:
+_FEWEST, _MOST = 2, 32
+_FINALISTS = 8  # of each picture: more than make a crowd
+_FINE_STEPS = 5
+_BLOCK = 512  # pictures
+_PAIRS = 2048  # aligned between two looks at whether to cancel
 
 _Floats = NDArray[np.float32]
 _Ints = NDArray[np.int64]
 
 
-def find_lookalikes(fingerprints: NDArray[np.uint8], context: JobContext) -> _Ints:
-    """Put pictures that look alike into groups.
+class Likeness(IntEnum):
+    """What two pictures are to each other; the value is kept on disk."""
+
+    ALIKE = 1
+    SAME = 2
+    """Verified: once aligned, their brightness is the same to within what saving and scaling do."""
+
+    EQUAL = 3
+    """Their fingerprints are equal, byte by byte."""
+
+
+def find_pairs(fingerprints: NDArray[np.uint8], context: JobContext) -> _Ints:
+    """Find the pairs of pictures that are versions of one.
 
     Args:
         fingerprints: (n, FINGERPRINT_BYTES), from ``make_fingerprint``.
@@ -64,32 +83,188 @@ def find_lookalikes(fingerprints: NDArray[np.uint8], context: JobContext) -> _In
             between blocks.
 
     Returns:
-        The number of each picture's group (n,), from 1 in the order of their first pictures; 0 for a picture that
-        looks like no other. If a is like b and b is like c, all are one group.
+        (m, 3): the positions of two pictures, the lower first, and their ``Likeness``. Of pictures with equal
+        fingerprints only the first is compared with others, and each of them is paired with it.
 
     Raises:
         JobCancelled: the user discarded the job.
     """
+    # A thousand copies of one picture would make a million pairs.
+    first_with: dict[bytes, int] = {}
+    firsts = np.fromiter(
+        (first_with.setdefault(row.tobytes(), place) for place, row in enumerate(fingerprints)),
+        np.int64,
+        len(fingerprints),
+    )
+    places = np.fromiter(first_with.values(), np.int64, len(first_with))
+    copies = np.flatnonzero(firsts != np.arange(len(firsts)))
+    equal = np.stack([firsts[copies], copies, np.full(len(copies), Likeness.EQUAL)], axis=1)
+    distinct = fingerprints[places]
+    context.report(StageStarted(Stage.COMPARE, len(distinct)))
+    first, second, difference = _differences(distinct, context)
+    alike = _stand_out(len(distinct), first, second, difference)
+    likeness = np.where(difference <= _SAME, Likeness.SAME, Likeness.ALIKE)
+    found = np.stack([places[first], places[second], likeness], axis=1)[alike]
+    return np.concatenate([equal, found])
+
+
+def are_pairs(numbers: Sequence[int], count: int) -> bool:
+    """Whether numbers from a file are rows that ``find_pairs`` may have found among ``count`` pictures."""
+    firsts, seconds, kinds = numbers[0::3], numbers[1::3], numbers[2::3]
+    return (
+        len(numbers) % 3 == 0
+        and all(0 <= first < second < count for first, second in zip(firsts, seconds, strict=True))
+        and set(kinds) <= set(Likeness)
+    )
+
+
+def _differences(fingerprints: NDArray[np.uint8], context: JobContext) -> tuple[_Ints, _Ints, _Floats]:
+    """Pairs (first < second) that could be aligned, each once, and how different they are then."""
+    count = len(fingerprints)
+    meter = ProgressMeter(Stage.COMPARE, count, context.report)
+    most = int(np.clip(_CANDIDATES // max(count, 1), _FEWEST, _MOST))
+    search = ViewSearch(brightness(fingerprints), most, context.cancel)
+    small = _small(brightness(fingerprints))
+    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))]
+    for start in range(0, count, _BLOCK):
+        stop = min(start + _BLOCK, count)
+        finalists = _finalists(small, search.candidates(start, stop), context.cancel)
+        found += [_measured(fingerprints, some) for some in _parts(finalists, context.cancel)]
+        meter.add(stop - start)
+    one, other, difference = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    first, second = np.minimum(one, other), np.maximum(one, other)
+    order = np.lexsort((difference, second, first))
+    first, second, difference = first[order], second[order], difference[order]
+    new = (np.diff(first, prepend=-1) != 0) | (np.diff(second, prepend=-1) != 0)
+    return first[new], second[new], difference[new]
+
+
+def _finalists(small: NDArray[np.float16], candidates: Candidates, cancel: CancelToken) -> Candidates:
+    """The candidates that lie upon each other at half size, better aligned; of each picture only the best."""
+    found, lefts = [], []
+    for part in _parts(candidates, cancel):
+        pairs = part
+        for promising in _PROMISING:
+            sides = (small[side].astype(np.float32) for side in (pairs.second, pairs.first))
+            rough = align(*sides, pairs.maps, pairs.trusted, steps=2)
+            left = rough.error / np.maximum(rough.contrast, 1e-6)
+            good = np.flatnonzero(left <= promising)
+            pairs, left = replace(pairs, maps=rough.maps, trusted=rough.explained).some(good), left[good]
+        found.append(pairs)
+        lefts.append(left)
+    pairs = joined(found)
+    return pairs.some(best_of_each(pairs.first, pairs.second, 1 - np.concatenate(lefts), _FINALISTS))
+
+
+def _measured(fingerprints: NDArray[np.uint8], pairs: Candidates) -> tuple[_Ints, _Ints, _Floats]:
+    """Of the finalists those that can be aligned, and how different they are then."""
+    bright, colour = brightness(fingerprints), colour_differences(fingerprints)
+    trusted = pairs.trusted.reshape(-1, SIDE // 2, SIDE // 2).repeat(2, axis=1).repeat(2, axis=2).reshape(-1, SIDE**2)
+    whole = (_smooth(bright[side]) for side in (pairs.second, pairs.first))
+    fine = align(*whole, pairs.maps, trusted, _FINE_STEPS, in_detail=True)
+    stretch = np.linalg.svd(fine.maps[:, :, :2], compute_uv=False)
+    covered = np.minimum(fine.overlap, fine.overlap * stretch.prod(axis=1))
+    difference = fine.error / np.maximum(fine.contrast, 1e-6) + 1 - fine.detail
+    possible = np.flatnonzero(
+        (difference <= 2 * _ALIKE)
+        & (covered >= _LEAST_OVERLAP)
+        & (stretch <= _LARGEST_STRETCH).all(axis=1)
+        & (stretch >= 1 / _LARGEST_STRETCH).all(axis=1)
+        & (fine.contrast >= _LEAST_CONTRAST)
+    )
+    first, second = pairs.first[possible], pairs.second[possible]
+    near = _colour_distance(colour[second], colour[first], fine.kept(possible)) <= _LARGEST_COLOUR_DIFFERENCE
+    return first[near], second[near], difference[possible][near].astype(np.float32)
+
+
+def _parts(pairs: Candidates, cancel: CancelToken) -> Iterator[Candidates]:
+    """All pairs, a few thousand at a time, at least once."""
+    for start in range(0, max(len(pairs.first), 1), _PAIRS):
+        cancel.raise_if_cancelled()
+        yield pairs.some(slice(start, start + _PAIRS))
+
+
+def _small(pictures: NDArray[np.uint8]) -> NDArray[np.float16]:
+    """Pictures (n, SIDE, SIDE) smoothed and at half size."""
+    half = SIDE // 2
+    small = np.empty((len(pictures), half, half), np.float16)
+    for start in range(0, len(pictures), _PAIRS):
+        some = _smooth(pictures[start : start + _PAIRS])
+        small[start : start + _PAIRS] = some.reshape(len(some), half, 2, half, 2).mean(axis=(2, 4))
+    return small
+
+
+def _smooth(pictures: NDArray[np.uint8]) -> _Floats:
+    """Pictures (n, SIDE, SIDE) without what scaling and saving change most."""
+    wide = np.pad(pictures.astype(np.float32), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    wide = wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]
+    return (wide[:, :, :-2] + 2 * wide[:, :, 1:-1] + wide[:, :, 2:]) / 16
+
+
+def _colour_distance(template: NDArray[np.uint8], other: NDArray[np.uint8], aligned: Alignment) -> _Floats:
+    """How far the colours are apart where the brightness agrees, in levels; 0 where one picture is grey."""
+    a, b = (part.astype(np.float32) - 128 for part in (template, other))
+    cell = SIDE // COLOUR_SIDE
+    agrees = aligned.explained.reshape(-1, COLOUR_SIDE, cell, COLOUR_SIDE, cell).mean(axis=(2, 4)) >= 0.6
+    middle = (np.arange(COLOUR_SIDE, dtype=np.float32) + 0.5) / COLOUR_SIDE - 0.5
+    places = np.stack([np.tile(middle, COLOUR_SIDE), np.repeat(middle, COLOUR_SIDE), np.ones(COLOUR_SIDE**2)])
+    x, y = np.clip((aligned.maps @ places + 0.5) * COLOUR_SIDE - 0.5, 0, COLOUR_SIDE - 1).swapaxes(0, 1)
+    column, row = (np.minimum(axis.astype(int), COLOUR_SIDE - 2) for axis in (x, y))
+    x, y, which = (x - column)[..., None], (y - row)[..., None], np.arange(len(a))[:, None]
+    above = b[which, row, column] * (1 - x) + b[which, row, column + 1] * x
+    below = b[which, row + 1, column] * (1 - x) + b[which, row + 1, column + 1] * x
+    apart = np.abs(a.reshape(len(a), COLOUR_SIDE**2, 2) - (above * (1 - y) + below * y)).max(axis=2)
+    apart[~agrees.reshape(len(a), COLOUR_SIDE**2)] = 0
+    grey = np.minimum(np.abs(a).max(axis=(1, 2, 3)), np.abs(b).max(axis=(1, 2, 3))) <= _COLOURLESS
+    return np.where(grey, 0, np.quantile(apart, 0.95, axis=1)).astype(np.float32)
+
+
+def _stand_out(count: int, first: _Ints, second: _Ints, difference: _Floats) -> NDArray[np.bool_]:
+    """Which of the pairs are really of one picture."""
+    # Of each picture, the difference of its _CROWD-th best: without bound where there are not as many.
+    crowd = np.full(count, np.inf, np.float32)
+    picture, value = np.concatenate([first, second]), np.concatenate([difference, difference])
+    order = np.lexsort((value, picture))
+    starts = np.searchsorted(picture[order], picture[order])
+    at = order[np.arange(len(order)) - starts == _CROWD - 1]
+    crowd[picture[at]] = value[at]
+    stands_out = difference <= _STANDS_OUT * np.minimum(crowd[first], crowd[second])
+    return (difference <= _SURELY_ALIKE) | ((difference <= _ALIKE) & stands_out)
+
+
+# -- groups --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """What pairs make of n pictures; groups are numbered from 1 in the order of their first pictures.
+
+    Attributes:
+        connected: of each picture the number of its group, 0 for none. If a is like b and b is like c, all are one
+            group: what must stay together.
+        alike: the numbers of the groups a picture is in whose members are all alike: what can be shown. A picture that
+            is like two others, which are not alike, is in two groups.
+        same: the numbers of the groups whose members are all the same picture.
+    """
+
+    connected: tuple[int, ...]
+    alike: tuple[tuple[int, ...], ...]
+    same: tuple[tuple[int, ...], ...]
+
+
+def group(count: int, pairs: _Ints) -> Groups:
+    """Put ``count`` pictures into groups by the pairs that ``find_pairs`` found among them."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    # The very same fingerprint is not searched for: a thousand copies of one picture would make a million pairs.
-    number_of: dict[bytes, int] = {}
-    numbers = (number_of.setdefault(row.tobytes(), len(number_of)) for row in fingerprints)
-    which = np.fromiter(numbers, np.int64, len(fingerprints))
-    count = len(number_of)
-    first_places = np.full(count, len(which), np.int64)
-    np.minimum.at(first_places, which, np.arange(len(which)))
-    distinct = fingerprints[first_places]
-    context.report(StageStarted(Stage.COMPARE, count))
-    first, second, mirrored = _close_pairs(
-        distinct, ProgressMeter(Stage.COMPARE, count, context.report), context.cancel
-    )
-    likeness = _checked(distinct, first, second, mirrored, context.cancel)
-    alike = _stand_out(count, first, second, likeness)
-    links = coo_array((np.ones(alike.sum(), np.int8), (first[alike], second[alike])), shape=(count, count))
+    first, second, likeness = pairs.T
+    links = coo_array((np.ones(len(pairs), np.int8), (first, second)), shape=(count, count))
     _, component = connected_components(links, directed=False)
-    return _numbered(component[which])
+    return Groups(
+        tuple(_numbered(component).tolist()),
+        _cliques(count, pairs),
+        _cliques(count, pairs[likeness >= Likeness.SAME]),
+    )
 
 
 def _numbered(component: NDArray[np.integer]) -> _Ints:
@@ -101,146 +276,36 @@ def _numbered(component: NDArray[np.integer]) -> _Ints:
     return numbers[which]
 
 
-# -- search --------------------------------------------------------------------------------------------------------
+def _cliques(count: int, pairs: _Ints) -> tuple[tuple[int, ...], ...]:
+    """Numbers of groups in which all are paired, so that each pair is in one; as large as they come, not as few."""
+    equal: dict[int, list[int]] = {}
+    near: dict[int, set[int]] = {}
+    for first, second, likeness in pairs.tolist():
+        if likeness == Likeness.EQUAL:
+            equal.setdefault(first, [first]).append(second)
+        else:
+            near.setdefault(first, set()).add(second)
+            near.setdefault(second, set()).add(first)
+    found = [[first] for first in equal if first not in near]
+    covered: set[tuple[int, int]] = set()
+    for first in sorted(near):
+        for second in sorted(near[first]):
+            if second < first or (first, second) in covered:
+                continue
+            clique = [first, second]
+            for other in sorted(near[first] & near[second]):
+                if near[other].issuperset(clique):
+                    clique.append(other)
+            clique.sort()
+            covered.update((a, b) for place, a in enumerate(clique) for b in clique[place + 1 :])
+            found.append(clique)
+    numbers: list[tuple[int, ...]] = [()] * count
+    for number, members in enumerate(sorted(found), start=1):
+        for member in _with_equal(members, equal):
+            numbers[member] = (*numbers[member], number)
+    return tuple(numbers)
 
 
-def _close_pairs(
-    fingerprints: NDArray[np.uint8], meter: ProgressMeter, cancel: CancelToken
-) -> tuple[_Ints, _Ints, NDArray[np.bool_]]:
-    """Pairs (first < second) worth checking, and whether the second is close to the mirror image of the first."""
-    even, odd = _search_vectors(brightness(fingerprints))
-    # Kept from block to block: asking the system for 16 MB anew costs more than the sums.
-    memory = np.empty((3, _ROWS * _COLUMNS), np.float32)
-    found: list[tuple[_Ints, _Ints, NDArray[np.bool_]]] = []
-    for top in range(0, len(even), _ROWS):
-        rows = slice(top, min(top + _ROWS, len(even)))
-        firsts, seconds, cosines, mirrors = [], [], [], []
-        for left in range(top, len(even), _COLUMNS):
-            cancel.raise_if_cancelled()
-            columns = slice(left, min(left + _COLUMNS, len(even)))
-            shape = (rows.stop - rows.start, columns.stop - columns.start)
-            same, turned, best = (part[: shape[0] * shape[1]].reshape(shape) for part in memory)
-            np.matmul(even[rows], even[columns].T, out=same)
-            np.matmul(odd[rows], odd[columns].T, out=turned)
-            np.abs(turned, out=best)
-            best += same
-            row, column = np.divmod(np.flatnonzero(best.reshape(-1) > _CLOSE), shape[1])
-            above = column + left > row + top  # each pair once, and none with itself
-            row, column = row[above], column[above]
-            firsts.append(row + top)
-            seconds.append(column + left)
-            cosines.append(best[row, column])
-            mirrors.append(turned[row, column] < 0)
-        first, second = np.concatenate(firsts), np.concatenate(seconds)
-        kept = _best_of_each(first, np.concatenate(cosines))
-        found.append((first[kept], second[kept], np.concatenate(mirrors)[kept]))
-        meter.add(shape[0])
-    if not found:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.bool_)
-    first, second, mirrored = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return first, second, mirrored
-
-
-def _best_of_each(first: _Ints, cosine: _Floats) -> _Ints:
-    """Positions of the ``_CHECKED_PER_PICTURE`` pairs of each first picture that are closest."""
-    order = np.lexsort((-cosine, first))
-    starts = np.searchsorted(first[order], first[order])
-    return order[np.arange(len(order)) - starts < _CHECKED_PER_PICTURE]
-
-
-def _search_vectors(bright: NDArray[np.uint8]) -> tuple[_Floats, _Floats]:
-    """Two parts of a vector of length 1 per picture: frequencies that a mirror keeps, and those whose sign it turns."""
-    low = _cosine_transform(_SEARCH_FREQUENCIES)
-    vectors = np.empty((len(bright), _SEARCH_FREQUENCIES, _SEARCH_FREQUENCIES), np.float32)
-    for start in range(0, len(bright), _PAIRS):
-        part = bright[start : start + _PAIRS].astype(np.float32)
-        spectrum = _raised(low @ part @ low.T)
-        # Flat pictures get a vector of zeros, which is close to nothing.
-        spectrum[part.std(axis=(1, 2)) < _LEAST_CONTRAST] = 0
-        vectors[start : start + _PAIRS] = spectrum
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=(1, 2), keepdims=True), 1e-6)
-    shape = (len(bright), _SEARCH_FREQUENCIES**2 // 2)
-    return vectors[:, :, 0::2].reshape(shape), vectors[:, :, 1::2].reshape(shape)
-
-
-def _cosine_transform(frequencies: int) -> _Floats:
-    """The lowest frequencies of the discrete cosine transform (DCT-II, orthonormal), as (frequencies, SIDE)."""
-    frequency = np.arange(frequencies)[:, None]
-    place = np.arange(SIDE)[None]
-    transform = np.cos(np.pi * frequency * (2 * place + 1) / (2 * SIDE)) * np.sqrt(2 / SIDE)
-    transform[0] /= np.sqrt(2)
-    return np.asarray(transform, np.float32)
-
-
-def _raised(spectrum: NDArray[Any]) -> _Floats:
-    """Frequencies times their height: in photographs strength falls off like that. Brightness (0, 0) becomes 0."""
-    side = np.arange(spectrum.shape[-1], dtype=np.float32)
-    return np.asarray(spectrum * np.hypot(side[:, None], side[None]), np.float32)
-
-
-# -- check ---------------------------------------------------------------------------------------------------------
-
-
-def _checked(
-    fingerprints: NDArray[np.uint8], first: _Ints, second: _Ints, mirrored: NDArray[np.bool_], cancel: CancelToken
-) -> _Floats:
-    """How alike each pair is, a cosine; -1 where the colours differ."""
-    bright, colour = brightness(fingerprints), colour_differences(fingerprints)
-    crops = _crops()
-    likeness = np.full(len(first), -1, np.float32)
-    for start in range(0, len(first), _PAIRS):
-        cancel.raise_if_cancelled()
-        part = slice(start, start + _PAIRS)
-        a, b = bright[first[part]].astype(np.float32), bright[second[part]].astype(np.float32)
-        turned = mirrored[part]
-        b[turned] = b[turned][:, :, ::-1]
-        likeness[part] = np.maximum(_likeness_of_crops(a, b, crops), _likeness_of_crops(b, a, crops))
-        colour_a, colour_b = colour[first[part]].astype(np.float32), colour[second[part]].astype(np.float32)
-        colour_b[turned] = colour_b[turned][:, :, ::-1]
-        likeness[part][np.abs(colour_a - colour_b).max(axis=(1, 2, 3)) > _LARGEST_COLOUR_DIFFERENCE] = -1
-    return likeness
-
-
-def _crops() -> list[_Floats]:
-    """Matrices (frequencies, SIDE) that cut a part out along one side, bring it to SIDE places and transform it."""
-    transform = _cosine_transform(_CHECK_FREQUENCIES)
-    crops = [transform]
-    for size in _CROPS:
-        for begin in (0.0, (1 - size) / 2, 1 - size):
-            place = np.clip(((np.arange(SIDE) + 0.5) / SIDE * size + begin) * SIDE - 0.5, 0, SIDE - 1)
-            below = np.minimum(place.astype(int), SIDE - 2)
-            cut = np.zeros((SIDE, SIDE), np.float32)
-            cut[np.arange(SIDE), below] = 1 - (place - below)
-            cut[np.arange(SIDE), below + 1] = place - below
-            crops.append(transform @ cut)
-    return crops
-
-
-def _likeness_of_crops(whole: _Floats, other: _Floats, crops: list[_Floats]) -> _Floats:
-    """The greatest cosine between ``other`` and any crop of ``whole``; both (n, SIDE, SIDE)."""
-    target = _unit(_raised(crops[0] @ other @ crops[0].T))
-    best = np.full(len(whole), -1, np.float32)
-    for rows in crops:
-        cut = rows @ whole
-        for columns in crops:
-            np.maximum(best, (_unit(_raised(cut @ columns.T)) * target).sum(axis=1), out=best)
-    return best
-
-
-def _unit(spectrum: _Floats) -> _Floats:
-    flat = spectrum.reshape(len(spectrum), -1)
-    return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6), np.float32)
-
-
-def _stand_out(count: int, first: _Ints, second: _Ints, likeness: _Floats) -> NDArray[np.bool_]:
-    """Which of the checked pairs are really of one picture."""
-    # Of each picture, the likeness of its _CROWD-th best: 0 where there are not as many.
-    crowd = np.zeros(count, np.float32)
-    picture, value = np.concatenate([first, second]), np.concatenate([likeness, likeness])
-    order = np.lexsort((-value, picture))
-    starts = np.searchsorted(picture[order], picture[order])
-    at = order[np.arange(len(order)) - starts == _CROWD - 1]
-    crowd[picture[at]] = np.maximum(value[at], 0)
-    nearest_crowd = np.maximum(crowd[first], crowd[second])
-    stands_out = 1 - likeness <= _STANDS_OUT * (1 - nearest_crowd)
-    return (likeness >= _SURELY_ALIKE) | ((likeness >= _ALIKE) & stands_out)
+def _with_equal(members: Sequence[int], equal: dict[int, list[int]]) -> Iterable[int]:
+    for member in members:
+        yield from equal.get(member, (member,))

@@ -9,12 +9,15 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.events import FolderListed
 from cnn_studio.core.data.image_file import ImageFile, Split
 from cnn_studio.core.data.layout import HOW_TO_LAY_OUT
 from cnn_studio.core.data.listing import FoundFile, Listing, list_folder
-from cnn_studio.core.data.near_duplicates import LOOKALIKES_VERSION, find_lookalikes
+from cnn_studio.core.data.near_duplicates import NEAR_DUPLICATES_VERSION, Groups, are_pairs, find_pairs, group
 from cnn_studio.core.data.scan_cache import ScanCache
 from cnn_studio.core.data.split import count_ahead
 from cnn_studio.core.data.walk import natural_key
@@ -120,18 +123,27 @@ def _with_groups(dataset: Dataset, contents: Mapping[str, str], cache: ScanCache
     """The data set with what comparing its images with each other tells."""
     paths = [file.path for file in dataset.files]
     fingerprints = cache.fingerprints(paths)
-    key = f"{LOOKALIKES_VERSION} {hashlib.blake2b(fingerprints.data, digest_size=16).hexdigest()}"
-    similar = cache.recall_groups(key)
-    if similar is None or len(similar) != len(paths):
-        similar = find_lookalikes(fingerprints, context).tolist()
-        cache.remember_groups(key, similar)
+    groups = _groups(fingerprints, cache, context)
     identical = _numbered([contents[path] for path in paths])
     blank = are_blank(fingerprints).tolist()
+    found = zip(dataset.files, identical, groups.connected, groups.alike, groups.same, blank, strict=True)
     files = tuple(
-        file if not (same or alike or empty) else replace(file, identical=same, similar=alike, blank=empty)
-        for file, same, alike, empty in zip(dataset.files, identical, similar, blank, strict=True)
+        file
+        if not (equal or similar or empty)
+        else replace(file, identical=equal, similar=similar, alike=alike, same=same, blank=empty)
+        for file, equal, similar, alike, same, empty in found
     )
     return replace(dataset, files=files)
+
+
+def _groups(fingerprints: NDArray[np.uint8], cache: ScanCache, context: JobContext) -> Groups:
+    """The groups of pictures that look alike; from memory where the pictures are the same as the last time."""
+    key = f"{NEAR_DUPLICATES_VERSION} {hashlib.blake2b(fingerprints.data, digest_size=16).hexdigest()}"
+    numbers = cache.recall_groups(key)
+    if numbers is None or not are_pairs(numbers, len(fingerprints)):
+        numbers = find_pairs(fingerprints, context).reshape(-1).tolist()
+        cache.remember_groups(key, numbers)
+    return group(len(fingerprints), np.array(numbers, np.int64).reshape(-1, 3))
 
 
 def _numbered(contents: Sequence[str]) -> list[int]:

@@ -1,9 +1,7 @@
-"""A few hundred bytes by which pictures that look alike are found.
+"""A thousand bytes by which pictures that look alike are found.
 
-A fingerprint is the picture in small: 24 × 24 brightnesses, and 4 × 4 of each of the two colour differences of YCbCr.
-That is the first half of a perceptual hash (Zauner 2010, *Implementation and Benchmarking of Perceptual Image Hash
-Functions*); the second half, low frequencies of the small picture, is worked out when pictures are compared, from
-numbers that have not been rounded to bits.
+A fingerprint is the picture in small: 32 × 32 brightnesses, and 8 × 8 of each of the two colour differences of YCbCr.
+What is compared, of the whole and of parts in every orientation, is worked out of it when pictures are compared.
 """
 
 from __future__ import annotations
@@ -12,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-FINGERPRINT_VERSION = 1
+FINGERPRINT_VERSION = 2
 """Raised whenever the same picture would give another fingerprint."""
 
-SIDE = 24
+SIDE = 32
 """Brightnesses per side."""
 
-COLOUR_SIDE = 4
+COLOUR_SIDE = 8
 """Colour differences per side."""
 
 FINGERPRINT_BYTES = SIDE * SIDE + 2 * COLOUR_SIDE * COLOUR_SIDE

@@ -109,7 +109,8 @@ def copies_in(dataset: Dataset, groups: Iterable[Sequence[int]]) -> list[str]:
     """Paths of all but one image of each group.
 
     Where the folder comes divided the copy for testing stays, then that for validation: only so many to train on are
-    lost. Otherwise the one with the most pixels, then the largest file.
+    lost. Otherwise the one with the most pixels, then the largest file. Of an image that is in two groups, the other
+    members of the second may be unlike those of the first: what has gone with the first is no copy in the second.
     """
     order = (None, Split.TRAIN, Split.VALIDATION, Split.TEST)
 
@@ -117,7 +118,11 @@ def copies_in(dataset: Dataset, groups: Iterable[Sequence[int]]) -> list[str]:
         file = dataset.files[index]
         return order.index(file.given_split), file.height * file.width, file.bytes, -index
 
-    return [dataset.files[index].path for group in groups for index in sorted(group, key=worth)[:-1]]
+    gone: dict[int, None] = {}
+    for group in groups:
+        left = [index for index in group if index not in gone]
+        gone |= dict.fromkeys(sorted(left, key=worth)[:-1])
+    return [dataset.files[index].path for index in gone]
 
 
 def _samples(files: Sequence[ImageFile]) -> tuple[ImageFile, ...]:

@@ -24,6 +24,7 @@ _GROUPED = frozenset(
         FindingKind.EXACT_DUPLICATE,
         FindingKind.NEAR_DUPLICATE,
         FindingKind.SAME_PICTURE_TWO_CLASSES,
+        FindingKind.ALIKE_IN_TWO_CLASSES,
         FindingKind.DUPLICATE_ACROSS_SPLITS,
     }
 )
