@@ -16,15 +16,17 @@ from cnn_studio.cli.augmentation import augmentation_values, augmentations_text,
 from cnn_studio.cli.console import Face, telling_failures
 from cnn_studio.cli.data import label_errors, scan
 from cnn_studio.cli.evaluation import calibrate, evaluate, explain
-from cnn_studio.cli.models import AsJson, ClassNames, ModelPath, model_file, names_in
+from cnn_studio.cli.models import AsJson, ClassNames, ModelPath, ValueRange, model_file, names_in
 from cnn_studio.cli.options import settings_text, settings_values
 from cnn_studio.cli.presets import preset_values, presets_text
 from cnn_studio.cli.training import train
 from cnn_studio.cli.weights import app as weights_app
 from cnn_studio.core import paths
 from cnn_studio.core.atomic_file import write_text
+from cnn_studio.core.evaluation.input_range import InputRangeUnknown
 from cnn_studio.core.evaluation.predictions import Prediction, predictions_csv
-from cnn_studio.core.job.jobs import JobContext, ignore_reports
+from cnn_studio.core.job.events import Event, event_name
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
 
 OpenWindow = Callable[[Path | None, Path | None], int]
@@ -58,7 +60,7 @@ def run(arguments: Sequence[str], open_window: OpenWindow) -> int:
         return 2
     status: list[int] = []
     try:
-        with telling_failures(status):
+        with telling_failures(status, as_json="--json" in arguments):
             result = app(list(arguments), standalone_mode=False, obj=open_window, prog_name="cnn-studio")
             status.append(result if isinstance(result, int) else 0)
     except typer.Exit as ended:
@@ -145,17 +147,26 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="How many of the most likely classes to print.")] = 3,
     csv: Annotated[Path | None, typer.Option(help="Also write the results to this CSV file.")] = None,
     class_names: ClassNames = None,
+    input_range: ValueRange = None,
     as_json: AsJson = False,
 ) -> int:
     """Say what is on images. A file that cannot be read gets a line of its own and stops nothing."""
     face = Face(as_json=False)
+    doubts: list[Event] = []
+
+    def report(event: Event) -> None:
+        if isinstance(event, InputRangeUnknown):
+            doubts.append(event)
+        if not as_json or event in doubts:  # a doubt is told on standard error with --json too
+            face.report(event)
+
     with face.working():
         file = model_file(model, face)
-        request = tasks.PredictRequest(file, tuple(images), names_in(class_names))
-        predictions = tasks.predict(request, JobContext(ignore_reports if as_json else face.report, face.token))
+        request = tasks.PredictRequest(file, tuple(images), names_in(class_names), input_range)
+        predictions = tasks.predict(request, JobContext(report, face.token))
     for prediction in predictions:
         if as_json:
-            face.print_json(prediction_values(prediction, top))
+            face.print_json(prediction_values(prediction, top, doubts))
         elif prediction.error:
             face.say(f"{prediction.path}: {prediction.error}")
         else:
@@ -167,8 +178,8 @@ def predict(
     return 0 if any(not prediction.error for prediction in predictions) else 1
 
 
-def prediction_values(prediction: Prediction, top: int) -> dict[str, Any]:
-    """A prediction as a JSON-ready object."""
+def prediction_values(prediction: Prediction, top: int, doubts: Sequence[Event] = ()) -> dict[str, Any]:
+    """A prediction as a JSON-ready object, with the codes of what is in doubt about the model."""
     if prediction.error:
         return {"path": str(prediction.path), "error": prediction.error}
     return {
@@ -177,6 +188,7 @@ def prediction_values(prediction: Prediction, top: int) -> dict[str, Any]:
         "probability": prediction.probability,
         "unsure": prediction.unsure,
         "ranked": [list(pair) for pair in prediction.ranked[:top]],
+        **({"warnings": [event_name(event) for event in doubts]} if doubts else {}),
     }
 
 
@@ -185,14 +197,20 @@ def export(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, or a .keras file.")],
     target: Annotated[Path, typer.Argument(metavar="TARGET.keras", help="The file to write.")],
     replace: Annotated[bool, typer.Option("--replace", help="Replace an existing file without asking.")] = False,
+    class_names: ClassNames = None,
+    input_range: ValueRange = None,
 ) -> int:
-    """Write a .keras file that plain Keras loads, checked by loading it again, and a JSON file beside it."""
+    """Write a .keras file that plain Keras loads, checked by loading it again, and a JSON file beside it.
+
+    What is written takes RGB 0–255: what a network made elsewhere wants done to them becomes part of it.
+    """
     face = Face(as_json=False)
     if target.exists() and not replace and sys.stdin.isatty():
         replace = typer.confirm(f"{target} exists. Replace it?", abort=True)
     with face.working():
         file = model_file(run_folder, face)
-        tasks.export(tasks.ExportRequest(file, target, replace=replace), JobContext(face.report, face.token))
+        request = tasks.ExportRequest(file, target, replace, names_in(class_names), input_range)
+        tasks.export(request, JobContext(face.report, face.token))
     face.say(f"{target}: written, loaded again and compared: it answers the same.")
     return 0
 

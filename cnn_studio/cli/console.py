@@ -11,12 +11,14 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from cnn_studio.cli.wording import input_range_sentence
 from cnn_studio.core.data.events import FilesLeftOut, FolderListed
+from cnn_studio.core.evaluation.input_range import InputRangeUnknown
 from cnn_studio.core.evaluation.predictions import ImagesPredicted
 from cnn_studio.core.job import events
 from cnn_studio.core.job.jobs import CancelToken
 from cnn_studio.core.runs.comparison import TrialStarted
-from cnn_studio.core.text import json_text, printable_lines
+from cnn_studio.core.text import json_text, printable, printable_lines
 
 
 class Face:
@@ -82,6 +84,8 @@ class Face:
                 if detail != self._device:  # every job of a command says so
                     self._device = detail
                     self._tell(f"Device: {detail}")
+            case InputRangeUnknown():
+                self._tell(input_range_sentence(event))
             case FilesLeftOut(issues):
                 for issue in issues:
                     self._tell(f"left out: {issue.path}: {issue.detail}")
@@ -135,19 +139,29 @@ def _for_terminal(text: str, stream: TextIO) -> str:
 
 
 @contextmanager
-def telling_failures(status: list[int]) -> Iterator[None]:
-    """Turn failures into a sentence on standard error and an exit status, put into ``status``."""
+def telling_failures(status: list[int], *, as_json: bool) -> Iterator[None]:
+    """Turn failures into a sentence on standard error and an exit status, put into ``status``.
+
+    With ``as_json`` standard output gets an object with the failure's code, the setting and the file, too.
+    """
     from cnn_studio.core.errors import CnnStudioError, ExperimentError
     from cnn_studio.core.job.jobs import JobCancelled
 
     try:
         yield
-    except ExperimentError as error:
-        sys.stderr.write(f"{_for_terminal(str(error), sys.stderr)}\n")
-        status.append(2)
     except CnnStudioError as error:
+        if as_json:
+            path = None if error.path is None else printable(str(error.path))
+            said = {
+                "code": error.code,
+                "field": error.field,
+                "path": path,
+                "message": error.message,
+                "hint": error.hint,
+            }
+            sys.stdout.write(json_text({"event": "failed", **said}) + "\n")
         sys.stderr.write(f"{_for_terminal(str(error), sys.stderr)}\n")
-        status.append(1)
+        status.append(2 if isinstance(error, ExperimentError) else 1)
     except BrokenPipeError:
         raise
     except OSError as error:  # of a path that nobody looked at before: a folder of somebody else, a name too long

@@ -10,7 +10,7 @@ import typer
 
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
-from cnn_studio.cli.models import AsJson, ClassNames, ModelPath, model_file, names_in
+from cnn_studio.cli.models import AsJson, ClassNames, ModelPath, ValueRange, model_file, names_in
 from cnn_studio.cli.wording import accuracy_sentence
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data.image_file import Split
@@ -42,6 +42,7 @@ def evaluate(
     csv: Annotated[Path | None, typer.Option(help="Also write the scores per class to this CSV file.")] = None,
     images_csv: Annotated[Path | None, typer.Option(help="Also write a line per image to this CSV file.")] = None,
     class_names: ClassNames = None,
+    input_range: ValueRange = None,
     as_json: AsJson = False,
 ) -> int:
     """Measure a model on images it was not trained on: a split of its run, or a folder."""
@@ -52,7 +53,7 @@ def evaluate(
         file = model_file(model, face)
         if folder is None and split is None:
             split = _usual_split(file)
-        request = tasks.EvaluateRequest(file, folder, split, names_in(class_names))
+        request = tasks.EvaluateRequest(file, folder, split, names_in(class_names), input_range)
         measured = tasks.evaluate(request, JobContext(face.report, face.token))
         if csv:
             write_text(csv, scores_csv(measured.evaluation))
@@ -151,6 +152,7 @@ def calibrate(
         float | None, typer.Option(min=0.0, max=1.0, help="Choose the threshold so that this part of answers is right.")
     ] = None,
     class_names: ClassNames = None,
+    input_range: ValueRange = None,
     as_json: AsJson = False,
 ) -> int:
     """Make a model as sure as it is right, and let it say that it does not know. Changes the model file."""
@@ -164,7 +166,8 @@ def calibrate(
     face = Face(as_json=as_json)
     with face.working():
         file = model_file(model, face)
-        request = tasks.CalibrateRequest(file, wanted, threshold, accuracy, folder, names_in(class_names))
+        names = names_in(class_names)
+        request = tasks.CalibrateRequest(file, wanted, threshold, accuracy, folder, names, input_range)
         calibrated = tasks.calibrate(request, JobContext(face.report, face.token))
     if as_json:
         face.print_json({"event": "calibrated", **asdict(calibrated)})
@@ -203,6 +206,7 @@ def explain(
     ] = None,
     opacity: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Of the hottest place; 0.6 is usual.")] = None,
     class_names: ClassNames = None,
+    input_range: ValueRange = None,
 ) -> int:
     """Show where a model looks on an image (Grad-CAM): hot places spoke for the class."""
     if out.suffix.lower() not in _ENDINGS:
@@ -210,7 +214,7 @@ def explain(
     face = Face(as_json=False)
     with face.working():
         file = model_file(model, face)
-        request = tasks.ExplainRequest(file, image, class_name, names_in(class_names))
+        request = tasks.ExplainRequest(file, image, class_name, names_in(class_names), input_range)
         found = tasks.explain(request, JobContext(face.report, face.token))
         tasks.write_overlay(found, out, opacity)
     face.say(f"{image}: {found.class_name} {found.probability:.1%}; where it looked: {out}")

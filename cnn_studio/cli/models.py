@@ -9,13 +9,26 @@ import typer
 
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
+from cnn_studio.core.evaluation.class_name_file import read_class_names
+from cnn_studio.core.evaluation.input_range import InputRange
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output, nothing else.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A .keras file, or the folder of a run.")]
 ClassNames = Annotated[
-    str | None, typer.Option(help="Names of the model's classes, with commas, for a file that carries none.")
+    str | None,
+    typer.Option(
+        help="Names of the model's classes, for a file that carries none: with commas, or a text file with one a line."
+    ),
+]
+ValueRange = Annotated[
+    InputRange | None,
+    typer.Option(
+        "--input-range",
+        help="Which values the network takes, for a file made elsewhere that does not scale them itself. caffe "
+        "(ResNet50, VGG16) and torch (DenseNet) are Keras's ways with ImageNet's mean.",
+    ),
 ]
 
 
@@ -30,5 +43,7 @@ def model_file(path: Path, face: Face) -> Path:
 
 
 def names_in(text: str | None) -> tuple[str, ...] | None:
-    """Class names given with commas."""
+    """Class names given with commas, or as the name of a text file."""
+    if text and text.endswith(".txt"):
+        return read_class_names(Path(text))
     return tuple(name.strip() for name in text.split(",")) if text else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cnn_studio.core.evaluation.figures import Evaluation
+from cnn_studio.core.evaluation.input_range import InputRange, InputRangeUnknown
 from cnn_studio.core.runs.trained import CrossValidation
 
 
@@ -31,3 +32,13 @@ def cross_validation_sentences(validated: CrossValidation) -> list[str]:
             f"{len(validated.folds)} folds, standard deviation {validated.deviation:.3f}), loss {validated.loss:.4f}"
         )
     return sentences
+
+
+def input_range_sentence(doubt: InputRangeUnknown) -> str:
+    """That nobody knows which values a network takes, what came of trying them, and the option that says it."""
+    said = f"{doubt.model} does not say which values its network takes, so it is given 0-255."
+    if doubt.fits_best is None:
+        return f"{said} If it takes others its answers mean nothing: say --input-range {', '.join(InputRange)}."
+    tried = ", ".join(f"{trial.right} given {trial.input_range}" for trial in doubt.tried)
+    images = doubt.tried[0].images
+    return f"{said} Of {images} pictures it names right: {tried}. Say --input-range {doubt.fits_best}, which fits best."

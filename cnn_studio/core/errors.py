@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 
@@ -21,6 +22,12 @@ class CnnStudioError(Exception):
         self.hint = hint
         self.path = path
         self.field = field
+
+    @property
+    def code(self) -> str:
+        """What kind of failure it is, for programs: ``model_file``, ``too_little_memory``; ``failure`` for no kind."""
+        kind = type(self).__name__.removesuffix("Error")
+        return "failure" if type(self) is CnnStudioError else re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()

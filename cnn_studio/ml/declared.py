@@ -21,6 +21,7 @@ from cnn_studio.core.errors import ModelFileError
 from cnn_studio.core.system.memory import available_memory
 from cnn_studio.ml.adapt import no_classifier
 from cnn_studio.ml.flat_graph import flattened, graph_nodes
+from cnn_studio.ml.keras2 import load_hdf5_weights
 from cnn_studio.ml.memory import gigabytes
 from cnn_studio.ml.model_inspection import InspectedFile
 
@@ -48,7 +49,10 @@ def open_network(path: Path, inspected: InspectedFile, weights: Path, size: tupl
         _check_memory(path, model, largest, inspected.stored)
         with keras.StatelessScope():  # when it ends, what was declared is made
             pass
-        model.load_weights(weights)
+        if inspected.is_hdf5:
+            load_hdf5_weights(model, weights)
+        else:
+            model.load_weights(weights)
     except (ModelFileError, MemoryError, OSError):
         raise
     except Exception as error:  # a description can bring about anything

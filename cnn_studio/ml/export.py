@@ -14,6 +14,7 @@ import numpy as np
 
 from cnn_studio.core.atomic_file import refuse_existing, replacing
 from cnn_studio.core.errors import ModelFileError
+from cnn_studio.core.evaluation.input_range import InputRange, InputRangeUnknown
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.image import recipe
@@ -46,7 +47,8 @@ def export_model(
     context: JobContext,
     *,
     replace: bool,
-    class_names: tuple[str, ...] = (),
+    class_names: tuple[str, ...] | None = None,
+    input_range: InputRange | None = None,
 ) -> ModelFacts:
     """Write ``target`` (a ``.keras`` file) and beside it a ``.json`` that says how to use it.
 
@@ -61,6 +63,8 @@ def export_model(
         context: ``report`` is told ``StageStarted(EXPORT)`` and ``Progress``; *cancel* leaves nothing behind.
         replace: whether an existing file may be replaced; ask first.
         class_names: for a source that carries none.
+        input_range: which values the source's network takes, for one made elsewhere that does not say it. It becomes
+            part of the network: what is written takes RGB 0–255.
 
     Returns:
         What the exported file says of itself.
@@ -76,7 +80,9 @@ def export_model(
     if not replace:
         refuse_existing(target, side_car)
     context.report(StageStarted(Stage.EXPORT, _STEPS))
-    model, facts = load_model(source)
+    model, facts = load_model(source, input_range=input_range)
+    if facts.input_range is None:
+        context.report(InputRangeUnknown(source.name))
     if class_names:
         from cnn_studio.ml.model_file import class_count, with_class_names
 
@@ -84,7 +90,7 @@ def export_model(
     if not facts.class_names:
         raise ModelFileError(
             f"{source.name} carries no class names, so an exported model could not say what it sees.",
-            hint="Give it class names first.",
+            hint="Give it class names first (on the command line with --class-names).",
             path=source,
         )
     context.report(Progress(Stage.EXPORT, 1, _STEPS, unit="steps"))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnn_studio.core.atomic_file import replacing
 from cnn_studio.core.errors import ModelFileError
+from cnn_studio.core.evaluation.input_range import InputRange
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.job.jobs import CancelToken
@@ -62,7 +63,8 @@ def write_archive(model: keras.Model, part: Path, facts: ModelFacts) -> ModelFac
     """Write the file itself, in place and without asking; callers make it atomic. Raises ``OSError``.
 
     Returns:
-        ``facts`` as written, with the oldest Keras that is known to open the file.
+        ``facts`` as written, with the oldest Keras that is known to open the file. The network takes RGB 0–255 now,
+        unless nobody knows what it should take.
     """
     import keras
 
@@ -71,7 +73,8 @@ def write_archive(model: keras.Model, part: Path, facts: ModelFacts) -> ModelFac
     # A model over the same layers that was never compiled: no optimizer state goes into the file.
     bare = keras.Model(model.inputs, model.outputs, name=model.name)
     config = as_older_keras_writes(bare.get_config())
-    facts = replace(facts, versions={**(facts.versions or {}), KERAS_AT_LEAST: oldest_keras(config)})
+    versions = {**(facts.versions or {}), KERAS_AT_LEAST: oldest_keras(config)}
+    facts = replace(facts, versions=versions, made_here=True, input_range=facts.input_range and InputRange.BYTES)
     bare.get_config = lambda: config
     try:
         bare.save(part, overwrite=True)
@@ -116,7 +119,10 @@ def read_facts(path: Path) -> ModelFacts:
 
 
 def load_model(
-    path: Path, cancel: CancelToken | None = None, before_keras: Callable[[], object] | None = None
+    path: Path,
+    cancel: CancelToken | None = None,
+    before_keras: Callable[[], object] | None = None,
+    input_range: InputRange | None = None,
 ) -> tuple[keras.Model, ModelFacts]:
     """Load a model file, made here or elsewhere, without running any code it may hold.
 
@@ -128,10 +134,12 @@ def load_model(
         path: the file.
         cancel: looked at while the file is inspected.
         before_keras: called once the file is found harmless, before Keras is imported: a refusal need not wait for it.
+        input_range: which values the network takes, for a file made elsewhere; None takes what the file says, else what
+            the network's first layers tell, else RGB 0–255 as they are.
 
     Returns:
         The model, uncompiled, and the facts; ``class_names`` is empty when the file carries none, ``outputs`` is set
-        either way.
+        either way, and ``input_range`` is None where nothing tells it.
 
     Raises:
         ModelFileError: it is not a ``.keras`` file, is damaged, does not classify images, or holds code of its own.
@@ -142,15 +150,23 @@ def load_model(
         weights = Path(folder) / "network.weights.h5"
         inspected = inspect_model_file(path, weights_to=weights, cancel=cancel)
         facts = _facts(path, inspected)
+        if input_range and facts.made_here and input_range is not (facts.input_range or input_range):
+            raise ModelFileError(
+                f"{path.name} was written by cnn_studio and takes {facts.input_range}, not {input_range}.",
+                hint="The range of values is for files made elsewhere: leave it out.",
+                path=path,
+            )
         if before_keras:
             before_keras()
         import keras
 
         from cnn_studio.ml.adapt import adapt_model
         from cnn_studio.ml.declared import open_network
+        from cnn_studio.ml.input_range import stated_range, with_input_range
 
         loaded = open_network(path, inspected, weights, (facts.height, facts.width))
         model = adapt_model(loaded, facts.height, facts.width, path)
+        takes = input_range or facts.input_range or stated_range(loaded, facts.height, facts.width)
     classes = class_count(model)
     if facts.class_names and len(facts.class_names) != classes:
         raise ModelFileError(
@@ -160,7 +176,7 @@ def load_model(
         )
     # XLA, Keras's default, takes seconds to compile each batch shape on a CPU and gains nothing there; JAX needs it.
     model.jit_compile = keras.backend.backend() == "jax"
-    return model, replace(facts, outputs=classes)
+    return with_input_range(model, takes or InputRange.BYTES), replace(facts, outputs=classes, input_range=takes)
 
 
 def class_count(model: keras.Model) -> int:
@@ -210,7 +226,7 @@ def _facts(path: Path, inspected: InspectedFile) -> ModelFacts:
     height, width, _ = image_input_shape(path, inspected.config)
     values = inspected.facts
     if values is None:
-        return ModelFacts((), height or USUAL_SIZE, width or USUAL_SIZE, made_here=False)
+        return ModelFacts((), height or USUAL_SIZE, width or USUAL_SIZE, made_here=False, input_range=None)
     try:
         return _facts_from(values, height, width)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -231,6 +247,8 @@ def _facts_from(values: dict[str, Any], height: int | None, width: int | None) -
     temperature, threshold = float(values.get("temperature", 1.0)), float(values.get("threshold", 0.0))
     if not (0 < temperature < math.inf and 0 <= threshold <= 1):
         raise ValueError("no temperature or threshold")
+    made_here = bool(values.get("made_here", True))
+    input_range = values.get("input_range", InputRange.BYTES if made_here else None)
     metrics = values.get("metrics")
     versions = values.get("versions")
     return ModelFacts(
@@ -238,7 +256,7 @@ def _facts_from(values: dict[str, Any], height: int | None, width: int | None) -
         height=height or stated_height,
         width=width or stated_width,
         architecture=printable(str(values.get("architecture", ""))),
-        made_here=bool(values.get("made_here", True)),
+        made_here=made_here,
         metrics=None if metrics is None else {str(key): float(value) for key, value in metrics.items()},
         data_name=printable(str(values.get("data_name", ""))),
         created=printable(str(values.get("created", ""))),
@@ -248,4 +266,5 @@ def _facts_from(values: dict[str, Any], height: int | None, width: int | None) -
         temperature=temperature,
         threshold=threshold,
         fit=Fit(values.get("fit", Fit.SQUASH)),
+        input_range=None if input_range is None else InputRange(input_range),
     )

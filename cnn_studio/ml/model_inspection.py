@@ -1,8 +1,9 @@
-"""Look into a ``.keras`` file before Keras does, and refuse what could do more than describe a network.
+"""Look into a model file before Keras does, and refuse what could do more than describe a network.
 
 A ``.keras`` file is a zip of ``config.json`` (a description that Keras turns into objects), ``model.weights.h5`` and
-``metadata.json``. Keras's safe mode refuses pickled Python; here, in addition, only objects of Keras's own modules that
-compute on tensors may be named at all, and the weights may not point to other files. Nothing of Keras is imported.
+``metadata.json``; an ``.h5`` file is one HDF5 file with the description as an attribute. Keras's safe mode refuses
+pickled Python; here, in addition, only objects of Keras's own modules that compute on tensors may be named at all, and
+the weights may not point to other files. Nothing of Keras is imported.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from cnn_studio.core.errors import CnnStudioError, ModelFileError, StorageError
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled
 from cnn_studio.core.text import parsed_json
+from cnn_studio.ml.keras2 import TENSORFLOWS_OWN, as_keras_3_writes, kinds_of_layers
 from cnn_studio.ml.memory import gigabytes
 
 FACTS_MEMBER = "cnn_studio.json"
@@ -31,6 +33,9 @@ FACTS_MEMBER = "cnn_studio.json"
 _CONFIG_MEMBER = "config.json"
 _WEIGHTS_MEMBER = "model.weights.h5"
 
+_METADATA_MEMBER = "metadata.json"
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _LFS_POINTER = b"version https://git-lfs"
 _BLOCK = 2**20
 
@@ -96,11 +101,13 @@ class InspectedFile:
         config: the description of the network.
         facts: the content of our own member, None when the file has none.
         stored: bytes that the arrays of its weights take in memory; 0 when the weights were not looked at.
+        is_hdf5: whether the file is one HDF5 file, as Keras 2 wrote them, and its weights are named by layers.
     """
 
     config: dict[str, Any]
     facts: dict[str, Any] | None
     stored: int = 0
+    is_hdf5: bool = False
 
 
 @contextmanager
@@ -149,11 +156,13 @@ def inspect_model_file(
         cancel: looked at all the while.
 
     Raises:
-        ModelFileError: it is missing, is not a ``.keras`` file, is damaged, or holds something that is not opened.
+        ModelFileError: it is missing, is no Keras model, is damaged, or holds something that is not opened.
         StorageError: there is no room for the weights.
         JobCancelled: the user cancelled.
     """
     with refusing_what_fails(path), path.open("rb") as stream:
+        if stream.read(len(_HDF5)) == _HDF5:
+            return _inspect_hdf5(path, stream, weights_to, cancel or CancelToken())
         if not zipfile.is_zipfile(stream):
             raise _not_keras(path, stream)
         with zipfile.ZipFile(stream) as archive:
@@ -168,6 +177,9 @@ def _inspect(path: Path, archive: zipfile.ZipFile, weights_to: Path | None, canc
     config = _read_json(path, archive, _CONFIG_MEMBER)
     facts = _read_json(path, archive, FACTS_MEMBER) if FACTS_MEMBER in names else None
     cancel.raise_if_cancelled()
+    metadata = _read_json(path, archive, _METADATA_MEMBER) if _METADATA_MEMBER in names else {}
+    if str(metadata.get("keras_version")).startswith("2."):
+        config = _translated(path, config)
     _check_config(path, config)
     if _WEIGHTS_MEMBER not in names:
         raise ModelFileError(
@@ -177,11 +189,55 @@ def _inspect(path: Path, archive: zipfile.ZipFile, weights_to: Path | None, canc
         )
     if weights_to is None:
         return InspectedFile(config, facts)
-    with archive.open(_WEIGHTS_MEMBER) as source, weights_to.open("wb") as target:
+    with archive.open(_WEIGHTS_MEMBER) as source:
+        _copy(source, weights_to, cancel)
+    return InspectedFile(config, facts, _check_weights(path, weights_to, cancel))
+
+
+def _inspect_hdf5(path: Path, stream: io.BufferedReader, weights_to: Path | None, cancel: CancelToken) -> InspectedFile:
+    """The same for a model in one HDF5 file, as Keras 2 wrote them and Keras 3 still can."""
+    import h5py  # type: ignore[import-untyped]
+
+    with h5py.File(path, "r") as root:
+        text = root.attrs.get("model_config")
+        if text is None or not isinstance(root.get("model_weights", getlink=True), h5py.HardLink):
+            raise ModelFileError(
+                f"{path.name} holds weights only, and not the network that they are for.",
+                hint="Build the network in Keras, load the weights, and save all with model.save('name.keras').",
+                path=path,
+            )
+    if len(text) > _LARGEST_TEXT:
+        raise _refused(path, "has a description longer than any network's")
+    config = parsed_json(text)
+    if not isinstance(config, dict):
+        raise _damaged(path)
+    config = _translated(path, config)
+    _check_config(path, config)
+    if weights_to is None:
+        return InspectedFile(config, None, is_hdf5=True)
+    stream.seek(0)
+    _copy(stream, weights_to, cancel)
+    return InspectedFile(config, None, _check_weights(path, weights_to, cancel), is_hdf5=True)
+
+
+def _copy(source: IO[bytes], target: Path, cancel: CancelToken) -> None:
+    with target.open("wb") as written:
         while block := source.read(_BLOCK):
             cancel.raise_if_cancelled()
-            target.write(block)
-    return InspectedFile(config, facts, _check_weights(path, weights_to, cancel))
+            written.write(block)
+
+
+def _translated(path: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """A description that Keras 2 wrote, as Keras 3 would write it."""
+    if found := sorted(TENSORFLOWS_OWN.intersection(kinds_of_layers(config))):
+        raise ModelFileError(
+            f"{path.name} does arithmetic between its layers with TensorFlow's own operations ({', '.join(found)}), "
+            "which Keras 3 does not have.",
+            hint="In the TensorFlow it was made with, build the network again with a Rescaling layer in place of the "
+            "arithmetic, give it the weights (new.set_weights(old.get_weights())), and save it.",
+            path=path,
+        )
+    return as_keras_3_writes(config)
 
 
 def missing_model(path: Path) -> ModelFileError:
@@ -204,8 +260,8 @@ def _not_keras(path: Path, stream: io.BufferedReader | None = None) -> ModelFile
                 hint="Run “git lfs pull” in its repository, or download the file itself.",
                 path=path,
             )
-    hint = "Choose a file that ends in .keras."
-    if path.is_dir() or path.suffix in {".h5", ".hdf5", ".pb"}:
+    hint = "Choose a file that ends in .keras or .h5."
+    if path.is_dir() or path.suffix == ".pb":
         hint = "Open it in the Keras it was made with and save it as a .keras file: model.save('name.keras')."
     return ModelFileError(f"{path.name} is not a .keras file.", hint=hint, path=path)
 

@@ -22,6 +22,7 @@ from cnn_studio.tasks.cross_validation import CrossValidateRequest, cross_valida
 from cnn_studio.tasks.data import clear_cache, scan, start_runtime
 from cnn_studio.tasks.evaluation import EvaluateRequest, evaluate, saved_evaluation
 from cnn_studio.tasks.explanation import ExplainRequest, explain, write_overlay
+from cnn_studio.tasks.input_range import KeepRangeRequest, RangesRequest, keep_input_range, try_input_ranges
 from cnn_studio.tasks.label_errors import LabelErrorRequest, find_label_errors
 from cnn_studio.tasks.models import (
     ExportRequest,
@@ -45,10 +46,12 @@ __all__ = [
     "ExplainRequest",
     "ExportRequest",
     "Job",
+    "KeepRangeRequest",
     "LabelErrorRequest",
     "PredictRequest",
     "Preview",
     "PreviewRequest",
+    "RangesRequest",
     "ReportRequest",
     "Temperature",
     "TrainRequest",
@@ -62,6 +65,7 @@ __all__ = [
     "export",
     "find_label_errors",
     "held_out_images",
+    "keep_input_range",
     "measure_augmentation",
     "open_model",
     "planned_trials",
@@ -72,6 +76,7 @@ __all__ = [
     "scan",
     "start_runtime",
     "train",
+    "try_input_ranges",
     "usage_snippet",
     "write_overlay",
     "write_report",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import CnnStudioError, ModelFileError
+from cnn_studio.core.evaluation.input_range import InputRange
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted
 from cnn_studio.core.job.jobs import JobContext, Report
@@ -50,6 +51,8 @@ class CalibrateRequest:
         accuracy: in place of ``threshold``: choose it so that this part (0–1) of the answers is right.
         folder: images of known classes that the model was not trained on; None takes the run's validation images.
         class_names: for a file that carries none.
+        input_range: which values the network takes, for a file made elsewhere that does not say it.
+            It is kept in the file.
     """
 
     model: Path
@@ -58,6 +61,7 @@ class CalibrateRequest:
     accuracy: float | None = None
     folder: Path | None = None
     class_names: tuple[str, ...] | None = None
+    input_range: InputRange | None = None
 
 
 def uncalibrated_path(model: Path) -> Path:
@@ -119,7 +123,8 @@ def _measured(request: CalibrateRequest, context: JobContext) -> Measured:
         if kept is not None:
             return kept
     split = None if request.folder else Split.VALIDATION
-    return evaluate(EvaluateRequest(request.model, request.folder, split, request.class_names), context)
+    wanted = EvaluateRequest(request.model, request.folder, split, request.class_names, request.input_range)
+    return evaluate(wanted, context)
 
 
 def _new_temperature(request: CalibrateRequest, measured: Measured, report: Report) -> float:
@@ -174,15 +179,18 @@ def _write(request: CalibrateRequest, temperature: float, threshold: float, repo
 
     path, original = request.model, uncalibrated_path(request.model)
     old = read_facts(path)
-    facts = replace(old, temperature=temperature, threshold=threshold)
+    takes = request.input_range or old.input_range
+    facts = replace(old, temperature=temperature, threshold=threshold, input_range=takes)
     if request.class_names and not facts.class_names:
         facts = with_class_names(facts, request.class_names, len(request.class_names))
     if temperature != old.temperature:
         if not original.exists():
             _copy(path, original)
+            if takes != old.input_range:
+                rewrite_facts(original, replace(old, input_range=takes))
         if temperature == 1.0:
             _copy(original, path)
-            rewrite_facts(path, facts)
+            rewrite_facts(path, replace(facts, input_range=read_facts(original).input_range))
         else:
             facts = _write_calibrated(original, path, facts, report)
     elif facts != old:
@@ -200,7 +208,7 @@ def _write_calibrated(original: Path, path: Path, facts: ModelFacts, report: Rep
 
     runtime.start(report)
     from cnn_studio.ml.calibrate import with_temperature
-    from cnn_studio.ml.model_file import class_count, load_model, save_model
+    from cnn_studio.ml.model_file import class_count, load_model, read_facts, save_model
 
     model, _ = load_model(original)  # one of its own: its weights may be changed
     noise = np.random.default_rng(0).integers(0, 256, (_CHECKED_ON, facts.height, facts.width, 3)).astype(np.uint8)
@@ -213,9 +221,8 @@ def _write_calibrated(original: Path, path: Path, facts: ModelFacts, report: Rep
             f"{difference:.2g}), so {path.name} was left as it is.",
             path=path,
         )
-    facts = replace(facts, outputs=class_count(calibrated), made_here=True)
-    save_model(calibrated, path, facts)
-    return facts
+    save_model(calibrated, path, replace(facts, outputs=class_count(calibrated)))
+    return read_facts(path)
 
 
 def _copy(source: Path, target: Path) -> None:

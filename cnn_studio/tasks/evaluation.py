@@ -12,6 +12,7 @@ from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.events import FilesLeftOut
 from cnn_studio.core.data.image_file import SPLIT_TEXT, ImageFile, Split
 from cnn_studio.core.errors import CnnStudioError, DatasetError, StorageError
+from cnn_studio.core.evaluation.input_range import InputRange, InputRangeUnknown, best_fit
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.image.issues import Issue, IssueKind
 from cnn_studio.core.job.events import Message
@@ -19,6 +20,7 @@ from cnn_studio.core.job.jobs import JobContext, Report
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.run import Run
 from cnn_studio.core.text import name_matcher
+from cnn_studio.tasks.input_range import try_on
 from cnn_studio.tasks.loaded import load, named
 from cnn_studio.tasks.measuring import ask_about
 
@@ -36,12 +38,14 @@ class EvaluateRequest:
         split: in place of ``folder``, the images of this split of the run that the model is of. With ``folder``, the
             split to be measured of a folder that comes divided.
         class_names: for a file that carries none.
+        input_range: which values the network takes, for a file made elsewhere that does not say it.
     """
 
     model: Path
     folder: Path | None = None
     split: Split | None = None
     class_names: tuple[str, ...] | None = None
+    input_range: InputRange | None = None
 
 
 def evaluate(request: EvaluateRequest, context: JobContext) -> Measured:
@@ -60,11 +64,15 @@ def evaluate(request: EvaluateRequest, context: JobContext) -> Measured:
         # Told before TensorFlow is started.
         run, split = _run_and_split(request)
         dataset = _split_of_run(run, split, context.report)
-    model, facts = load(request.model, context, request.class_names)
+    model, facts = load(request.model, context, request.class_names, request.input_range)
     facts = named(facts)
     if dataset is None:
         dataset, split = _folder(request, context)
-    answers = ask_about(model, facts, _known(dataset, facts, context.report), context)
+    known = _known(dataset, facts, context.report)
+    if facts.input_range is None:
+        tried = try_on(model, facts, known, context)
+        context.report(InputRangeUnknown(request.model.name, tried, best_fit(tried)))
+    answers = ask_about(model, facts, known, context)
     folder = dataset.name if request.folder is not None else ""
     measured = answers.scored(facts, request.model, dataset.root, split, folder)
     if measured.without_numbers:
@@ -210,7 +218,8 @@ def _known(dataset: Dataset, facts: ModelFacts, report: Report) -> Dataset:
         raise DatasetError(
             f"None of the classes in {dataset.name} ({_some(dataset.class_names)}) is one that the model knows "
             f"({_some(facts.class_names)}).",
-            hint="Name the sub-folders as the model's classes are named.",
+            hint="Name the sub-folders as the model's classes are named; for a model without names of its own, give "
+            "them (on the command line with --class-names).",
             path=dataset.root,
         )
     for class_name, count in unknown.items():

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnn_studio.core.errors import CnnStudioError, ModelFileError
+from cnn_studio.core.evaluation.input_range import InputRange
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
 from cnn_studio.core.job.jobs import JobContext
-from cnn_studio.tasks.loaded import load, named
+from cnn_studio.tasks.loaded import load, named, tell_doubt
 
 if TYPE_CHECKING:
     from cnn_studio.core.evaluation.heat import Explanation
@@ -28,12 +29,14 @@ class ExplainRequest:
         image: an image file.
         class_name: what is looked for; None for the class the model thinks most likely.
         class_names: for a file that carries none; None takes the file's own, or "class 1", "class 2"…
+        input_range: which values the network takes, for a file made elsewhere that does not say it.
     """
 
     model: Path
     image: Path
     class_name: str | None = None
     class_names: tuple[str, ...] | None = None
+    input_range: InputRange | None = None
 
 
 def explain(request: ExplainRequest, context: JobContext) -> Explanation:
@@ -46,7 +49,8 @@ def explain(request: ExplainRequest, context: JobContext) -> Explanation:
     from cnn_studio.core.evaluation.heat import Explanation, over_picture, resized
     from cnn_studio.core.image.decoder import ImageError, probe_image, read_image
 
-    model, facts = load(request.model, context, request.class_names)
+    model, facts = load(request.model, context, request.class_names, request.input_range)
+    tell_doubt(facts, request.model, context.report)
     facts = named(facts)
     context.report(StageStarted(Stage.EXPLAIN, 1))
     label = None

@@ -6,17 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cnn_studio.core.evaluation.input_range import InputRange, InputRangeUnknown
 from cnn_studio.core.evaluation.model_facts import ModelFacts
-from cnn_studio.core.job.jobs import JobContext
+from cnn_studio.core.job.jobs import JobContext, Report
 
 _Key = tuple[Path, int, int, int]  # a changed file loads anew
-_last: tuple[_Key, Any, ModelFacts] | None = None
+_last: tuple[_Key, InputRange | None, Any, ModelFacts] | None = None
 
 
-def load(path: Path, context: JobContext, class_names: tuple[str, ...] | None = None) -> tuple[Any, ModelFacts]:
+def load(
+    path: Path,
+    context: JobContext,
+    class_names: tuple[str, ...] | None = None,
+    input_range: InputRange | None = None,
+) -> tuple[Any, ModelFacts]:
     """The Keras model in ``path``, loaded once while the file stays the same, and its facts.
 
-    Where the file carries no class names, ``class_names`` are taken.
+    Where the file carries no class names, ``class_names`` are taken; ``input_range`` are the values that a network made
+    elsewhere takes, see ``load_model``.
 
     Raises:
         ModelFileError: the model cannot be used, or ``class_names`` are not as many as its outputs.
@@ -36,16 +43,23 @@ def load(path: Path, context: JobContext, class_names: tuple[str, ...] | None = 
         runtime.start(context.report)
 
     key = (path.resolve(), status.st_mtime_ns, status.st_size, status.st_ino)
-    if _last is not None and _last[0] == key:
+    if _last is not None and _last[0] == key and _takes(_last[1], _last[3], input_range):
         start()
     else:
         _last = None  # its memory is free before the next one is loaded
-        model, facts = load_model(path, context.cancel, start)
-        _last = (key, model, replace(facts, outputs=class_count(model)))
-    _, model, facts = _last
+        model, facts = load_model(path, context.cancel, start, input_range)
+        _last = (key, input_range, model, replace(facts, outputs=class_count(model)))
+    _, _, model, facts = _last
+    if input_range:
+        facts = replace(facts, input_range=input_range)
     if class_names:
         facts = with_class_names(facts, class_names, facts.class_count)
     return model, facts
+
+
+def _takes(asked: InputRange | None, facts: ModelFacts, wanted: InputRange | None) -> bool:
+    """Whether a model that was loaded for the range ``asked`` takes ``wanted``; without either the file decides."""
+    return asked is wanted or wanted is (facts.input_range or InputRange.BYTES)
 
 
 def named(facts: ModelFacts) -> ModelFacts:
@@ -55,3 +69,9 @@ def named(facts: ModelFacts) -> ModelFacts:
         if facts.class_names
         else replace(facts, class_names=tuple(f"class {number}" for number in range(1, facts.class_count + 1)))
     )
+
+
+def tell_doubt(facts: ModelFacts, path: Path, report: Report) -> None:
+    """Report it where nothing says which values the network in ``path`` takes."""
+    if facts.input_range is None:
+        report(InputRangeUnknown(path.name))

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import CnnStudioError, DatasetError
+from cnn_studio.core.evaluation.input_range import InputRange
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.evaluation.predictions import ImagesPredicted, Prediction
 from cnn_studio.core.job.events import Message
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.text import printable
-from cnn_studio.tasks.loaded import load, named
+from cnn_studio.tasks.loaded import load, named, tell_doubt
 
 
 def open_model(path: Path, context: JobContext) -> ModelFacts:
@@ -37,11 +38,13 @@ class PredictRequest:
         model: a ``.keras`` file.
         paths: image files, and folders whose images are all meant (with sub-folders).
         class_names: for a file that carries none; None takes the file's own, or "class 1", "class 2"…
+        input_range: which values the network takes, for a file made elsewhere that does not say it.
     """
 
     model: Path
     paths: tuple[Path, ...]
     class_names: tuple[str, ...] | None = None
+    input_range: InputRange | None = None
 
 
 def predict(request: PredictRequest, context: JobContext) -> tuple[Prediction, ...]:
@@ -51,7 +54,8 @@ def predict(request: PredictRequest, context: JobContext) -> tuple[Prediction, .
         ModelFileError: the model cannot be used, or ``class_names`` are not as many as its outputs.
         DatasetError: there is no image among the paths.
     """
-    model, facts = load(request.model, context, request.class_names)
+    model, facts = load(request.model, context, request.class_names, request.input_range)
+    tell_doubt(facts, request.model, context.report)
     from cnn_studio.ml.predict import predict_files
 
     paths = image_paths(request.paths, context)
@@ -104,12 +108,22 @@ def image_paths(paths: Sequence[Path], context: JobContext) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """Write the model file ``model`` to ``target``; an existing file is replaced only when ``replace`` says so."""
+    """Write a model file anew, for use outside.
+
+    Attributes:
+        model: a ``.keras`` file.
+        target: the file to write; an existing one is replaced only when ``replace`` says so.
+        replace: see there.
+        class_names: for a file that carries none.
+        input_range: which values the network takes, for a file made elsewhere that does not say it.
+            What is written takes RGB 0–255 either way.
+    """
 
     model: Path
     target: Path
     replace: bool = False
-    class_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] | None = None
+    input_range: InputRange | None = None
 
 
 def export(request: ExportRequest, context: JobContext) -> ModelFacts:
@@ -136,6 +150,7 @@ def export(request: ExportRequest, context: JobContext) -> ModelFacts:
         context,
         replace=request.replace,
         class_names=request.class_names,
+        input_range=request.input_range,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cnn_studio.core.evaluation.input_range import InputRange
 from cnn_studio.core.experiment.settings import Fit
 
 
@@ -25,6 +26,7 @@ class ModelFacts:
             network already: nobody has to apply it.
         threshold: the probability (0–1) below which its answer counts as "not sure"; 0 for none.
         fit: how pictures of other proportions are brought to its size.
+        input_range: which values the network in the file takes; None where nothing says it.
     """
 
     class_names: tuple[str, ...]
@@ -40,6 +42,7 @@ class ModelFacts:
     temperature: float = 1.0
     threshold: float = 0.0
     fit: Fit = Fit.SQUASH
+    input_range: InputRange | None = InputRange.BYTES
 
     @property
     def class_count(self) -> int:

@@ -39,6 +39,8 @@ _SHORT = Repr()
 """For values in a sentence: a file may hold any."""
 _SHORT.maxstring = _SHORT.maxother = 80
 
+_GROUP_DEMANDS = {"decisions.left_out": "a list of paths", "decisions.belongs_to": "a table of paths and class names"}
+
 
 class Experiment(Settings):
     """Everything needed to repeat a run on the same images."""
@@ -83,8 +85,11 @@ def _refused(error: ErrorDetails) -> ExperimentError:
         return _misplaced(field, kind) or unknown_setting(field)
     if name:
         return ExperimentError(setting(name, kind).refusal(error, field), field=field)
-    given = "" if isinstance(error["input"], dict) else f" (it is {_SHORT.repr(error['input'])})"
-    return ExperimentError(f"{field}{given}: {error['msg'].removeprefix('Value error, ')}.", field=field)
+    if error["type"] in {"value_error", "architecture_kind"}:
+        given = "" if isinstance(error["input"], dict) else f" (it is {_SHORT.repr(error['input'])})"
+        return ExperimentError(f"{field}{given}: {error['msg'].removeprefix('Value error, ')}.", field=field)
+    demand = _GROUP_DEMANDS.get(field) or ("text" if field.startswith("decisions.") else "a table of settings")
+    return ExperimentError(f"{field} must be {demand}; it is {_SHORT.repr(error['input'])}.", field=field)
 
 
 def _misplaced(field: str, kind: str) -> ExperimentError | None:

@@ -16,6 +16,7 @@ from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.errors import StorageError
 from cnn_studio.core.experiment.settings import Decisions
 from cnn_studio.core.paths import data_dir
+from cnn_studio.core.text import parsed_json
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def keep_decisions(root: Path, decisions: Decisions) -> None:
 def kept_decisions(root: Path) -> Decisions:
     """What was decided about the folder ``root`` before; nothing where nothing is kept or it is damaged."""
     try:
-        return Decisions.model_validate(json.loads(_file_of(root).read_bytes())["decisions"])
+        return Decisions.model_validate(parsed_json(_file_of(root).read_bytes())["decisions"])
     except (OSError, ValueError, TypeError, KeyError):
         return Decisions()
 
