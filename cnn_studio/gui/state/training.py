@@ -14,12 +14,13 @@ from cnn_studio.core.data.events import FilesLeftOut
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.job.events import Event
 from cnn_studio.core.runs import run as runs
+from cnn_studio.core.runs.run import Run
 from cnn_studio.core.runs.trained import TrainedModel
 from cnn_studio.gui.jobs.job_queue import JobQueue
 from cnn_studio.gui.jobs.job_thread import Job, JobKind
 from cnn_studio.gui.state.data import DataState
 from cnn_studio.gui.state.models import Models
-from cnn_studio.gui.state.notices import Notices
+from cnn_studio.gui.state.notices import TRAINED, Notices
 from cnn_studio.gui.state.project import Project
 
 
@@ -32,6 +33,9 @@ class Training(QObject):
 
     trained = Signal(object)
     """A ``TrainedModel``, when it is the opened model already."""
+
+    discarded = Signal(object)
+    """The folder of a run that is no more: cancelled or deleted."""
 
     def __init__(
         self,
@@ -65,13 +69,14 @@ class Training(QObject):
     def train(self, run: Path | None = None) -> None:
         """Train the experiment on the data set, into ``run`` or a new folder among the runs."""
         if reason := self.why_not_train():
-            self._notices.tell_error(reason)
+            self._notices.tell_error(reason, JobKind.TRAIN)
             return
         dataset, experiment = self._project.dataset, self._project.experiment
         assert dataset is not None
         folder = run or runs.new_run_folder(self._project.runs_dir, dataset.name, experiment.architecture.name)
         request = tasks.TrainRequest(dataset, experiment, folder)
         job = Job(JobKind.TRAIN, f"Training on {dataset.name}", tasks.train, request)
+        self._notices.withdraw(TRAINED)
         self._queue.submit(
             job,
             on_success=self._take,
@@ -89,7 +94,7 @@ class Training(QObject):
     def cancel(self) -> None:
         """End the training that runs or waits and discard it."""
         for job in self._queue.of_kind(JobKind.TRAIN):
-            job.token.cancel()
+            self._queue.give_up(job)
 
     def is_running(self) -> bool:
         """Whether a training runs or waits."""
@@ -108,9 +113,20 @@ class Training(QObject):
         self._models.take(trained.model, trained.facts)
         self.trained.emit(trained)
 
+    def delete(self, run: Run) -> None:
+        """Delete a run with its model."""
+        runs.discard_run(run)
+        self._models.forget_in(run.folder)
+        if self.last is not None and self.last.run == run.folder:
+            self.last = None
+        self._notices.withdraw(TRAINED)
+        self.discarded.emit(run.folder)
+
     def _on_cancelled(self, job: Job[tasks.TrainRequest, TrainedModel]) -> None:
+        self.discarded.emit(job.request.run)
         self._notices.tell_info(
             "Stopped before training had begun, so there was nothing to keep."
             if job.token.stop_requested
-            else "Cancelled: the run was discarded. Your images and earlier runs are untouched."
+            else "Cancelled: the run was discarded. Your images and earlier runs are untouched.",
+            JobKind.TRAIN,
         )
