@@ -174,7 +174,7 @@ def predict(
             unsure = "not sure; " if prediction.unsure else ""
             face.say(f"{prediction.path}: {unsure}{ranked}")
     if csv:
-        write_text(csv, predictions_csv(predictions))
+        write_text(csv, predictions_csv(predictions, file))
     return 0 if any(not prediction.error for prediction in predictions) else 1
 
 

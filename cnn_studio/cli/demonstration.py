@@ -39,7 +39,7 @@ def run_demonstration(out: Path, face: Face) -> None:
         for (path, truth), prediction in zip(held_out, predictions, strict=True):
             said = f"{prediction.label} ({prediction.probability:.0%})" if not prediction.error else prediction.error
             face.say(f"  {path.name}: {said}; it is {truth}")
-        write_text(out / "predictions.csv", predictions_csv(predictions))
+        write_text(out / "predictions.csv", predictions_csv(predictions, trained.model))
         target = out / "model.keras"
         tasks.export(tasks.ExportRequest(trained.model, target), JobContext(face.report, face.token))
     face.say(f"Exported model: {target} (loaded again and compared: it answers the same)")

@@ -66,6 +66,8 @@ def run_application(folder: Path | None = None, demo: Path | None = None) -> int
         window.demonstration.start()
     elif folder:
         session.project.open_folder(folder)
+    else:
+        window.restore()
     window.show()
     with _ending_on_ctrl_c(app):
         status = app.exec()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QSettings, QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QByteArray, QSettings, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
@@ -29,11 +29,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from cnn_studio.core.runs.trained import TrainedModel
 from cnn_studio.gui import dropped
+from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
+from cnn_studio.gui.look.wording import format_percent_within
 from cnn_studio.gui.pages.data.data_page import DataPage
 from cnn_studio.gui.pages.navigation import PAGE_TITLES, Page
-from cnn_studio.gui.state.notices import Notice, NoticeKind
+from cnn_studio.gui.state.kept_window import KeptWindow, keep_window, kept_window
+from cnn_studio.gui.state.notices import TRAINED, Notice, NoticeKind
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.strip_presenter import StripPresenter
 from cnn_studio.gui.widgets.drop_overlay import DropOverlay
@@ -68,8 +72,10 @@ class MainWindow(QMainWindow):
         session.models.class_names_wanted.connect(self._ask_class_names)
         session.predictions.added.connect(self._on_predictions)
         session.queue.ended.connect(self._on_job_ended)
-        if geometry := QSettings().value("window_geometry"):
-            self.restoreGeometry(geometry)
+        session.training.trained.connect(self._on_trained)
+        geometry = QSettings().value("window_geometry")
+        if isinstance(geometry, QByteArray):  # a damaged store holds anything
+            self.restoreGeometry(geometry)  # which brings it back onto a screen that there is
         self.show_page(Page.DATA)
 
     # -- building -----------------------------------------------------------------------------------------------
@@ -135,12 +141,10 @@ class MainWindow(QMainWindow):
         icon = self.navigation.iconSize().width()
         side.setFixedWidth(max(map(self.fontMetrics().horizontalAdvance, texts)) + icon)
 
-        self.notices = NoticeBar()
         self.stack = QStackedWidget()
         middle = QVBoxLayout()
         middle.setContentsMargins(2 * theme.SPACE, 2 * theme.SPACE, 2 * theme.SPACE, theme.SPACE)
         middle.setSpacing(theme.SPACE)
-        middle.addWidget(self.notices)
         middle.addWidget(self.stack, 1)
 
         upper = QHBoxLayout()
@@ -157,6 +161,8 @@ class MainWindow(QMainWindow):
         central = QWidget()
         central.setLayout(whole)
         self.setCentralWidget(central)
+        self.notices = NoticeBar()
+        self.notices.cover(self.stack)
         self.overlay = DropOverlay(central)
 
     def _add_shortcuts(self) -> None:
@@ -193,14 +199,38 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _show_notice(self, notice: Notice) -> None:
-        self.notices.show_notice(notice.kind, notice.text, details=notice.details, topic=notice.topic)
+        self.notices.show_notice(
+            notice.kind, notice.text, details=notice.details, actions=notice.actions, topic=notice.topic
+        )
 
     @Slot()
     def _on_dataset_opened(self) -> None:
         if dataset := self.session.project.dataset:
             self.setWindowTitle(f"{dataset.name} — cnn_studio")
-            if self.demonstration is None:
-                self.show_page(Page.DATA)
+
+    @Slot(object)
+    def _on_trained(self, trained: TrainedModel) -> None:
+        """Tell of the result whoever would not see it on the Train page."""
+        seen = self.stack.currentWidget() is self._pages.get(Page.TRAIN)
+        if self.demonstration is not None or (seen and not self.session.queue.is_busy_with(JobKind.SCAN)):
+            return
+        found = trained.validation
+        accuracy = format_percent_within(found.accuracy, found.accuracy_low, found.accuracy_high)
+        self.session.notices.tell(
+            NoticeKind.INFO,
+            f"Training on {trained.facts.data_name} has ended: validation accuracy {accuracy}.",
+            topic=TRAINED,
+            actions=(("Show the run", partial(self.show_run, trained.run)),),
+        )
+
+    def show_run(self, folder: Path) -> None:
+        """Bring the Runs page to the front with a run chosen."""
+        from cnn_studio.gui.pages.runs.runs_page import RunsPage
+
+        self.show_page(Page.RUNS)
+        page = self.page(Page.RUNS)
+        assert isinstance(page, RunsPage)
+        page.choose(folder)
 
     @Slot()
     def _on_device_changed(self) -> None:
@@ -226,6 +256,13 @@ class MainWindow(QMainWindow):
         page = self.page(Page.DATA)
         assert isinstance(page, DataPage)
         page.choose_folder()
+        self._show_data()
+
+    def _show_data(self) -> None:
+        """Show the folder that is being opened, unless it waits for something to end: there is nothing to see yet."""
+        current = self.session.queue.current
+        if current is not None and current.kind in {JobKind.SCAN, JobKind.START}:
+            self.show_page(Page.DATA)
 
     @Slot()
     def paste(self) -> None:
@@ -280,7 +317,7 @@ class MainWindow(QMainWindow):
 
     def _open_as_data(self, folder: Path) -> None:
         self.session.project.open_folder(folder)
-        self.show_page(Page.DATA)
+        self._show_data()
 
     def _classify(self, paths: list[Path]) -> None:
         self.show_page(Page.PREDICT)
@@ -313,6 +350,33 @@ class MainWindow(QMainWindow):
             self._painted = True
             QTimer.singleShot(0, self, self.first_painted.emit)
 
+    def restore(self) -> None:
+        """Go on with the folder, settings, page and model that the window was closed with."""
+        kept, project = kept_window(), self.session.project
+        if kept.chosen is not None:
+            project.take_chosen(kept.chosen, kept.decided_in)
+        if kept.folder is not None:
+            project.open_folder(kept.folder)
+        if (model := kept.model) is not None:
+            # Keras is needed for it, and is imported once there is a window to look at meanwhile.
+            self.first_painted.connect(lambda: self.session.models.open(model, kept.class_names))
+        if kept.page in set(Page):
+            self.show_page(kept.page)
+
+    def _keep(self) -> None:
+        project, model = self.session.project, self.session.models.opened
+        opening = [job.request for job in self.session.queue.of_kind(JobKind.SCAN)]
+        keep_window(
+            KeptWindow(
+                folder=opening[-1] if opening else project.dataset.root if project.dataset else None,
+                chosen=project.chosen,
+                decided_in=project.decided_in,
+                model=model.path if model else None,
+                class_names=model.facts.class_names if model else (),
+                page=list(Page)[self.navigation.currentRow()],
+            )
+        )
+
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask before ending a training, and wait for it: a thread must not be destroyed while it runs."""
         QSettings().setValue("window_geometry", self.saveGeometry())
@@ -321,6 +385,8 @@ class MainWindow(QMainWindow):
             if not self._closing:
                 self._ask_how_to_close()
             return
+        if self.demonstration is None:
+            self._keep()
         event.accept()
 
     def _ask_how_to_close(self) -> None:

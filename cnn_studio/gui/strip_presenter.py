@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import QObject, Slot
 
 from cnn_studio.core.job import events
@@ -25,6 +27,7 @@ class StripPresenter(QObject):
         queue.started.connect(self._on_started)
         queue.reported.connect(self._on_reported)
         queue.ended.connect(self._on_ended)
+        queue.waiting_changed.connect(self._show_waiting)
         strip.stop_requested.connect(queue.stop)
         strip.cancel_requested.connect(queue.cancel)
 
@@ -62,9 +65,13 @@ class StripPresenter(QObject):
                 strip.set_rate(event.images_per_second, "images")
 
     def _set_stage(self, text: str) -> None:
-        waiting = self._queue.waiting
-        more = f" ({waiting} waiting)" if waiting else ""
-        self._strip.set_stage(self._trial + text + more, can_stop=self._can_stop, can_cancel=self._can_cancel)
+        self._strip.set_stage(self._trial + text, can_stop=self._can_stop, can_cancel=self._can_cancel)
+        self._show_waiting()
+
+    @Slot()
+    def _show_waiting(self) -> None:
+        give_up = self._queue.give_up
+        self._strip.set_waiting([(job.title, partial(give_up, job)) for job in self._queue.waiting])
 
     @Slot(object)
     def _on_ended(self, job: AnyJob) -> None:  # noqa: ARG002 -- the signal's shape

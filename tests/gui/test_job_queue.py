@@ -133,7 +133,7 @@ def test_quiet_jobs_are_neither_announced_nor_counted(qtbot, queue, heard, gate)
     qtbot.waitUntil(gate.begun.is_set)
     loud = queue.submit(Job(JobKind.EXPORT, "Exporting", lambda request, context: None, None))
     assert queue.current is loud
-    assert queue.waiting == 0
+    assert queue.waiting == []
     assert [job.title for job in queue.of_kind(JobKind.PREVIEW, JobKind.EXPORT)] == ["A preview", "Exporting"]
     gate.open.set()
     idle(qtbot, queue)
@@ -144,7 +144,7 @@ def test_quiet_jobs_are_neither_announced_nor_counted(qtbot, queue, heard, gate)
 def test_stop_and_cancel_are_for_the_current_job(qtbot, queue, gate, wish):
     first = queue.submit(Job(JobKind.TRAIN, "First", gate, None))
     second = queue.submit(Job(JobKind.EXPORT, "Second", lambda request, context: None, None))
-    assert queue.waiting == 1
+    assert queue.waiting == [second]
     getattr(queue, wish)()
     asked = [(job.token.stop_requested, job.token.cancel_requested) for job in (first, second)]
     assert asked == [(wish == "stop", True), (False, False)]

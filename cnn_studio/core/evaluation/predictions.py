@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cnn_studio.core.atomic_file import csv_text
 from cnn_studio.core.job.events import Event
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +23,8 @@ class Prediction:
 
     Attributes:
         path: the image file.
-        ranked: (class name, probability 0–1), most likely first; empty when ``error`` is set.
+        ranked: (class name, probability 0–1), most likely first; empty when ``error`` is set. Without either the image
+            has not been looked at yet.
         error: why there is no answer (the image cannot be read, the answer is no number), a sentence; else empty.
         unsure: whether the most likely class is less likely than the model's threshold, so that the answer is rather
             "I don't know".
@@ -37,6 +34,11 @@ class Prediction:
     ranked: tuple[tuple[str, float], ...] = ()
     error: str = ""
     unsure: bool = False
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the model has been asked, whatever came of it."""
+        return bool(self.ranked or self.error)
 
     @property
     def label(self) -> str:
@@ -54,10 +56,15 @@ class Prediction:
         return f"not sure ({self.label} {self.probability:.2f})" if self.unsure else self.label
 
 
-def predictions_csv(predictions: Sequence[Prediction]) -> str:
-    """Predictions as CSV text: path, class, probability, whether that is unsure, error, then every class's probability.
+def predictions_csv(predictions: Sequence[Prediction], model: Path) -> str:
+    """Predictions as CSV text: path, class, probability, whether that is unsure, error, whose answer it is, then every
+    class's probability.
 
     Probabilities are 0–1; "unsure" is empty or "not sure".
+
+    Args:
+        predictions: those of one model.
+        model: its file.
     """
     names = sorted({name for prediction in predictions for name, _ in prediction.ranked})
     rows = []
@@ -70,7 +77,8 @@ def predictions_csv(predictions: Sequence[Prediction]) -> str:
                 "" if prediction.error else f"{prediction.probability:.6f}",
                 "not sure" if prediction.unsure else "",
                 prediction.error,
+                str(model),
                 *(f"{by_name[name]:.6f}" if name in by_name else "" for name in names),
             )
         )
-    return csv_text(("path", "class", "probability", "unsure", "error", *names), rows)
+    return csv_text(("path", "class", "probability", "unsure", "error", "model", *names), rows)

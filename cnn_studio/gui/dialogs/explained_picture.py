@@ -37,11 +37,13 @@ class AnsweredPicture:
         path: the file.
         caption: one line.
         ranked: (class name, probability 0–1), most likely first; empty for a file that could not be read.
+        model: the file of the model that said so.
     """
 
     path: Path
     caption: str
     ranked: Ranked
+    model: Path | None
 
 
 def open_explained(
@@ -82,6 +84,7 @@ class ExplanationPanel(QWidget):
         self._evaluation = evaluation
         self._explanation: Explanation | None = None
         self._build()
+        evaluation.changed.connect(self._look)
         evaluation.explained.connect(self._on_explained)
         evaluation.not_explained.connect(self._on_not_explained)
         self.destroyed.connect(evaluation.stop_explaining)
@@ -130,7 +133,6 @@ class ExplanationPanel(QWidget):
         """Be about another picture."""
         self._place = place
         ranked = self._pictures[place].ranked
-        self.looking.setEnabled(bool(ranked))
         self.bars.blockSignals(True)
         self.bars.set_ranked(ranked)
         self.bars.blockSignals(False)
@@ -142,7 +144,13 @@ class ExplanationPanel(QWidget):
     @Slot()
     def _look(self) -> None:
         self._explanation = None
-        if self.looking.isChecked() and self.bars.chosen():
+        # What one model answers is never shown beside where another one looks.
+        same_model = self._pictures[self._place].model == self._evaluation.model_path
+        self.looking.setEnabled(same_model and bool(self._pictures[self._place].ranked))
+        if not same_model:
+            self._evaluation.stop_explaining()
+            self.said.setText("These are answers of a model that is not open any more, so where it looks is not shown.")
+        elif self.looking.isChecked() and self.bars.chosen():
             most_likely = self.bars.currentIndex().row() == 0
             name = "" if most_likely else self.bars.chosen()
             self._explanation = self._evaluation.explain(self._path(), name)
@@ -177,7 +185,6 @@ class ExplanationPanel(QWidget):
 
     @Slot(object)
     def _on_explained(self, explanation: Explanation) -> None:
-        # The answers shown may be those of a model opened before: of the most likely class the present one decides.
         meant = self.bars.currentIndex().row() == 0 or explanation.class_name == self.bars.chosen()
         if self.looking.isChecked() and explanation.path == self._path() and meant:
             self._explanation = explanation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -110,6 +110,12 @@ class PictureDialog(QDialog):
         self._loader.want([path])
         self.canvas.show_picture(self._loader.pixmap(path))
         self.shown.emit(self._place)
+
+    @Slot(object)
+    def renew(self, places: Container[int]) -> None:
+        """Look again at the picture shown if it is among these, of which something else is known now."""
+        if self._place in places:
+            self.go(0)
 
     @Slot(object)
     def _show_facts(self, facts: str) -> None:

@@ -41,9 +41,13 @@ class JobQueue(QObject):
     ended = Signal(object)
     """The job that is over, when all it has led to is done; not of quiet ones."""
 
+    waiting_changed = Signal()
+    """Other jobs wait than before."""
+
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._listeners: dict[AnyJob, _Listener] = {}
+        self._begun: AnyJob | None = None
         self._thread = JobThread(self)
         self._thread.job_started.connect(self._on_started)
         self._thread.reported.connect(self._on_reported)
@@ -77,6 +81,7 @@ class JobQueue(QObject):
         """
         self._listeners[job] = _Listener(on_success, on_failure, on_cancel, on_report, on_end)
         self._thread.submit(job)
+        self.waiting_changed.emit()
         return job
 
     @property
@@ -85,9 +90,9 @@ class JobQueue(QObject):
         return next(iter(self._announced()), None)
 
     @property
-    def waiting(self) -> int:
-        """Jobs behind the current one."""
-        return max(0, len(self._announced()) - 1)
+    def waiting(self) -> list[AnyJob]:
+        """The jobs behind the current one, in their order."""
+        return self._announced()[1:]
 
     def of_kind(self, *kinds: JobKind) -> list[AnyJob]:
         """The jobs of these kinds that run or wait, in their order."""
@@ -107,7 +112,13 @@ class JobQueue(QObject):
     def cancel(self) -> None:
         """End the current job and discard what it has made."""
         if job := self.current:
-            job.token.cancel()
+            self.give_up(job)
+
+    def give_up(self, job: AnyJob) -> None:
+        """Cancel a job. One that still waits is over at once; one that runs ends when it looks at its token."""
+        job.token.cancel()
+        if job is not self._begun and job in self._listeners:
+            self._on_cancelled(job)
 
     def close(self) -> None:
         """End every job and the thread; returns when the thread has ended."""
@@ -121,27 +132,36 @@ class JobQueue(QObject):
 
     # -- what the thread tells ----------------------------------------------------------------------------------
 
+    # A job that was given up while it waited has no listener any more, and nobody is told what the thread makes of it.
+
     @Slot(object)
     def _on_started(self, job: AnyJob) -> None:
+        if job not in self._listeners:
+            return
+        self._begun = job
         if job.kind not in QUIET:
             self.started.emit(job)
 
     @Slot(object, object)
     def _on_reported(self, job: AnyJob, event: Event) -> None:
-        if on_report := self._listeners[job].on_report:
-            on_report(event)
+        if (listener := self._listeners.get(job)) is None:
+            return
+        if listener.on_report:
+            listener.on_report(event)
         self.reported.emit(job, event)
 
     @Slot(object, object)
     def _on_succeeded(self, job: AnyJob, result: Any) -> None:
-        listener = self._listeners.pop(job)
+        if (listener := self._listeners.pop(job, None)) is None:
+            return
         if listener.on_success:
             listener.on_success(result)
         self._end(job, listener)
 
     @Slot(object, object)
     def _on_failed(self, job: AnyJob, failure: Failure) -> None:
-        listener = self._listeners.pop(job)
+        if (listener := self._listeners.pop(job, None)) is None:
+            return
         if listener.on_failure:
             listener.on_failure(failure)
         if failure.details or not listener.on_failure:
@@ -150,7 +170,8 @@ class JobQueue(QObject):
 
     @Slot(object)
     def _on_cancelled(self, job: AnyJob) -> None:
-        listener = self._listeners.pop(job)
+        if (listener := self._listeners.pop(job, None)) is None:
+            return
         if listener.on_cancel:
             listener.on_cancel()
         self._end(job, listener)
@@ -160,3 +181,4 @@ class JobQueue(QObject):
             listener.on_end()
         if job.kind not in QUIET:
             self.ended.emit(job)
+            self.waiting_changed.emit()

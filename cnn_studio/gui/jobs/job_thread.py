@@ -77,11 +77,13 @@ class Failure:
     Attributes:
         message, hint: what happened and what to do.
         details: traceback of what is a bug, for copying into a report; "" for what was foreseen.
+        kind: of the job that failed; None where it was none.
     """
 
     message: str
     hint: str = ""
     details: str = ""
+    kind: JobKind | None = None
 
     def __str__(self) -> str:
         """What happened and what to do, as one text."""
@@ -131,7 +133,7 @@ class JobThread(QThread):
             self.cancelled.emit(job)
         except CnnStudioError as error:
             log.warning("%s: %s", job.title, error)
-            self.failed.emit(job, Failure(error.message, error.hint))
+            self.failed.emit(job, Failure(error.message, error.hint, kind=job.kind))
         except BaseException as error:
             log.exception("%s failed in a way nobody foresaw", job.title)
             self.failed.emit(
@@ -140,6 +142,7 @@ class JobThread(QThread):
                     f"{job.title} ended with an error that should not happen ({type(error).__name__}).",
                     "What you had is unharmed. Please report it with the details.",
                     traceback.format_exc(),
+                    job.kind,
                 ),
             )
         else:

@@ -15,7 +15,7 @@ from cnn_studio.core.text import printable
 from cnn_studio.gui.jobs.latest_answer import LatestAnswer
 from cnn_studio.gui.state.data_view import DataView, work_out
 from cnn_studio.gui.state.decisions import PictureDecisions
-from cnn_studio.gui.state.notices import Notices
+from cnn_studio.gui.state.notices import DATA, Notices
 from cnn_studio.gui.state.project import Project
 
 FEW_FILES = 5000
@@ -119,6 +119,6 @@ class DataState(QObject):
     def _take_view(self, view: DataView) -> None:
         self.view = view
         if view.notes and view.notes != self._told_notes:
-            self._notices.tell_info(" ".join(view.notes))
+            self._notices.tell_info(" ".join(view.notes), DATA)
         self._told_notes = view.notes
         self.view_changed.emit()

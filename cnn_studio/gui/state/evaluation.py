@@ -66,6 +66,11 @@ class EvaluationState(QObject):
         self._explanations: OrderedDict[tuple[Path, str], Explanation] = OrderedDict()
         models.changed.connect(self._on_model_changed)
 
+    @property
+    def model_path(self) -> Path | None:
+        """The file of the model that is asked; None while none is open."""
+        return self._models.opened.path if self._models.opened else None
+
     # -- which images -------------------------------------------------------------------------------------------
 
     @Slot()
@@ -206,8 +211,8 @@ class EvaluationState(QObject):
     def stop_explaining(self) -> None:
         """Nobody looks at the picture any more."""
         if self._explaining is not None:
-            self._explaining.token.cancel()
-            self._explaining = None
+            explaining, self._explaining = self._explaining, None
+            self._queue.give_up(explaining)
 
     # -- reports ------------------------------------------------------------------------------------------------
 
@@ -221,7 +226,7 @@ class EvaluationState(QObject):
     # -- what jobs end with -------------------------------------------------------------------------------------
 
     def _tell_report(self, target: Path) -> None:
-        self._notices.tell_info(f"Report saved to {target}.")
+        self._notices.tell_info(f"Report saved to {target}.", JobKind.REPORT)
 
     def _take_measured(self, request: tasks.EvaluateRequest, measured: Measured) -> None:
         model = self._models.opened
@@ -234,7 +239,7 @@ class EvaluationState(QObject):
     def _take_calibrated(self, request: tasks.CalibrateRequest, calibrated: Calibrated) -> None:
         self._models.renew(request.model, calibrated.facts)
         if text := _calibrated_text(request, calibrated):
-            self._notices.tell_info(text)
+            self._notices.tell_info(text, JobKind.CALIBRATE)
 
     def _take_explanation(self, job: Job[tasks.ExplainRequest, Explanation], explanation: Explanation) -> None:
         model = self._models.opened

@@ -7,15 +7,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QSettings, Signal
 
 from cnn_studio import tasks
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.evaluation.model_facts import ModelFacts
-from cnn_studio.core.runs.run import Run
+from cnn_studio.core.runs.run import Run, run_of_model
 from cnn_studio.gui.jobs.job_queue import JobQueue
 from cnn_studio.gui.jobs.job_thread import Job, JobKind
 from cnn_studio.gui.state.notices import NO_MODEL, Notices
+
+RECENT_MODELS = 8
+_ABOUT_IT = (NO_MODEL, JobKind.EVALUATE, JobKind.CALIBRATE, JobKind.EXPLAIN, JobKind.PREDICT)
+"""Topics of what is told about the opened model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +65,33 @@ class Models(QObject):
         """Whether a job runs or waits that ends with another model: training, or opening one."""
         return self._queue.is_busy_with(JobKind.TRAIN, JobKind.OPEN_MODEL, JobKind.RECOVER)
 
-    def open(self, path: Path) -> None:
-        """Open a ``.keras`` file to classify images with."""
+    def open(self, path: Path, class_names: Sequence[str] = ()) -> None:
+        """Open a ``.keras`` file to classify images with.
+
+        Args:
+            path: the file.
+            class_names: what the user has called its classes before, for a file that has no names of its own.
+        """
         job = Job(JobKind.OPEN_MODEL, f"Opening {path.name}", tasks.open_model, path)
-        self._queue.submit(job, on_success=partial(self.take, path))
+        self._queue.submit(job, on_success=partial(self._take_file, path, tuple(class_names)))
+
+    def use(self, path: Path) -> None:
+        """Work with the model of that file: open it, unless it is the opened one."""
+        if self.opened is None or self.opened.path != path:
+            self.open(path)
+
+    def recent_files(self) -> list[Path]:
+        """Model files opened before that still exist and belong to no run, the latest first."""
+        kept: object = QSettings().value("recent_models", [], list)
+        texts = [text for text in kept if isinstance(text, str)] if isinstance(kept, list) else []
+        return [Path(text) for text in texts if Path(text).is_file()]
+
+    def _take_file(self, path: Path, class_names: tuple[str, ...], facts: ModelFacts) -> None:
+        if run_of_model(path) is None:
+            recent = [path, *(other for other in self.recent_files() if other != path)][:RECENT_MODELS]
+            QSettings().setValue("recent_models", [str(each) for each in recent])
+        named = not facts.class_names and len(class_names) == facts.class_count
+        self.take(path, replace(facts, class_names=class_names) if named else facts)
 
     def open_run(self, run: Run) -> None:
         """Open a run's model; one that was interrupted gets its model made from the best weights first."""
@@ -77,7 +104,8 @@ class Models(QObject):
     def take(self, path: Path, facts: ModelFacts) -> None:
         """Work with this model from now on."""
         self.opened = OpenedModel(path, facts, facts.data_name or path.stem)
-        self._notices.withdraw(NO_MODEL)
+        for topic in _ABOUT_IT:
+            self._notices.withdraw(topic)
         self.changed.emit()
         if not facts.class_names:
             self.class_names_wanted.emit()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from PySide6.QtCore import QObject, QSettings, Signal, Slot
 
@@ -25,7 +26,7 @@ from cnn_studio.gui.jobs.job_queue import JobQueue
 from cnn_studio.gui.jobs.job_thread import Job, JobKind
 from cnn_studio.gui.look.wording import format_things
 from cnn_studio.gui.state.kept_decisions import kept_decisions
-from cnn_studio.gui.state.notices import Notices
+from cnn_studio.gui.state.notices import DATA, NoticeKind, Notices
 
 RECENT_FOLDERS = 8
 
@@ -70,9 +71,20 @@ class Project(QObject):
     def open_folder(self, folder: Path) -> None:
         """Scan a folder and make it the data set."""
         for job in self._queue.of_kind(JobKind.SCAN):  # the user has changed their mind: only the latest matters
-            job.token.cancel()
+            self._queue.give_up(job)
+        before = self._queue.current
         job = Job(JobKind.SCAN, f"Opening {folder.name}", tasks.scan, folder)
-        self._queue.submit(job, on_success=self.take_dataset, on_report=self._on_scanning, on_end=self._on_scanned)
+        self._queue.submit(
+            job,
+            on_success=self.take_dataset,
+            on_report=self._on_scanning,
+            on_cancel=partial(self._notices.withdraw, JobKind.SCAN),
+            on_end=self._on_scanned,
+        )
+        if before is not None and before.kind not in {JobKind.START, JobKind.SCAN}:
+            text = f"“{folder.name}” opens when this has ended: {before.title}."
+            give_up = ("Don’t open it", partial(self._queue.give_up, job))
+            self._notices.tell(NoticeKind.INFO, text, topic=JobKind.SCAN, actions=(give_up,))
 
     @Slot()
     def open_sample(self) -> None:
@@ -95,6 +107,8 @@ class Project(QObject):
         Settings that the user has opened or set stay; the others are those that suit the images.
         """
         again = self.dataset is not None and self.dataset.root == found.root
+        for topic in () if again else (DATA, JobKind.TRAIN, JobKind.LABEL_ERRORS):
+            self._notices.withdraw(topic)
         chosen = self._chosen if again else self._chosen.on_data(found)
         self._chosen = chosen.with_decisions(self._decisions_for(found.root))
         self.wrong.clear()
@@ -121,8 +135,9 @@ class Project(QObject):
 
     def recent_folders(self) -> list[Path]:
         """Folders opened before that still exist, the latest first."""
-        kept = cast("list[str]", QSettings().value("recent_folders", [], list))
-        return [Path(text) for text in kept if Path(text).is_dir()]
+        kept: object = QSettings().value("recent_folders", [], list)
+        texts = [text for text in kept if isinstance(text, str)] if isinstance(kept, list) else []
+        return [Path(text) for text in texts if Path(text).is_dir()]
 
     def _remember(self, folder: Path) -> None:
         recent = [folder, *(other for other in self.recent_folders() if other != folder)][:RECENT_FOLDERS]
@@ -135,6 +150,16 @@ class Project(QObject):
     def experiment(self) -> Experiment:
         """Every setting, the decisions about single pictures among them."""
         return self._chosen.experiment
+
+    @property
+    def chosen(self) -> Chosen:
+        """The experiment, and which of its settings follow from nothing but the user's wish."""
+        return self._chosen
+
+    def take_chosen(self, chosen: Chosen, decided_in: Path | None) -> None:
+        """Go on with the settings of an earlier start of the program, with decisions made in a folder."""
+        self.decided_in = decided_in
+        self._choose(chosen)
 
     def change(self, changes: dict[str, Any]) -> ExperimentError | None:
         """Change settings by dotted name; returns what is wrong with them, and then nothing has changed."""
@@ -209,5 +234,5 @@ class Project(QObject):
         decisions = kept_decisions(folder)
         if count := len({*decisions.left_out, *decisions.belongs_to}):
             pictures = format_things(count, "picture")
-            self._notices.tell_info(f"What you decided about {pictures} of this folder before is in force again.")
+            self._notices.tell_info(f"What you decided about {pictures} of this folder before is in force again.", DATA)
         return decisions

@@ -15,7 +15,7 @@ from cnn_studio.core.data.split_file import read_split, split_csv, with_split
 from cnn_studio.gui.jobs.latest_answer import LatestAnswer
 from cnn_studio.gui.look.wording import format_things
 from cnn_studio.gui.state.data_view import DataView
-from cnn_studio.gui.state.notices import Notices
+from cnn_studio.gui.state.notices import DATA, Notices
 from cnn_studio.gui.state.project import Project
 
 
@@ -87,7 +87,8 @@ class SplitFile(QObject):
             case (Path() as source, Dataset() as divided, tuple(notes)):
                 self.path = source
                 self._project.divide(divided)
-                self._notices.tell_info(" ".join((f"The images are shared out as {source.name} says.", *notes)))
+                text = f"The images are shared out as {source.name} says."
+                self._notices.tell_info(" ".join((text, *notes)), DATA)
             case Dataset():
                 self.path = None
                 self._project.divide(answer)

@@ -16,12 +16,13 @@ from cnn_studio.core.experiment.architectures import architecture_title
 from cnn_studio.core.experiment.table import SECTION_TEXT, SETTINGS, setting
 from cnn_studio.core.job.events import Event
 from cnn_studio.core.runs import run as runs
+from cnn_studio.core.runs.run import Run
 from cnn_studio.core.runs.trained import TrainedModel
 from cnn_studio.gui.jobs.job_queue import JobQueue
 from cnn_studio.gui.jobs.job_thread import Job, JobKind
 from cnn_studio.gui.state.data import DataState
 from cnn_studio.gui.state.models import Models
-from cnn_studio.gui.state.notices import Notices
+from cnn_studio.gui.state.notices import TRAINED, Notices
 from cnn_studio.gui.state.project import Project
 
 
@@ -34,6 +35,9 @@ class Training(QObject):
 
     trained = Signal(object)
     """A ``TrainedModel``, when it is the opened model already."""
+
+    discarded = Signal(object)
+    """The folder of a run that is no more: cancelled or deleted."""
 
     def __init__(
         self,
@@ -71,7 +75,7 @@ class Training(QObject):
     def train(self, run: Path | None = None) -> None:
         """Train the experiment on the data set, into ``run`` or a new folder among the runs."""
         if reason := self.why_not_train():
-            self._notices.tell_error(reason)
+            self._notices.tell_error(reason, JobKind.TRAIN)
             return
         dataset, experiment = self._project.dataset, self._project.experiment
         assert dataset is not None
@@ -79,6 +83,7 @@ class Training(QObject):
         folder = run or runs.new_run_folder(self._project.runs_dir, dataset.name, title)
         request = tasks.TrainRequest(dataset, experiment, folder)
         job = Job(JobKind.TRAIN, f"Training on {dataset.name}", tasks.train, request)
+        self._notices.withdraw(TRAINED)
         self._queue.submit(
             job,
             on_success=self._take,
@@ -96,7 +101,7 @@ class Training(QObject):
     def cancel(self) -> None:
         """End the training that runs or waits and discard it."""
         for job in self._queue.of_kind(JobKind.TRAIN):
-            job.token.cancel()
+            self._queue.give_up(job)
 
     def is_running(self) -> bool:
         """Whether a training runs or waits."""
@@ -115,9 +120,20 @@ class Training(QObject):
         self._models.take(trained.model, trained.facts)
         self.trained.emit(trained)
 
+    def delete(self, run: Run) -> None:
+        """Delete a run with its model."""
+        runs.discard_run(run)
+        self._models.forget_in(run.folder)
+        if self.last is not None and self.last.run == run.folder:
+            self.last = None
+        self._notices.withdraw(TRAINED)
+        self.discarded.emit(run.folder)
+
     def _on_cancelled(self, job: Job[tasks.TrainRequest, TrainedModel]) -> None:
+        self.discarded.emit(job.request.run)
         self._notices.tell_info(
             "Stopped before training had begun, so there was nothing to keep."
             if job.token.stop_requested
-            else "Cancelled: the run was discarded. Your images and earlier runs are untouched."
+            else "Cancelled: the run was discarded. Your images and earlier runs are untouched.",
+            JobKind.TRAIN,
         )

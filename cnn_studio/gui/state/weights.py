@@ -50,4 +50,4 @@ class Weights(QObject):
         self._queue.submit(job, on_success=self._take, on_end=self.changed.emit)
 
     def _take(self, found: CheckedWeights) -> None:
-        self._notices.tell_info(f"The weights are in place: {found.path}. {found.note}".strip())
+        self._notices.tell_info(f"The weights are in place: {found.path}. {found.note}".strip(), JobKind.WEIGHTS)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
-from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QApplication,
     QFrame,
@@ -23,6 +23,11 @@ from cnn_studio.gui.look import theme
 
 _MOST_KEPT = 20
 _KINDS = ("info", "warning", "error")
+_LINE = 72
+"""Letters of a line that is pleasant to read, about."""
+
+Offer = tuple[str, Callable[[], object]]
+"""A button's text, and what pressing it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +35,22 @@ class _Shown:
     kind: str
     text: str
     details: str
-    actions: tuple[tuple[str, str], ...]
+    actions: tuple[Offer, ...] = field(compare=False)
     topic: str
 
 
 class NoticeBar(QFrame):
-    """One message with its actions. A warning or error that is not closed waits behind the newer one."""
+    """One message with its actions. A warning or error that is not closed waits behind the newer one.
 
-    action_triggered = Signal(str)
-    """The key of an action that was chosen; the notice closes."""
+    It lies over the widget given to ``cover``, which is not moved by it, or in a layout like any other widget.
+    """
 
     closed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._notices: list[_Shown] = []
+        self._covered: QWidget | None = None
         self._icon = QLabel()
         self._text = QLabel()
         self._text.setTextFormat(Qt.TextFormat.PlainText)
@@ -92,8 +98,34 @@ class NoticeBar(QFrame):
         theme.theme().theme_changed.connect(self._style)
         self.hide()
 
+    def cover(self, covered: QWidget) -> None:
+        """Lie over the upper edge of a widget, in the middle, as large as the message needs."""
+        self._covered = covered
+        self.setParent(covered.parentWidget())
+        covered.installEventFilter(self)
+        self.hide()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Follow the covered widget."""
+        if watched is self._covered and event.type() in {QEvent.Type.Resize, QEvent.Type.Move}:
+            self._place()
+        return False
+
+    def _place(self) -> None:
+        if (covered := self._covered) is None or not self._notices:
+            return
+        letter = self._text.fontMetrics().averageCharWidth()
+        text = min(self._text.fontMetrics().horizontalAdvance(self._notices[-1].text) + letter, _LINE * letter)
+        layout = self.layout()
+        assert layout is not None
+        width = min(covered.width(), layout.totalMinimumSize().width() + text)
+        room = covered.geometry()
+        height = min(max(layout.totalHeightForWidth(width), layout.totalMinimumSize().height()), room.height())
+        self.setGeometry(room.left() + (room.width() - width) // 2, room.top(), width, height)
+        self.raise_()
+
     def show_notice(
-        self, kind: str, text: str, *, details: str = "", actions: Sequence[tuple[str, str]] = (), topic: str = ""
+        self, kind: str, text: str, *, details: str = "", actions: Sequence[Offer] = (), topic: str = ""
     ) -> None:
         """Show a message.
 
@@ -101,7 +133,7 @@ class NoticeBar(QFrame):
             kind: "info", "warning" or "error".
             text: what happened and what to do, a sentence or two.
             details: more, to copy for a report.
-            actions: (key, button text) of what can be done about it.
+            actions: what can be done about it; doing it closes the message.
             topic: the state that it is about, for ``withdraw``.
 
         Raises:
@@ -165,10 +197,9 @@ class NoticeBar(QFrame):
             button.hide()
             button.deleteLater()
         self._buttons = []
-        for key, text in notice.actions:
+        for text, do in notice.actions:
             button = QPushButton(text)
-            button.setProperty("actionKey", key)
-            button.clicked.connect(self._on_action)
+            button.clicked.connect(lambda _=False, do=do: self._act(do))
             self._actions.addWidget(button)
             self._buttons.append(button)
         self._details.setPlainText(notice.details)
@@ -177,6 +208,7 @@ class NoticeBar(QFrame):
         self._details_button.setChecked(False)
         self.setAccessibleName(f"{notice.kind}: {notice.text}")
         self._style()
+        self._place()
         self.show()
 
     @Slot()
@@ -194,6 +226,7 @@ class NoticeBar(QFrame):
     @Slot(bool)
     def _show_details(self, shown: bool) -> None:
         self._details.setVisible(shown)
+        self._place()
 
     @Slot()
     def _copy(self) -> None:
@@ -201,12 +234,9 @@ class NoticeBar(QFrame):
             notice = self._notices[-1]
             QApplication.clipboard().setText(f"{notice.text}\n\n{notice.details}".rstrip())
 
-    @Slot()
-    def _on_action(self) -> None:
-        if (button := self.sender()) is not None:
-            key = str(button.property("actionKey"))
-            self.close_notice()
-            self.action_triggered.emit(key)
+    def _act(self, do: Callable[[], object]) -> None:
+        self.close_notice()
+        do()
 
     def sizeHint(self) -> QSize:
         """As high as the wrapped text needs at the present width."""

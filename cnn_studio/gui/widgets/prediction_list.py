@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ _LEAST_WIDTH = 380
 
 def prediction_text(prediction: Prediction) -> str:
     """One line: ``cat · 97 %``, ``Not sure · perhaps cat, 41 %``, or why there is no answer."""
+    if not prediction.is_answered:
+        return "Not classified yet"
     if prediction.error:
         return prediction.error
     if prediction.unsure:
@@ -46,6 +48,11 @@ class _PredictionModel(QAbstractListModel):
             self.beginInsertRows(QModelIndex(), first, first + len(predictions) - 1)
             self.items.extend(predictions)
             self.endInsertRows()
+
+    def renew(self, predictions: Mapping[int, Prediction]) -> None:
+        for place, prediction in predictions.items():
+            self.items[place] = prediction
+        self.dataChanged.emit(self.index(min(predictions)), self.index(max(predictions)))
 
     def clear(self) -> None:
         self.beginResetModel()
@@ -106,6 +113,10 @@ class PredictionList(TileView):
         self._items.add(list(predictions))
         if at_end:
             bar.setValue(bar.maximum())
+
+    def renew_predictions(self, predictions: Mapping[int, Prediction]) -> None:
+        """Show other results in the rows of these numbers; the view stays where it is."""
+        self._items.renew(predictions)
 
     def clear(self) -> None:
         """Forget every result."""

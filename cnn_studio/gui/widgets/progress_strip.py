@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_rate, format_time_left
@@ -15,6 +25,8 @@ from cnn_studio.gui.widgets.elided_label import ElidedLabel
 _BAR_STEPS = 1000
 _STOP_TIP = "End early and keep what has been made so far, such as the best model"
 _CANCEL_TIP = "End now and discard what has been made"
+_USUAL_NEXT = "Next: Opening holidays in Spain"
+"""As much room as what waits is given; longer titles are shortened."""
 
 
 class TimeLeft:
@@ -84,6 +96,12 @@ class ProgressStrip(QWidget):
         self.stop_button.clicked.connect(self._on_stop)
         self.cancel_button = QPushButton("&Cancel")
         self.cancel_button.clicked.connect(self._on_cancel)
+        self.next_button = QToolButton()
+        self.next_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.next_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
+        self.next_button.setMenu(QMenu(self.next_button))
+        theme.flat_button(self.next_button)
+        self.next_button.hide()
         for part in (self.bar, self.figures, self.stop_button, self.cancel_button):
             policy = part.sizePolicy()
             policy.setRetainSizeWhenHidden(True)
@@ -102,6 +120,7 @@ class ProgressStrip(QWidget):
         layout.setSpacing(theme.SPACE)
         layout.addLayout(left, 1)
         layout.addSpacing(theme.SPACE)
+        layout.addWidget(self.next_button)
         layout.addWidget(self.stop_button)
         layout.addWidget(self.cancel_button)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -158,6 +177,22 @@ class ProgressStrip(QWidget):
         """The speed; 0 while it is not known."""
         self._rate = format_rate(per_second, unit)
         self._show_figures()
+
+    def set_waiting(self, waiting: Sequence[tuple[str, Callable[[], object]]]) -> None:
+        """What comes after what runs: (title, what takes it out of the row) each."""
+        menu = self.next_button.menu()
+        menu.clear()
+        for title, give_up in waiting:
+            menu.addAction(f"Don’t do this: {title}").triggered.connect(lambda _=False, give_up=give_up: give_up())
+        self.next_button.setVisible(bool(waiting))
+        if waiting:
+            others = f" + {len(waiting) - 1:,}" if waiting[1:] else ""
+            metrics = self.next_button.fontMetrics()
+            room = metrics.horizontalAdvance(_USUAL_NEXT)
+            text = metrics.elidedText(f"Next: {waiting[0][0]}", Qt.TextElideMode.ElideMiddle, room)
+            self.next_button.setText((text + others).replace("&", "&&"))
+            self.next_button.setToolTip("\n".join(["When this has ended:", *(title for title, _ in waiting)]))
+            self.next_button.setAccessibleName("Next: " + ", ".join(title for title, _ in waiting))
 
     def set_ending(self, text: str) -> None:
         """The user has asked for the end: say so, and take no second request of the same kind."""

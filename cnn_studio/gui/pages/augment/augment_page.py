@@ -34,6 +34,7 @@ from cnn_studio.core.experiment.augmentation import (
     Group,
     Unit,
 )
+from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.experiment.settings import BackboneArchitecture, Colour
 from cnn_studio.gui.dialogs.compare import CompareDialog
 from cnn_studio.gui.jobs.job_thread import JobKind
@@ -57,6 +58,8 @@ FILLS = [
     ("Black", Fill.CONSTANT),
 ]
 USUAL_VIEWS = (2, 4, 8, 16)
+_LONG = (JobKind.TRAIN, JobKind.COMPARE, JobKind.LABEL_ERRORS, JobKind.EVALUATE, JobKind.PREDICT)
+"""Jobs that a preview may wait for longer than a person does without a word: only one computes at a time."""
 
 
 class AugmentPage(QWidget):
@@ -69,6 +72,7 @@ class AugmentPage(QWidget):
         self._seed = 1
         self._place = 0
         self._stale = True
+        self._previewed: tuple[str, Experiment, int] | None = None
         self._project, self._queue = session.project, session.queue
         self.form = SettingsForm(session.project, self)
         self.rows: dict[str, StrengthRow] = {}
@@ -271,6 +275,12 @@ class AugmentPage(QWidget):
         # The same partners each time, from all over the data set.
         others = random.Random(self._seed).sample(range(len(dataset.files)), min(PARTNERS, len(dataset.files)))
         partners = tuple(dataset.path_of(dataset.files[i]) for i in others)
+        wish = (file.path, self._project.experiment, self._seed)
+        if before := next(iter(self._queue.of_kind(*_LONG)), None):
+            if self.preview.results() and self._previewed == wish:
+                return
+            self.preview.say(f"The preview comes when this has ended: {before.title}.")
+        self._previewed = wish
         self._session.augmentation.want_preview(dataset.path_of(file), partners, self._seed)
 
     def _pictures(self, dataset: Dataset) -> range:

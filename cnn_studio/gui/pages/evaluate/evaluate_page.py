@@ -23,6 +23,7 @@ from cnn_studio.core.data.image_file import SPLIT_TEXT, Split
 from cnn_studio.core.evaluation.measured import Measured
 from cnn_studio.core.evaluation.score_csv import scores_csv
 from cnn_studio.core.experiment.architectures import architecture_title
+from cnn_studio.core.runs import run as runs
 from cnn_studio.gui.dialogs.save_file import ask_target, save_file
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_fraction, format_fraction_within, format_things
@@ -66,6 +67,7 @@ class EvaluatePage(QWidget):
         layout.addLayout(self._build_choices())
         layout.addWidget(body, 1)
         self._evaluation.changed.connect(self.refresh)
+        session.project.dataset_opened.connect(self.refresh)
         session.queue.started.connect(self.refresh)
         session.queue.ended.connect(self.refresh)
         self.refresh()
@@ -169,7 +171,14 @@ class EvaluatePage(QWidget):
         )
         if model is None:
             return
-        facts = " · ".join(filter(None, (f"Model of {model.title}", architecture_title(model.facts.architecture))))
+        run = runs.run_of_model(model.path)
+        parts = [f"Model of {model.title}", architecture_title(model.facts.architecture)]
+        if run is not None:
+            parts.append(f"run “{run.folder.name}”")
+            dataset = self._project.dataset
+            if dataset is not None and str(dataset.root) != run.data_root:
+                parts.insert(0, f"Not of {dataset.name}, which is open now")
+        facts = " · ".join(part for part in parts if part)
         if measured is None:
             self.title.setText("How good is it?")
             self.facts.setText(facts)
@@ -182,7 +191,7 @@ class EvaluatePage(QWidget):
         )
         self.title.setToolTip("The part that is classified rightly; in brackets the 95 % interval (Wilson).")
         top = [f"top-{k} accuracy {format_fraction(among)}" for k, among in found.top_k]
-        self.facts.setText(" · ".join([*top, f"log loss {found.loss:.3f}", facts]))
+        self.facts.setText(" · ".join([facts, *top, f"log loss {found.loss:.3f}"]))
 
     def _accuracy_name(self) -> str:
         source = self._evaluation.source

@@ -52,7 +52,9 @@ class EvaluatedGallery(VerdictGrid):
         shown = self.verdicts()
         pictures = LazyList(
             len(places),
-            lambda row: AnsweredPicture(shown[row].path, shown[row].sentence, measured.ranked(int(places[row]))),
+            lambda row: AnsweredPicture(
+                shown[row].path, shown[row].sentence, measured.ranked(int(places[row])), measured.model
+            ),
         )
         open_explained(pictures, path, self._evaluation, self)
 

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
 
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.evaluation.predictions import predictions_csv
 from cnn_studio.core.experiment.architectures import architecture_title
+from cnn_studio.core.runs import run as runs
+from cnn_studio.core.runs.run import Run
 from cnn_studio.gui.dialogs.export import ExportDialog
 from cnn_studio.gui.dialogs.save_file import ask_target, save_file
+from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_percent_within, format_things
 from cnn_studio.gui.pages.navigation import Navigation, Page
+from cnn_studio.gui.state.notices import NoticeKind
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.empty_state import EmptyState
+from cnn_studio.gui.widgets.lazy_list import LazyList
 from cnn_studio.gui.widgets.prediction_list import PredictionList, prediction_text
+from cnn_studio.gui.widgets.tile_view import one_line
 
 IMAGE_FILTER = "Images (*.jpg *.jpeg *.png *.webp *.bmp *.gif *.tif *.tiff *.avif *.heic);;All files (*)"
+
+_RUNS_OFFERED = 12
 
 
 class PredictPage(QWidget):
@@ -28,6 +48,7 @@ class PredictPage(QWidget):
 
     def __init__(self, session: Session, navigation: Navigation) -> None:
         super().__init__()
+        self._project = session.project
         self._models = session.models
         self._predictions = session.predictions
         self._evaluation = session.evaluation
@@ -46,22 +67,25 @@ class PredictPage(QWidget):
         session.models.changed.connect(self._show_model)
         session.predictions.added.connect(self.results.add_predictions)
         session.predictions.added.connect(self._show_results)
+        session.predictions.renewed.connect(self.results.renew_predictions)
+        session.predictions.renewed.connect(self._show_results)
         session.queue.started.connect(self._show_model)
         session.queue.ended.connect(self._show_model)
+        session.queue.ended.connect(self._show_results)
         session.models.exported.connect(self._on_exported)
         if session.predictions.found:
             self.results.add_predictions(session.predictions.found)
         self._show_model()
         self._show_results()
 
-    def _build(self) -> QWidget:
+    def _build_head(self) -> QHBoxLayout:
         self.title = QLabel()
         theme.set_text_size(self.title, theme.TextSize.TITLE)
         self.title.setTextFormat(Qt.TextFormat.PlainText)
         self.facts = QLabel()
         self.facts.setWordWrap(True)
         self.open_button = QPushButton("Open model…")
-        self.open_button.clicked.connect(self.choose_model)
+        self.open_button.clicked.connect(lambda: self._offer_models(self.open_button))
         self.export_button = QPushButton("Export…")
         self.export_button.setToolTip("Save the model as a .keras file that Keras opens anywhere.")
         self.export_button.clicked.connect(self.choose_export)
@@ -74,7 +98,9 @@ class PredictPage(QWidget):
         head.addLayout(names, 1)
         head.addWidget(self.open_button)
         head.addWidget(self.export_button)
+        return head
 
+    def _build(self) -> QWidget:
         self.results = PredictionList()
         self.results.image_activated.connect(self._show_picture)
         self.invitation = EmptyState(
@@ -94,11 +120,15 @@ class PredictPage(QWidget):
         self.csv_button = QPushButton("Save table…")
         self.csv_button.setToolTip("Save every answer as a CSV file that spreadsheets open.")
         self.csv_button.clicked.connect(self.choose_csv)
+        self.rest_button = QPushButton("Classify the rest")
+        self.rest_button.setToolTip("Classify the pictures that this model has not answered yet.")
+        self.rest_button.clicked.connect(self._predictions.answer_rest)
         self.clear_button = QPushButton("Clear")
         self.clear_button.clicked.connect(self.clear)
         foot = QHBoxLayout()
         foot.setSpacing(theme.SPACE)
         foot.addWidget(self.count, 1)
+        foot.addWidget(self.rest_button)
         foot.addWidget(self.clear_button)
         foot.addWidget(self.csv_button)
         foot.addWidget(self.choose_button)
@@ -107,7 +137,7 @@ class PredictPage(QWidget):
         layout = QVBoxLayout(page)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(theme.SPACE)
-        layout.addLayout(head)
+        layout.addLayout(self._build_head())
         layout.addWidget(body, 1)
         layout.addLayout(foot)
         return page
@@ -147,24 +177,33 @@ class PredictPage(QWidget):
         found = self._predictions.found
         self._body.setCurrentIndex(1 if found else 0)
         failed = sum(1 for prediction in found if prediction.error)
+        rest = len(self._predictions.unanswered)
         unsure = sum(1 for prediction in found if prediction.unsure)
-        parts = [format_things(len(found), "image")]
+        images = format_things(len(found), "image")
+        parts = [f"{len(found) - rest:,} of {images} classified" if rest else images]
         if unsure:
             parts.append(f"{unsure:,} of them not sure")
         if failed:
             parts.append(f"{failed:,} of them unreadable")
         self.count.setText(", ".join(parts) if found else "")
-        self.csv_button.setEnabled(bool(found))
+        self.rest_button.setVisible(bool(rest) and self._models.opened is not None)
+        self.rest_button.setEnabled(not self._predictions.is_answering())
+        self.csv_button.setEnabled(len(found) > rest)
         self.clear_button.setEnabled(bool(found))
 
     @Slot(object)
     def _show_picture(self, path: Path) -> None:
         from cnn_studio.gui.dialogs.explained_picture import AnsweredPicture, open_explained
 
-        pictures = [
-            AnsweredPicture(found.path, prediction_text(found), found.ranked) for found in self._predictions.found
-        ]
-        open_explained(pictures, path, self._evaluation, self)
+        found = self._predictions.found  # always the opened model's, and renewed in place
+
+        def answered(place: int) -> AnsweredPicture:
+            picture, model = found[place], self._models.opened
+            text = prediction_text(picture)
+            return AnsweredPicture(picture.path, text, picture.ranked, model.path if model else None)
+
+        dialog = open_explained(LazyList(len(found), answered), path, self._evaluation, self)
+        self._predictions.renewed.connect(dialog.renew)
 
     # -- doing --------------------------------------------------------------------------------------------------
 
@@ -173,7 +212,36 @@ class PredictPage(QWidget):
         if key == "data":
             self._navigation.show_page(Page.DATA)
         else:
+            self._offer_models(self._no_model.buttons["open"])
+
+    def _offer_models(self, below: QWidget) -> None:
+        """Offer the models of earlier runs and the files opened before; without any, ask for a file at once."""
+        found = (run for run in runs.list_runs(self._project.runs_dir) if run.model.exists())
+        latest = list(islice(found, _RUNS_OFFERED + 1))
+        files = self._models.recent_files()
+        if not latest and not files:
             self.choose_model()
+            return
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        menu.aboutToHide.connect(menu.deleteLater)
+        for run in latest[:_RUNS_OFFERED]:
+            self._offer(menu, run_title(run), run.folder).triggered.connect(
+                lambda _=False, run=run: self._models.open_run(run)
+            )
+        if latest[_RUNS_OFFERED:]:
+            menu.addAction("All runs…").triggered.connect(lambda: self._navigation.show_page(Page.RUNS))
+        menu.addSeparator()
+        for file in files:
+            self._offer(menu, file.name, file).triggered.connect(lambda _=False, file=file: self._models.open(file))
+        menu.addSeparator()
+        menu.addAction("Another file…").triggered.connect(self.choose_model)
+        menu.popup(below.mapToGlobal(below.rect().bottomLeft()))
+
+    def _offer(self, menu: QMenu, text: str, place: Path) -> QAction:
+        action = menu.addAction(one_line(text).replace("&", "&&"))
+        action.setToolTip(str(place))
+        return action
 
     @Slot()
     def choose_images(self) -> None:
@@ -201,13 +269,20 @@ class PredictPage(QWidget):
 
     @Slot(object, object)
     def _on_exported(self, target: Path, facts: ModelFacts) -> None:
-        dialog = ExportDialog(target, facts, self)
-        dialog.open()
+        """Say so, and offer what to do with it: a dialog of its own accord would be in somebody's way."""
+        self._notices.tell(
+            NoticeKind.INFO,
+            f"{target.name} was written, loaded again and compared: it answers the same.",
+            topic=JobKind.EXPORT,
+            actions=(("How to use it…", lambda: ExportDialog(target, facts, self).open()),),
+        )
 
     @Slot()
     def choose_csv(self) -> None:
         """Ask where to save the answers."""
-        text = predictions_csv(self._predictions.found)
+        if (model := self._models.opened) is None:
+            return
+        text = predictions_csv([found for found in self._predictions.found if found.is_answered], model.path)
         title = "Save the answers"
         save_file(self, self._notices, title, "predictions.csv", "CSV (*.csv)", lambda target: write_text(target, text))
 
@@ -217,3 +292,16 @@ class PredictPage(QWidget):
         self._predictions.clear()
         self.results.clear()
         self._show_results()
+
+
+def run_title(run: Run) -> str:
+    """A run in a line: when, what on, which network, how good."""
+    parts = [
+        datetime.fromisoformat(run.created).astimezone().strftime("%Y-%m-%d %H:%M"),
+        run.data_name,
+        run.architecture,
+    ]
+    if "val_accuracy" in run.metrics:
+        accuracy = (run.metrics[f"val_accuracy{end}"] for end in ("", "_low", "_high"))
+        parts.append(f"validation accuracy {format_percent_within(*accuracy)}")
+    return " · ".join(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QUrl, Slot
@@ -14,26 +15,33 @@ from PySide6.QtWidgets import (
     QLabel,
     QMessageBox,
     QPushButton,
+    QSplitter,
     QStackedLayout,
     QTableView,
     QVBoxLayout,
     QWidget,
 )
 
+from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.experiment.architectures import architecture_title
+from cnn_studio.core.job.events import EpochEnded, Event, TrainingStage
 from cnn_studio.core.runs import run as runs
+from cnn_studio.core.runs.history import best_epoch, read_history
 from cnn_studio.core.runs.run import Run, RunState
 from cnn_studio.core.runs.trained import ENDED_TEXT
 from cnn_studio.core.store.prepared import store_size
-from cnn_studio.gui.jobs.job_thread import JobKind
+from cnn_studio.gui.jobs.job_thread import AnyJob, JobKind
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_percent_within, format_size
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.widgets.curves import CurvePlot
+from cnn_studio.gui.widgets.elided_label import ElidedLabel
 from cnn_studio.gui.widgets.empty_state import EmptyState
 
 COLUMNS = ("When", "Data set", "Architecture", "Validation accuracy", "Test accuracy", "How it ended")
 Index = QModelIndex | QPersistentModelIndex
+_NO_FIGURE = "–"
 _USE_A_MODEL = (JobKind.EXPORT, JobKind.PREDICT, JobKind.EVALUATE, JobKind.CALIBRATE, JobKind.EXPLAIN, JobKind.REPORT)
 
 
@@ -103,9 +111,22 @@ def _ending(run: Run, state: RunState) -> str:
     return "interrupted; can be recovered" if run.checkpoint.exists() else "interrupted before the first epoch"
 
 
+def _result(run: Run) -> str:
+    """What a run is and how good it became, in a line."""
+    parts = [run.data_name, run.architecture]
+    for split, name in (("val", "validation accuracy"), ("test", "test accuracy")):
+        if (accuracy := _accuracy(run.metrics, split)) != _NO_FIGURE:
+            parts.append(f"{name} {accuracy}")
+    return " · ".join(parts)
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _accuracy(metrics: dict[str, float], split: str) -> str:
     if f"{split}_accuracy" not in metrics:
-        return "–"
+        return _NO_FIGURE
     return format_percent_within(*(metrics[f"{split}_accuracy{end}"] for end in ("", "_low", "_high")))
 
 
@@ -117,6 +138,7 @@ class RunsPage(QWidget):
         self._queue = session.queue
         self._project = session.project
         self._models = session.models
+        self._training = session.training
         self._runtime = session.runtime
         self._navigation = navigation
         self._build_table()
@@ -124,7 +146,13 @@ class RunsPage(QWidget):
         layout = QVBoxLayout(filled)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._build_head())
-        layout.addWidget(self.table, 1)
+        parts = QSplitter(Qt.Orientation.Vertical)
+        parts.setChildrenCollapsible(False)
+        parts.addWidget(self.table)
+        parts.addWidget(self._build_details())
+        parts.setStretchFactor(0, 1)
+        parts.setStretchFactor(1, 1)
+        layout.addWidget(parts, 1)
         layout.addLayout(self._build_buttons())
         self._empty = EmptyState(
             "runs",
@@ -138,6 +166,7 @@ class RunsPage(QWidget):
         self._either.addWidget(filled)
         session.queue.started.connect(self.refresh)
         session.queue.ended.connect(self.refresh)
+        session.queue.reported.connect(self._on_reported)
         self.refresh()
 
     def _build_table(self) -> None:
@@ -154,6 +183,24 @@ class RunsPage(QWidget):
         self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
         self.table.doubleClicked.connect(self._open)
         self.table.selectionModel().selectionChanged.connect(self._on_selection)
+
+    def _build_details(self) -> QWidget:
+        """What became of the chosen run: a line, a sentence or two, and its curves."""
+        self.result = ElidedLabel()
+        theme.set_text_size(self.result, theme.TextSize.BODY, bold=True)
+        self.said = QLabel()
+        self.said.setWordWrap(True)
+        self.said.setTextFormat(Qt.TextFormat.PlainText)
+        theme.set_muted(self.said)
+        self.curves = CurvePlot()
+        details = QWidget()
+        column = QVBoxLayout(details)
+        column.setContentsMargins(0, theme.SPACE_HALF, 0, 0)
+        column.setSpacing(theme.SPACE_HALF)
+        column.addWidget(self.result)
+        column.addWidget(self.said)
+        column.addWidget(self.curves, 1)
+        return details
 
     def _build_buttons(self) -> QHBoxLayout:
         self.open_button = QPushButton("Open its model")
@@ -203,9 +250,13 @@ class RunsPage(QWidget):
         self.cache_button.setEnabled(size > 0 and self._queue.current is None)
         self.model.set_runs(runs.list_runs(self._project.runs_dir))
         self._either.setCurrentIndex(1 if self.model.runs else 0)
+        self.choose(chosen.folder if chosen else None)
+
+    def choose(self, folder: Path | None) -> None:
+        """Choose the run in that folder, or the latest where it is none of those listed."""
         folders = [run.folder for run in self.model.runs]
         if folders:
-            self.table.selectRow(folders.index(chosen.folder) if chosen and chosen.folder in folders else 0)
+            self.table.selectRow(folders.index(folder) if folder in folders else 0)
         self._on_selection()
 
     def chosen(self) -> Run | None:
@@ -229,6 +280,40 @@ class RunsPage(QWidget):
         self.settings_button.setEnabled(run is not None)
         self.folder_button.setEnabled(run is not None)
         self.delete_button.setEnabled(run is not None and not running)
+        self._show_details(run)
+
+    def _show_details(self, run: Run | None) -> None:
+        """Show a run's result and curves, as its files tell them."""
+        if run is None:
+            return
+        self.result.setText(_result(run))
+        sentences = [f"{_capitalised(_ending(run, run.state()))}."]
+        try:
+            epochs = read_history(run)
+        except CnnStudioError as error:
+            epochs = ()
+            sentences.append(str(error))
+        best = best_epoch(epochs)
+        if best and run.ended is not None:
+            sentences.append(f"The model of epoch {best} of {len(epochs)} was kept: it had the lowest validation loss.")
+        self.said.setText(" ".join(sentences))
+        plot = self.curves
+        plot.clear(max((each.epoch for each in epochs), default=1))
+        stage = epochs[0].stage if epochs else ""
+        for each in epochs:
+            if each.stage != stage:
+                stage = each.stage
+                plot.mark_stage(each.epoch - 1, "Fine-tuning" if stage == TrainingStage.FINE_TUNING else stage)
+            plot.add_epoch(each.epoch, each.loss, each.accuracy, each.val_loss, each.val_accuracy)
+        plot.set_best_epoch(best)
+        plot.setVisible(bool(epochs))
+
+    @Slot(object, object)
+    def _on_reported(self, job: AnyJob, event: Event) -> None:
+        """Follow a run that is being trained."""
+        run = self.chosen()
+        if isinstance(event, EpochEnded) and job.kind is JobKind.TRAIN and run and run.folder == job.request.run:
+            self._show_details(run)
 
     @Slot()
     def _open(self) -> None:
@@ -273,6 +358,5 @@ class RunsPage(QWidget):
     def _delete(self, run: Run) -> None:
         if run.is_being_trained() or self._queue.is_busy_with(*_USE_A_MODEL):
             return
-        runs.discard_run(run)
-        self._models.forget_in(run.folder)
+        self._training.delete(run)
         self.refresh()

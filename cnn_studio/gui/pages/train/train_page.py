@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -36,18 +37,23 @@ from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.curves import CurvePanel
+from cnn_studio.gui.widgets.elided_label import ElidedLabel
 from cnn_studio.gui.widgets.fields import FieldRow
 from cnn_studio.gui.widgets.settings_column import SettingsColumn, group
+from cnn_studio.tasks import TrainRequest
 
 
 class TrainPage(QWidget):
-    """Settings on the left, curves on the right."""
+    """Settings on the left; on the right the curves and the result of one run, the latest on the open data set."""
 
     def __init__(self, session: Session, navigation: Navigation) -> None:
         super().__init__()
         self._notices = session.notices
         self._navigation = navigation
         self._project, self._queue, self._training = session.project, session.queue, session.training
+        self._models = session.models
+        self._run: TrainRequest | None = None
+        self._model: Path | None = None
         self.form = SettingsForm(session.project, self)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -58,6 +64,8 @@ class TrainPage(QWidget):
         session.queue.reported.connect(self._on_reported)
         session.queue.ended.connect(self._on_ended)
         session.training.trained.connect(self._on_trained)
+        session.training.discarded.connect(self._on_discarded)
+        session.project.dataset_opened.connect(self._on_opened)
         for signal in (
             session.project.experiment_changed,
             session.project.wrong_changed,
@@ -106,6 +114,8 @@ class TrainPage(QWidget):
         return basic, advanced
 
     def _build_right(self) -> QWidget:
+        self.about = ElidedLabel()
+        theme.set_muted(self.about)
         self.curves = CurvePanel()
         self.curves.set_can_save(False)
         self._has_curves = False
@@ -117,10 +127,11 @@ class TrainPage(QWidget):
         theme.set_text_size(self.result_title, theme.TextSize.TITLE)
         self.result_text = QLabel()
         self.result_text.setWordWrap(True)
+        self.result_text.setTextFormat(Qt.TextFormat.PlainText)
         self.predict_button = QPushButton("Try it on images")
-        self.predict_button.clicked.connect(lambda: self._navigation.show_page(Page.PREDICT))
+        self.predict_button.clicked.connect(lambda: self._use_model(Page.PREDICT))
         self.evaluate_button = QPushButton("See where it errs")
-        self.evaluate_button.clicked.connect(lambda: self._navigation.show_page(Page.EVALUATE))
+        self.evaluate_button.clicked.connect(lambda: self._use_model(Page.EVALUATE))
         words = QVBoxLayout()
         words.addWidget(self.result_title)
         words.addWidget(self.result_text)
@@ -133,6 +144,7 @@ class TrainPage(QWidget):
         column = QVBoxLayout(right)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(theme.SPACE)
+        column.addWidget(self.about)
         column.addWidget(self.curves, 1)
         column.addWidget(self.result)
         return right
@@ -182,8 +194,35 @@ class TrainPage(QWidget):
     @Slot(object)
     def _on_started(self, job: AnyJob) -> None:
         if job.kind is JobKind.TRAIN:
-            self.result.setVisible(False)
+            self._show_run(job.request)
+            self._say_of_run(", preparing")
         self._show_state()
+
+    def _show_run(self, run: TrainRequest | None) -> None:
+        """Begin with the curves of another run, or with none at all."""
+        self._run, self._model = run, None
+        self._has_curves = False
+        self.curves.plot.clear(run.experiment.training.epochs if run else 1, 1)
+        self.curves.set_can_save(False)
+        self.result.setVisible(False)
+        self._say_of_run()
+
+    def _say_of_run(self, state: str = "") -> None:
+        run = self._run
+        self.about.setText(f"Run “{run.run.name}” on {run.dataset.name}{state}" if run else "")
+
+    @Slot()
+    def _on_opened(self) -> None:
+        """Curves and result go with the data set that they are of; they stay among the runs."""
+        run, dataset = self._run, self._project.dataset
+        if run is not None and dataset is not None and run.dataset.root != dataset.root:
+            self._show_run(None)
+            self._show_state()
+
+    @Slot(object)
+    def _on_discarded(self, folder: Path) -> None:
+        if self._run is not None and self._run.run == folder:
+            self._show_run(None)
 
     @Slot(object, object)
     def _on_reported(self, job: AnyJob, event: events.Event) -> None:
@@ -195,6 +234,7 @@ class TrainPage(QWidget):
                 plot.clear(epochs, steps)
                 self.curves.set_can_save(True)
                 self._has_curves = True
+                self._say_of_run()
             case events.TrainingStageStarted():
                 if event.first_epoch > 1:
                     plot.mark_stage(event.first_epoch - 1, event.text)
@@ -209,12 +249,18 @@ class TrainPage(QWidget):
     def _on_ended(self, job: AnyJob) -> None:
         if job.kind is JobKind.TRAIN:
             self.curves.plot.flush()
+            if self._run is job.request and self._model is None:
+                self._say_of_run(", which failed")
         self._show_state()
 
     @Slot(object)
     def _on_trained(self, trained: TrainedModel) -> None:
+        self._model = trained.model
         self.result_title.setText(f"Validation accuracy {accuracy_text(trained.validation)}")
-        parts = [f"In brackets the 95 % interval, from {trained.validation.images:,} images."]
+        parts = [
+            f"{architecture_title(trained.facts.architecture)} on {trained.facts.data_name}.",
+            f"In brackets the 95 % interval, from {trained.validation.images:,} images.",
+        ]
         if trained.test:
             parts.append(f"Test accuracy {accuracy_text(trained.test)} on {trained.test.images:,} images kept apart.")
         parts.append(f"{ENDED_TEXT[trained.ended].capitalize()}.")
@@ -234,6 +280,12 @@ class TrainPage(QWidget):
             self._navigation.show_page(Page.DATA)
         else:
             self._training.train()
+
+    def _use_model(self, page: Page) -> None:
+        """Go on with the model of the result shown, whichever was opened since."""
+        if self._model is not None:
+            self._models.use(self._model)
+        self._navigation.show_page(page)
 
     @Slot()
     def _save_picture(self) -> None:
