@@ -17,6 +17,7 @@ from cnn_studio.gui.look.wording import format_percent_within, format_things
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.empty_state import EmptyState
+from cnn_studio.gui.widgets.paragraph import paragraph
 from cnn_studio.gui.widgets.prediction_list import PredictionList, prediction_text
 
 IMAGE_FILTER = "Images (*.jpg *.jpeg *.png *.webp *.bmp *.gif *.tif *.tiff *.avif *.heic);;All files (*)"
@@ -58,7 +59,6 @@ class PredictPage(QWidget):
         theme.set_text_size(self.title, theme.TextSize.TITLE)
         self.title.setTextFormat(Qt.TextFormat.PlainText)
         self.facts = QLabel()
-        self.facts.setWordWrap(True)
         self.open_button = QPushButton("Open model…")
         self.open_button.clicked.connect(self.choose_model)
         self.export_button = QPushButton("Export…")
@@ -67,7 +67,7 @@ class PredictPage(QWidget):
         names = QVBoxLayout()
         names.setSpacing(0)
         names.addWidget(self.title)
-        names.addWidget(self.facts)
+        names.addLayout(paragraph(self.facts))
         head = QHBoxLayout()
         head.setSpacing(theme.SPACE)
         head.addLayout(names, 1)
