@@ -28,6 +28,7 @@ class ClassNamesDialog(QDialog):
         explanation.setWordWrap(True)
         self.names = QPlainTextEdit()
         self.names.setAccessibleName("Class names, one a line")
+        self.names.setTabChangesFocus(True)
         if len(known) == self.count:
             self.names.setPlainText("\n".join(sorted(known)))
         self.names.textChanged.connect(self._check)

@@ -23,6 +23,7 @@ from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_percent_within
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.fields import IntegerBox
+from cnn_studio.gui.widgets.paragraph import paragraph
 from cnn_studio.tasks import planned_trials
 
 USUAL_EPOCHS = 5
@@ -41,20 +42,18 @@ class CompareDialog(QDialog):
         self._augmentation = session.augmentation
         self.setWindowTitle("Which changes help?")
         self.explanation = QLabel()
-        self.explanation.setWordWrap(True)
         self.note = QLabel(
             "In brackets the 95 % interval. The difference to none is counted on the same images, so it can be clear "
             "where the intervals of the accuracies overlap. Few epochs favour mild changes: strong ones pay off late."
         )
-        self.note.setWordWrap(True)
         theme.set_muted(self.note)
         theme.set_text_size(self.note, theme.TextSize.SMALL)
         layout = QVBoxLayout(self)
         layout.setSpacing(theme.SPACE)
-        layout.addWidget(self.explanation)
+        layout.addLayout(paragraph(self.explanation))
         layout.addLayout(self._build_head())
         layout.addWidget(self._build_table(), 1)
-        layout.addWidget(self.note)
+        layout.addLayout(paragraph(self.note))
         layout.addLayout(self._build_foot())
         self.resize(760, 480)
         session.augmentation.trials_changed.connect(self.refresh)
@@ -86,6 +85,8 @@ class CompareDialog(QDialog):
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.table.verticalHeader().hide()
+        self.table.setTabKeyNavigation(False)
+        self.table.setAccessibleName("Trainings compared")
         self.table.setShowGrid(False)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)

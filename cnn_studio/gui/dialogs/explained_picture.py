@@ -64,7 +64,7 @@ def open_explained(
     dialog.shown.connect(panel.show_place)
     panel.overlay_changed.connect(dialog.canvas.lay_over)
     panel.show_place(dialog.place())
-    dialog.resize(1080, 680)
+    dialog.resize(1000, 660)
     dialog.open()
     return dialog
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QUrl, Slot
@@ -12,6 +11,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QLabel, Q
 from cnn_studio import tasks
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.gui.look import theme
+from cnn_studio.gui.widgets.paragraph import paragraph
 
 
 class ExportDialog(QDialog):
@@ -23,23 +23,21 @@ class ExportDialog(QDialog):
         self.setWindowTitle("Model exported")
         self._target = target
         said = QLabel(
-            f"<b>{escape(target.name)}</b> was written, loaded again with plain Keras and compared: it answers the "
-            f"same. {escape(target.with_suffix('.json').name)} beside it lists the class names and the image size for "
+            f"“{target.name}” was written, loaded again with plain Keras and compared: it answers the "
+            f"same. {target.with_suffix('.json').name} beside it lists the class names and the image size for "
             "other programs. This script uses it, with nothing of ours installed:"
         )
-        said.setWordWrap(True)
         self.snippet = QPlainTextEdit(tasks.usage_snippet(facts, target.name))
         self.snippet.setReadOnly(True)
         self.snippet.setAccessibleName("Script that uses the exported model")
         self.snippet.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self.snippet.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.addButton("Copy script", QDialogButtonBox.ButtonRole.ActionRole).clicked.connect(self._copy)
         buttons.addButton("Show folder", QDialogButtonBox.ButtonRole.ActionRole).clicked.connect(self._show_folder)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.setSpacing(theme.SPACE)
-        layout.addWidget(said)
+        layout.addLayout(paragraph(said))
         layout.addWidget(self.snippet, 1)
         layout.addWidget(buttons)
         self.resize(720, 460)

@@ -109,6 +109,9 @@ DARK = Palette(
 )
 
 _TEMPLATE = """
+/* Names of files and classes are text wherever they are shown: only a label that is told so shows rich text. Message
+   boxes and tool tips are labels too, and would load an image from another machine. */
+QLabel[textFormat="AutoText"], QToolTip {{ qproperty-textFormat: PlainText; }}
 QToolTip {{ background: {tooltip}; color: {tooltip_text}; border: 1px solid {tooltip}; padding: 4px 6px; }}
 
 *[textSize="title"] {{ font-size: {title}pt; font-weight: 600; }}

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from cnn_studio.gui.look import theme
+from cnn_studio.gui.widgets.paragraph import reading_width
 
 _ICON_EDGE = 64
 _TEXT_WIDTH = 460
@@ -48,6 +49,7 @@ class EmptyState(QWidget):
             label.setWordWrap(True)
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setMinimumWidth(min(_TEXT_WIDTH, 240))
+            label.setMaximumWidth(reading_width(label))
         self._row = QHBoxLayout()
         self._row.setSpacing(theme.SPACE)
         self.buttons: dict[str, QPushButton] = {}

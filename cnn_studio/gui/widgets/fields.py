@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import QLocale, Qt, Signal, Slot
+from PySide6.QtCore import QLocale, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QValidator, QWheelEvent
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.widgets.list_text import blocks_text, list_text, parse_blocks, parse_choices, parse_integers
+from cnn_studio.gui.widgets.paragraph import paragraph
 
 
 class FieldRow(QWidget):
@@ -46,7 +47,6 @@ class FieldRow(QWidget):
         self.caption = QLabel(caption)
         self.caption.setBuddy(field)
         self._below = QLabel()
-        self._below.setWordWrap(True)
         self._below.setTextFormat(Qt.TextFormat.PlainText)
         theme.set_text_size(self._below, theme.TextSize.SMALL)
         if not field.accessibleName():
@@ -56,7 +56,7 @@ class FieldRow(QWidget):
         layout.setSpacing(theme.SPACE_HALF)
         layout.addWidget(self.caption)
         layout.addWidget(field)
-        layout.addWidget(self._below)
+        layout.addLayout(paragraph(self._below))
         problem = getattr(field, "problem", None)
         if problem is not None:
             problem.connect(self.set_error)
@@ -222,17 +222,52 @@ def _next_round(value: float, *, up: bool) -> float:
     return min(beyond) if up else max(beyond)
 
 
-class ChoiceBox(QComboBox):
+class DropDown(QComboBox):
+    """A list that opens; the wheel leaves it alone unless it has the keyboard's focus.
+
+    Args:
+        parent: the widget it lies in.
+        shrinks: whether it may be narrower than its longest text, such as the name of a class; the list that opens
+            is as wide as that.
+    """
+
+    def __init__(self, parent: QWidget | None = None, *, shrinks: bool = False) -> None:
+        super().__init__(parent)
+        self._shrinks = shrinks
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+
+    def minimumSizeHint(self) -> QSize:
+        """Room for the longest text, or for the beginning of any."""
+        hint = super().minimumSizeHint()
+        if self._shrinks:
+            hint.setWidth(min(hint.width(), _LEAST_CHARACTERS * self.fontMetrics().averageCharWidth()))
+        return hint
+
+    def showPopup(self) -> None:
+        """Show every text as a whole, however narrow the box is."""
+        self.view().setMinimumWidth(min(self.sizeHint().width(), self.screen().availableGeometry().width()))
+        super().showPopup()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Only with the keyboard's focus."""
+        _ignore_wheel_unless_focused(self, event, super().wheelEvent)
+
+
+_LEAST_CHARACTERS = 16
+
+
+class ChoiceBox(DropDown):
     """One of several values, each with a text."""
 
     chosen = Signal(object)
     """The value the user chose; setting it from code tells nothing."""
 
-    def __init__(self, choices: Sequence[tuple[str, Any]] = (), parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(
+        self, choices: Sequence[tuple[str, Any]] = (), parent: QWidget | None = None, *, shrinks: bool = False
+    ) -> None:
+        super().__init__(parent, shrinks=shrinks)
         self._values: list[Any] = []
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.activated.connect(self._tell)
         self.set_choices(choices)
 
@@ -258,10 +293,6 @@ class ChoiceBox(QComboBox):
     @Slot()
     def _tell(self) -> None:
         self.chosen.emit(self.value())
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        """Only with the keyboard's focus."""
-        _ignore_wheel_unless_focused(self, event, super().wheelEvent)
 
 
 class _ListEdit(QLineEdit):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLayout, QScrollArea, QStyle, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from cnn_studio.gui.look import theme
 
@@ -18,27 +18,23 @@ class SettingsColumn(QWidget):
 
     def __init__(self, title: str, line: str) -> None:
         super().__init__()
-        self._line = line
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         heading = QLabel(title)
         theme.set_text_size(heading, theme.TextSize.TITLE)
         self.head = QHBoxLayout()
         self.head.addWidget(heading, 1)
-        self.settings = QWidget()
+        self._area = _FormArea(line)
+        self.settings = self._area.form
         self.rows = QVBoxLayout(self.settings)
         self.rows.setContentsMargins(0, 0, theme.SPACE, 0)
         self.rows.setSpacing(theme.SPACE)
-        area = QScrollArea()
-        area.setWidget(self.settings)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.foot = QVBoxLayout()
         self.foot.setSpacing(theme.SPACE)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(theme.SPACE)
         column.addLayout(self.head)
-        column.addWidget(area, 1)
+        column.addWidget(self._area, 1)
         column.addLayout(self.foot)
 
     def add(self, *parts: QWidget | QLayout) -> None:
@@ -50,17 +46,48 @@ class SettingsColumn(QWidget):
                 self.rows.addLayout(part)
 
     def finish(self) -> None:
-        """All rows are there: push them to the top, and be wide enough for the widest, hidden ones among them."""
+        """All rows are there: push them to the top."""
         self.rows.addStretch(1)
-        parts = self.settings.findChildren(QWidget)
-        widest = max([self.fontMetrics().horizontalAdvance(self._line), *(p.minimumSizeHint().width() for p in parts)])
-        scroll_bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent, None, self)
-        self.setFixedWidth(widest + theme.SPACE + scroll_bar)
 
     def set_training(self, training: bool) -> None:
         """While a network is trained its settings are not to be changed, and say so."""
         self.settings.setEnabled(not training)
         self.settings.setToolTip("Settings can be changed again when this training has ended." if training else "")
+
+
+class _Form(QWidget):
+    """Tells the area it scrolls in when its rows ask for other room."""
+
+    def event(self, event: QEvent) -> bool:
+        """Pass on that the layout has changed."""
+        handled = super().event(event)
+        if event.type() is QEvent.Type.LayoutRequest and (area := self.parentWidget().parentWidget()) is not None:
+            area.updateGeometry()
+        return handled
+
+
+class _FormArea(QScrollArea):
+    """Scrolls downwards only: it is as wide as its widest row, hidden ones among them, with room for the scroll bar."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__()
+        self._line = line
+        self.form = _Form()
+        self.setWidget(self.form)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for every row."""
+        rows = [row.minimumSizeHint().width() for row in self.form.findChildren(QWidget)]
+        widest = max([self.fontMetrics().horizontalAdvance(self._line), *rows]) + theme.SPACE
+        widest = max(widest, self.form.minimumSizeHint().width())
+        return QSize(widest + self.verticalScrollBar().sizeHint().width(), super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        """The same width, and a few rows."""
+        return QSize(self.sizeHint().width(), super().minimumSizeHint().height())
 
 
 def group(*rows: QWidget) -> QWidget:

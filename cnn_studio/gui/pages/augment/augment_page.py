@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -44,6 +44,7 @@ from cnn_studio.gui.pages.augment.augmentation_cost import CostCard
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.widgets.elided_label import ElidedLabel
 from cnn_studio.gui.widgets.fields import ChoiceBox, FieldRow
 from cnn_studio.gui.widgets.preview_grid import PreviewGrid
 from cnn_studio.gui.widgets.settings_column import SettingsColumn
@@ -131,7 +132,7 @@ class AugmentPage(QWidget):
         return self.column
 
     def _build_right(self) -> QWidget:
-        self.class_choice = ChoiceBox()
+        self.class_choice = ChoiceBox(shrinks=True)
         self.class_choice.setAccessibleName("Class whose pictures are shown")
         self.class_choice.chosen.connect(self._on_class_chosen)
         self.back = _arrow("◀", "The picture before")
@@ -141,7 +142,7 @@ class AugmentPage(QWidget):
         self.draw = QPushButton("New draw")
         self.draw.setToolTip("Draw other random changes of the same strength.")
         self.draw.clicked.connect(self._on_new_draw)
-        self.picture_name = QLabel()
+        self.picture_name = ElidedLabel(mode=Qt.TextElideMode.ElideMiddle)
         theme.set_muted(self.picture_name)
         head = QHBoxLayout()
         head.setSpacing(theme.SPACE)

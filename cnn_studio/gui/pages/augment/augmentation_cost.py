@@ -15,6 +15,7 @@ from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_duration
 from cnn_studio.gui.state.augmentation import AugmentationState
 from cnn_studio.gui.state.project import Project
+from cnn_studio.gui.widgets.paragraph import paragraph
 from cnn_studio.tasks import AugmentationCost
 
 
@@ -28,11 +29,10 @@ class CostCard(QFrame):
         self._augmentation = augmentation
         theme.set_card(self)
         self.text = QLabel()
-        self.text.setWordWrap(True)
         self.button = QPushButton("Measure the cost")
         self.button.clicked.connect(augmentation.measure)
         layout = QHBoxLayout(self)
-        layout.addWidget(self.text, 1)
+        layout.addLayout(paragraph(self.text), 1)
         layout.addWidget(self.button)
         for signal in (
             augmentation.cost_changed,

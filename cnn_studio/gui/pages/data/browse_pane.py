@@ -30,6 +30,7 @@ from cnn_studio.gui.pages.data.shown_pictures import (
 from cnn_studio.gui.state.data_view import DataView
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.fields import ChoiceBox
+from cnn_studio.gui.widgets.paragraph import paragraph
 from cnn_studio.gui.widgets.thumbnail_grid import ThumbnailGrid
 
 ALL_CLASSES = -1
@@ -61,14 +62,13 @@ class BrowsePane(QWidget):
         self._label_errors = session.label_errors
         self.shown: ShownPictures | None = None
         self._made: _Made | None = None
-        self.shown_class = ChoiceBox()
+        self.shown_class = ChoiceBox(shrinks=True)
         self.shown_class.setAccessibleName("Class whose images are shown")
         self.shown_class.currentIndexChanged.connect(self._show_chosen)
-        self.which = ChoiceBox([("All images", Which.ALL)])
+        self.which = ChoiceBox([("All images", Which.ALL)], shrinks=True)
         self.which.setAccessibleName("Which of them are shown")
         self.which.currentIndexChanged.connect(self._show_chosen)
         self.advice = QLabel()
-        self.advice.setWordWrap(True)
         self.advice.setTextFormat(Qt.TextFormat.PlainText)
         theme.set_muted(self.advice)
         self.keep_button = QPushButton("Keep one of each, leave out the others")
@@ -107,14 +107,14 @@ class BrowsePane(QWidget):
         filters.addStretch(1)
         about = QHBoxLayout()
         about.setSpacing(theme.SPACE_2)
-        about.addWidget(self.advice, 1)
+        about.addLayout(paragraph(self.advice), 1)
         about.addWidget(self.keep_button, 0, Qt.AlignmentFlag.AlignTop)
         about.addWidget(self.save_list_button, 0, Qt.AlignmentFlag.AlignTop)
         foot = QHBoxLayout()
         foot.setSpacing(theme.SPACE)
         foot.addWidget(self.chosen, 1)
+        foot.addWidget(self.decisions_button)  # comes with the first decision, and moves nothing under the pointer
         foot.addWidget(self.bar)
-        foot.addWidget(self.decisions_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(theme.SPACE)

@@ -15,8 +15,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from cnn_studio.core.text import printable
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.state.decisions import PictureDecisions
+from cnn_studio.gui.widgets.paragraph import paragraph
 
 
 class DecisionsDialog(QDialog):
@@ -35,6 +37,7 @@ class DecisionsDialog(QDialog):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setShowGrid(False)
         self.table.verticalHeader().hide()
+        self.table.setTabKeyNavigation(False)
         self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
         self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
@@ -43,7 +46,6 @@ class DecisionsDialog(QDialog):
             "They are part of the experiment: saved with its settings, and kept with each run. The files stay as "
             "they are, where they are."
         )
-        about.setWordWrap(True)
         theme.set_text_size(about, theme.TextSize.SMALL)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         action = QDialogButtonBox.ButtonRole.ActionRole
@@ -54,7 +56,7 @@ class DecisionsDialog(QDialog):
         self.buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addWidget(self.table, 1)
-        layout.addWidget(about)
+        layout.addLayout(paragraph(about))
         layout.addWidget(self.buttons)
         self._decisions.decided.connect(self.refresh)
         self.resize(640, 420)
@@ -69,7 +71,7 @@ class DecisionsDialog(QDialog):
             decision = self._decisions.on(path)
             said = [f"belongs to {decision.belongs_to}"] if decision.belongs_to else []
             said += ["left out"] if decision.left_out else []
-            for column, text in enumerate((path, ", ".join(said))):
+            for column, text in enumerate(map(printable, (path, ", ".join(said)))):
                 item = QTableWidgetItem(text)
                 item.setToolTip(text)
                 self.table.setItem(row, column, item)

@@ -12,6 +12,7 @@ from cnn_studio.gui.look import theme
 from cnn_studio.gui.state.label_errors import LabelErrors
 from cnn_studio.gui.state.training import Training
 from cnn_studio.gui.widgets.growing_dialog import GrowingDialog
+from cnn_studio.gui.widgets.paragraph import paragraph
 
 FOLDS = 5
 
@@ -29,7 +30,6 @@ class LabelErrorsDialog(GrowingDialog):
             "A network judges pictures that it has not learnt from. Where it is sure of another class than the "
             "folder's, one of the two is wrong: you decide which. Nothing is changed by itself."
         )
-        what.setWordWrap(True)
         self.with_run = QRadioButton("Ask the latest network trained on this folder")
         self.with_training = QRadioButton(f"Train {FOLDS} networks for it (cross-validation)")
         if self._run is not None:
@@ -53,11 +53,11 @@ class LabelErrorsDialog(GrowingDialog):
         self.buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.setSpacing(theme.SPACE)
-        layout.addWidget(what)
+        layout.addLayout(paragraph(what))
         for choice, about in ((self.with_run, about_run), (self.with_training, about_training)):
             layout.addSpacing(theme.SPACE)
             layout.addWidget(choice)
-            layout.addWidget(_explanation(about))
+            layout.addLayout(paragraph(_explanation(about)))
             choice.setToolTip("" if choice.isEnabled() else about)
         layout.addStretch(1)
         layout.addWidget(self.buttons)
@@ -74,7 +74,6 @@ class LabelErrorsDialog(GrowingDialog):
 
 def _explanation(text: str) -> QLabel:
     label = QLabel(text)
-    label.setWordWrap(True)
     label.setIndent(theme.SPACE_3)
     theme.set_muted(label)
     return label

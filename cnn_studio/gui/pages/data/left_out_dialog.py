@@ -18,9 +18,11 @@ from PySide6.QtWidgets import (
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.image.issues import ISSUE_TEXT, issues_csv
+from cnn_studio.core.text import printable
 from cnn_studio.gui.dialogs.save_file import save_file
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.state.notices import Notices
+from cnn_studio.gui.widgets.paragraph import breakable, paragraph
 
 
 class LeftOutDialog(QDialog):
@@ -37,18 +39,18 @@ class LeftOutDialog(QDialog):
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.verticalHeader().hide()
+        self.table.setTabKeyNavigation(False)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         self.table.horizontalHeader().setStretchLastSection(True)
         self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
         for row, issue in enumerate(dataset.issues):
-            for column, text in enumerate((issue.path, ISSUE_TEXT[issue.kind], issue.detail)):
+            for column, text in enumerate(map(printable, (issue.path, ISSUE_TEXT[issue.kind], issue.detail))):
                 item = QTableWidgetItem(text)
                 item.setToolTip(text)
                 self.table.setItem(row, column, item)
         self.table.resizeColumnsToContents()
         self.table.setColumnWidth(0, min(self.table.columnWidth(0), 320))
-        where = QLabel(f"The files lie unchanged in {dataset.root}.")
-        where.setWordWrap(True)
+        where = QLabel(breakable(f"The files lie unchanged in {printable(str(dataset.root))}."))
         theme.set_text_size(where, theme.TextSize.SMALL)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         self.save_button = buttons.addButton("Save list…", QDialogButtonBox.ButtonRole.ActionRole)
@@ -56,7 +58,7 @@ class LeftOutDialog(QDialog):
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addWidget(self.table, 1)
-        layout.addWidget(where)
+        layout.addLayout(paragraph(where))
         layout.addWidget(buttons)
         self.resize(860, 460)
 

@@ -8,10 +8,12 @@ from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
 from cnn_studio.core.data.image_file import Split
+from cnn_studio.core.text import printable
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.pages.data.split_dialog import SplitDialog
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.fields import PercentBox
+from cnn_studio.gui.widgets.paragraph import breakable
 
 
 class SplitBar(QWidget):
@@ -28,6 +30,7 @@ class SplitBar(QWidget):
             box.valueChanged.connect(self._on_edited)
         self.text = QLabel()
         self.text.setWordWrap(True)
+        self.text.setTextFormat(Qt.TextFormat.RichText)
         self.more_button = QPushButton("Split options…")
         self.more_button.setToolTip("What stays together, another shuffle, a split from a file or into one.")
         self.more_button.clicked.connect(self._open_dialog)
@@ -82,13 +85,13 @@ class SplitBar(QWidget):
         text = " · ".join(f"{part} <b>{count:,}</b>" for part, count in view.totals.items())
         text += self._remark(given)
         if reason := self._session.training.why_not_train():
-            text += f'<br><span style="color: {theme.colours().error}">{escape(str(reason))}</span>'
+            text += f'<br><span style="color: {theme.colours().error}">{escape(breakable(str(reason)))}</span>'
         self.text.setText(text)
 
     def _remark(self, given: frozenset[Split]) -> str:
         """Why the shares are not all there is to it."""
         if (source := self._session.split_file.path) is not None:
-            return f" — as {escape(source.name)} says"
+            return f" — as {escape(breakable(printable(source.name)))} says"
         if given:
             folders = " and ".join(part.value for part in Split if part in given)
             return f" — the folder comes divided: its {folders} images are used as they are"
@@ -103,7 +106,7 @@ class SplitBar(QWidget):
         )
         self._project.mark_wrong("split", str(error).removeprefix("split: ") if error else "")
         if error:
-            self.text.setText(f'<span style="color: {theme.colours().error}">{escape(str(error))}</span>')
+            self.text.setText(f'<span style="color: {theme.colours().error}">{escape(breakable(str(error)))}</span>')
 
     @Slot()
     def _open_dialog(self) -> None:

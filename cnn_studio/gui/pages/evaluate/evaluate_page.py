@@ -6,7 +6,6 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import (
-    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
@@ -36,6 +35,7 @@ from cnn_studio.gui.state.evaluation import Source
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.elided_label import ElidedLabel
 from cnn_studio.gui.widgets.empty_state import EmptyState
+from cnn_studio.gui.widgets.fields import DropDown
 
 TABS = ("Report", "Matrix", "Galleries", "How sure")
 _REPORT, _MATRIX, _GALLERIES, _SURENESS = range(len(TABS))
@@ -76,6 +76,7 @@ class EvaluatePage(QWidget):
 
     def _build_head(self) -> QWidget:
         self.title = QLabel()
+        self.title.setWordWrap(True)
         theme.set_text_size(self.title, theme.TextSize.TITLE)
         self.title.setTextFormat(Qt.TextFormat.PlainText)
         self.facts = ElidedLabel()
@@ -105,10 +106,9 @@ class EvaluatePage(QWidget):
         self.tabs.setExpanding(False)
         self.tabs.setUsesScrollButtons(False)
         self.tabs.setAccessibleName("Views of the evaluation")
-        self.source = QComboBox()
+        self.source = DropDown(shrinks=True)
         self.source.setAccessibleName("Images to evaluate on")
         self.source.setToolTip("Which images the model is evaluated on.")
-        self.source.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.source.activated.connect(self._on_source)
         self.again_button = QPushButton("Evaluate again")
         self.again_button.clicked.connect(self._evaluation.evaluate)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import (
     QButtonGroup,
-    QComboBox,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -19,6 +18,8 @@ from cnn_studio.core.evaluation.measured import Measured
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.pages.evaluate.gallery import EvaluatedGallery
 from cnn_studio.gui.state.evaluation import EvaluationState
+from cnn_studio.gui.widgets.fields import DropDown
+from cnn_studio.gui.widgets.paragraph import paragraph
 from cnn_studio.gui.widgets.tile_view import one_line
 
 _ALL = -1
@@ -66,13 +67,11 @@ class GalleriesTab(QWidget):
             head.addWidget(button)
         self.choices["wrong"].setChecked(True)
         head.addStretch(1)
-        self.of_class = QComboBox()
+        self.of_class = DropDown(shrinks=True)
         self.of_class.setAccessibleName("True class of the images shown")
-        self.of_class.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.of_class.currentIndexChanged.connect(self._show)
         head.addWidget(self.of_class)
         self.about = QLabel()
-        self.about.setWordWrap(True)
         theme.set_muted(self.about)
         self.gallery = EvaluatedGallery(evaluation)
         self.nothing = QLabel()
@@ -86,7 +85,7 @@ class GalleriesTab(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(theme.SPACE)
         layout.addLayout(head)
-        layout.addWidget(self.about)
+        layout.addLayout(paragraph(self.about))
         layout.addWidget(body, 1)
 
     def show_measured(self, measured: Measured) -> None:

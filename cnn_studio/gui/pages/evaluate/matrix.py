@@ -22,6 +22,7 @@ from cnn_studio.gui.pages.evaluate.gallery import EvaluatedGallery
 from cnn_studio.gui.state.evaluation import EvaluationState
 from cnn_studio.gui.widgets.confusion_matrix import ConfusionMatrix
 from cnn_studio.gui.widgets.elided_label import ElidedLabel
+from cnn_studio.gui.widgets.paragraph import breakable
 from cnn_studio.gui.widgets.tile_view import one_line
 
 _PAIRS = 20
@@ -124,7 +125,7 @@ class MatrixTab(QWidget):
         if self._measured is None:
             return
         text = self.matrix.text_of(true, predicted)
-        self.cell_text.setText(text[0].upper() + text[1:].replace(" %", "\N{NO-BREAK SPACE}%"))
+        self.cell_text.setText(breakable(text[0].upper() + text[1:]).replace(" %", "\N{NO-BREAK SPACE}%"))
         self.gallery.show_places(self._measured, self._measured.indices(true, predicted))
 
     @Slot(QListWidgetItem)

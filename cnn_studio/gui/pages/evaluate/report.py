@@ -13,6 +13,7 @@ from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.evaluation.measured import Measured
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_fraction, format_percent, format_percent_range, format_things
+from cnn_studio.gui.widgets.paragraph import breakable, reading_width
 from cnn_studio.gui.widgets.score_table import ScoreTable, classes_by
 from cnn_studio.gui.widgets.tile_view import one_line
 
@@ -45,6 +46,7 @@ class ReportTab(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(theme.SPACE_2)
         layout.addWidget(self.table, 3)
+        card.setMaximumWidth(reading_width(self.words) + 2 * theme.SPACE_2)
         layout.addWidget(card, 2)
         self._measured: Measured | None = None
         theme.theme().theme_changed.connect(self._show_words)
@@ -103,7 +105,7 @@ def _words(measured: Measured) -> list[str]:
     else:
         parts.append("Not one image is classified wrongly.")
     if not measured.root.is_dir():
-        gone = escape(one_line(str(measured.root)))
+        gone = escape(breakable(one_line(str(measured.root))))
         parts.append(f"The images are no longer in {gone}, so they cannot be shown. The figures are kept.")
     if absent := [score.name for score in found.classes if not score.support]:
         parts.append(_absent_text(absent))
@@ -113,7 +115,7 @@ def _words(measured: Measured) -> list[str]:
 
 
 def _absent_text(absent: list[str]) -> str:
-    named = ", ".join(escape(one_line(name)) for name in absent[:5])
+    named = ", ".join(escape(breakable(one_line(name))) for name in absent[:5])
     more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
     return f"There are no images of {named}{more} here, so nothing can be said of them."
 
@@ -129,4 +131,4 @@ def _few_images(found: Evaluation) -> str:
 
 
 def _link(target: str, text: str) -> str:
-    return f'<a style="color: {theme.colours().accent}" href="{target}">{escape(one_line(text))}</a>'
+    return f'<a style="color: {theme.colours().accent}" href="{target}">{escape(breakable(one_line(text)))}</a>'

@@ -13,6 +13,7 @@ from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_percent, format_percent_range
 from cnn_studio.gui.state.evaluation import EvaluationState
 from cnn_studio.gui.widgets.coverage_plot import CoveragePlot
+from cnn_studio.gui.widgets.paragraph import paragraph
 from cnn_studio.gui.widgets.reliability_plot import ReliabilityPlot
 from cnn_studio.tasks import Temperature
 
@@ -53,6 +54,8 @@ class SurenessTab(QWidget):
         self.trained_button.setToolTip("Take the temperature out of the model again.")
         self.trained_button.clicked.connect(lambda: self._evaluation.calibrate(Temperature.REMOVE))
         self.bars_legend = QLabel()
+        self.bars_legend.setWordWrap(True)
+        self.bars_legend.setTextFormat(Qt.TextFormat.RichText)
         box = QWidget()
         column = QVBoxLayout(box)
         column.setContentsMargins(0, 0, 0, 0)
@@ -71,6 +74,8 @@ class SurenessTab(QWidget):
         self.coverage_plot = CoveragePlot()
         self.coverage_plot.threshold_dragged.connect(self._on_dragged)
         self.legend = QLabel()
+        self.legend.setWordWrap(True)
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _STEPS - 1)  # no answer has more than 100 %
         self.slider.setSingleStep(10)
@@ -109,7 +114,7 @@ class SurenessTab(QWidget):
         column.addWidget(self.legend)
         column.addWidget(self.coverage_plot, 1)
         column.addLayout(row)
-        column.addWidget(self.coverage_text)
+        column.addLayout(paragraph(self.coverage_text))
         return _card(
             "When should it say “I don't know”?",
             about,
@@ -262,7 +267,6 @@ def _percent(share: float) -> str:
 
 def _paragraph() -> QLabel:
     label = QLabel()
-    label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.PlainText)
     return label
 
@@ -281,8 +285,8 @@ def _card(title: str, about: QLabel, body: QWidget, below: QLabel, buttons: list
     column.setContentsMargins(theme.SPACE_2, theme.SPACE_2, theme.SPACE_2, theme.SPACE_2)
     column.setSpacing(theme.SPACE)
     column.addWidget(heading)
-    column.addWidget(about)
+    column.addLayout(paragraph(about))
     column.addWidget(body, 1)
-    column.addWidget(below)
+    column.addLayout(paragraph(below))
     column.addLayout(foot)
     return card

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QListWidget, QListWidgetItem, QTextBr
 
 from cnn_studio.core import paths
 from cnn_studio.gui.look import theme
+from cnn_studio.gui.widgets.paragraph import READING_CHARACTERS
 
 
 class HelpPage(QWidget):
@@ -19,11 +20,13 @@ class HelpPage(QWidget):
         self.text = QTextBrowser()
         self.text.setOpenExternalLinks(True)
         self.text.document().setDocumentMargin(2 * theme.SPACE)
+        self.text.setMaximumWidth(READING_CHARACTERS * self.fontMetrics().averageCharWidth() + 8 * theme.SPACE)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2 * theme.SPACE)
         layout.addWidget(self.topics)
-        layout.addWidget(self.text, 1)
+        layout.addWidget(self.text, 1000)
+        layout.addStretch(1)
         for file in sorted((paths.resource_dir() / "help").glob("*.md")):
             title = file.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
             item = QListWidgetItem(title)

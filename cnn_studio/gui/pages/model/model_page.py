@@ -8,7 +8,6 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
@@ -31,7 +30,7 @@ from cnn_studio.gui.pages.model.backbone_fields import BackboneFields
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.state.session import Session
-from cnn_studio.gui.widgets.fields import FieldRow
+from cnn_studio.gui.widgets.fields import DropDown, FieldRow
 from cnn_studio.gui.widgets.fit_preview import FitPreview
 from cnn_studio.gui.widgets.layer_table import LayerTable
 from cnn_studio.gui.widgets.settings_column import SettingsColumn, group
@@ -60,7 +59,7 @@ class ModelPage(QWidget):
         self.refresh()
 
     def _build_settings(self) -> QWidget:
-        self.preset = QComboBox()
+        self.preset = DropDown()
         for name, preset in ARCHITECTURE_PRESETS.items():
             self.preset.addItem(preset.title, name)
         self.preset.insertSeparator(self.preset.count())

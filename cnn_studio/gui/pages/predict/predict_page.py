@@ -35,6 +35,7 @@ from cnn_studio.gui.state.notices import NoticeKind
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.empty_state import EmptyState
 from cnn_studio.gui.widgets.lazy_list import LazyList
+from cnn_studio.gui.widgets.paragraph import paragraph
 from cnn_studio.gui.widgets.prediction_list import PredictionList, prediction_text
 from cnn_studio.gui.widgets.tile_view import one_line
 
@@ -83,7 +84,6 @@ class PredictPage(QWidget):
         theme.set_text_size(self.title, theme.TextSize.TITLE)
         self.title.setTextFormat(Qt.TextFormat.PlainText)
         self.facts = QLabel()
-        self.facts.setWordWrap(True)
         self.open_button = QPushButton("Open model…")
         self.open_button.clicked.connect(lambda: self._offer_models(self.open_button))
         self.export_button = QPushButton("Export…")
@@ -92,7 +92,7 @@ class PredictPage(QWidget):
         names = QVBoxLayout()
         names.setSpacing(0)
         names.addWidget(self.title)
-        names.addWidget(self.facts)
+        names.addLayout(paragraph(self.facts))
         head = QHBoxLayout()
         head.setSpacing(theme.SPACE)
         head.addLayout(names, 1)

@@ -39,6 +39,7 @@ from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.curves import CurvePanel
 from cnn_studio.gui.widgets.elided_label import ElidedLabel
 from cnn_studio.gui.widgets.fields import FieldRow
+from cnn_studio.gui.widgets.paragraph import breakable, paragraph
 from cnn_studio.gui.widgets.settings_column import SettingsColumn, group
 from cnn_studio.tasks import TrainRequest
 
@@ -87,6 +88,7 @@ class TrainPage(QWidget):
         self.advanced_button.toggled.connect(self.advanced.setVisible)
         self.state = QLabel()
         self.state.setWordWrap(True)
+        self.state.setTextFormat(Qt.TextFormat.RichText)
         self.train_button = QPushButton("Train")
         theme.accent_button(self.train_button)
         self.train_button.clicked.connect(self._on_train_clicked)
@@ -124,17 +126,16 @@ class TrainPage(QWidget):
         self.result = QFrame()
         theme.set_card(self.result)
         self.result_title = QLabel()
+        self.result_title.setWordWrap(True)
         theme.set_text_size(self.result_title, theme.TextSize.TITLE)
         self.result_text = QLabel()
-        self.result_text.setWordWrap(True)
-        self.result_text.setTextFormat(Qt.TextFormat.PlainText)
         self.predict_button = QPushButton("Try it on images")
         self.predict_button.clicked.connect(lambda: self._use_model(Page.PREDICT))
         self.evaluate_button = QPushButton("See where it errs")
         self.evaluate_button.clicked.connect(lambda: self._use_model(Page.EVALUATE))
         words = QVBoxLayout()
         words.addWidget(self.result_title)
-        words.addWidget(self.result_text)
+        words.addLayout(paragraph(self.result_text))
         inner = QHBoxLayout(self.result)
         inner.addLayout(words, 1)
         inner.addWidget(self.evaluate_button)
@@ -176,9 +177,9 @@ class TrainPage(QWidget):
         elif no_data:
             text = "The folder is being checked." if scanning else "There are no images to train on yet."
         elif reason:
-            text = f'<span style="color: {theme.colours().error}">{escape(str(reason))}</span>'
+            text = f'<span style="color: {theme.colours().error}">{escape(breakable(str(reason)))}</span>'
         else:
-            text = escape(self._plan())
+            text = escape(breakable(self._plan()))
         self.state.setText(text)
 
     def _plan(self) -> str:
@@ -269,7 +270,7 @@ class TrainPage(QWidget):
         else:
             parts.append("No epoch was complete, so the model is as it was at that moment.")
         parts.append(f"It took {format_duration(trained.seconds)} on {trained.device}.")
-        self.result_text.setText(" ".join(parts))
+        self.result_text.setText(breakable(" ".join(parts)))
         self.result.setVisible(True)
 
     # -- doing --------------------------------------------------------------------------------------------------
