@@ -11,6 +11,8 @@ import pytest
 import cnn_studio
 from cnn_studio.core.advice.presets import EXPERIMENT_PRESETS, RECOMMENDED, experiment_preset
 from cnn_studio.core.advice.suggestions import recommend_experiment
+from cnn_studio.core.data.image_file import Split
+from cnn_studio.core.data.split import split_dataset
 from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS, architecture_title
 from cnn_studio.core.experiment.experiment import build_experiment
@@ -42,7 +44,7 @@ def test_a_preset_is_a_complete_valid_experiment(name):
 def test_a_course_name_is_its_network_or_says_otherwise():
     """The networks themselves are compared in tests/ml/test_course.py."""
     for preset in EXPERIMENT_PRESETS.values():
-        if preset.name.startswith("cats_dogs_scratch"):
+        if preset.name.startswith("cats_dogs"):
             assert "two outputs where the book has one" in preset.summary
     features = experiment_preset("cats_dogs_features").summary
     assert "VGG16's own preprocessing" in features
@@ -124,3 +126,13 @@ def test_no_code_asks_for_a_network_by_name():
 def test_each_colour_of_tiny_pictures_has_one_network_to_try_first():
     first = [preset.first_for_tiny for preset in ARCHITECTURE_PRESETS.values() if preset.first_for_tiny]
     assert sorted(first) == sorted(Colour)
+
+
+def test_presets_come_to_the_splits_of_a_data_set_with_a_test_folder(made_up_dataset):
+    """Fashion-MNIST as it comes: its test images stay apart, a twelfth of the others is for validation."""
+    train, test = (
+        made_up_dataset({"a": count, "b": count}, given) for count, given in ((120, Split.TRAIN), (20, Split.TEST))
+    )
+    both = replace(train, files=(*train.files, *test.files), given_splits=train.given_splits | test.given_splits)
+    totals = split_dataset(both, experiment_preset("fashion_mnist_mlp").experiment.split).totals
+    assert (totals["train"], totals["validation"], totals["test"]) == (220, 20, 40)
