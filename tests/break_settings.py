@@ -58,7 +58,7 @@ BREAKAGES = (
         "training.optimizer",
         "SGD is Adam",
         _FIT,
-        "keras.optimizers.SGD(settings.learning_rate, momentum=_MOMENTUM)",
+        "keras.optimizers.SGD(settings.learning_rate, momentum=settings.momentum)",
         "keras.optimizers.Adam(settings.learning_rate)",
     ),
     Breakage(
@@ -77,7 +77,8 @@ BREAKAGES = (
         "train-test or train-validation",
     ),
     # training
-    Breakage("training.optimizer", "SGD without momentum", _FIT, "_MOMENTUM = 0.9", "_MOMENTUM = 0.0"),
+    Breakage("training.optimizer", "SGD without momentum", _FIT, "momentum=settings.momentum", "momentum=0.0"),
+    Breakage("training.momentum", "is 0.9", _FIT, "momentum=settings.momentum", "momentum=0.9"),
     Breakage("training.optimizer", "RMSprop is Adam", _FIT, "keras.optimizers.RMSprop(", "keras.optimizers.Adam("),
     Breakage(
         "training.learning_rate",
@@ -146,9 +147,47 @@ BREAKAGES = (
     Breakage("image.colour", "is not grey", _PLAN, "GREY:\n        shape = (*shape", "RGB:\n        shape = (*shape"),
     Breakage("image.fit", "is squash", _JOB, ", fit=image.fit)", ")"),
     # a network of its own
-    Breakage(f"{_SCRATCH}.kernel", "is 3", _PLAN, "kernel=architecture.kernel,", "kernel=3,"),
-    Breakage(f"{_SCRATCH}.padding", "is same", _PLAN, "padding=architecture.padding,", "padding=Padding.SAME,"),
+    Breakage(f"{_SCRATCH}.kernel", "is 3", _PLAN, "            kernel=kernel,", "            kernel=3,"),
+    Breakage(
+        f"{_SCRATCH}.kernel",
+        "begins anew in each block",
+        _PLAN,
+        "_one_of(architecture.kernel, before + place)",
+        "_one_of(architecture.kernel, place)",
+    ),
+    Breakage(
+        f"{_SCRATCH}.padding", "is same", _PLAN, "            padding=padding,", "            padding=Padding.SAME,"
+    ),
+    Breakage(
+        f"{_SCRATCH}.padding",
+        "is the first one's",
+        _PLAN,
+        "_one_of(architecture.padding, before + place)",
+        "architecture.padding[0]",
+    ),
     Breakage(f"{_SCRATCH}.stride", "is 1", _PLAN, "stride = architecture.stride if", "stride = 1 if"),
+    Breakage(f"{_SCRATCH}.pool_size", "is 2", _PLAN, "_one_of(architecture.pool_size, number)", "2"),
+    Breakage(
+        f"{_SCRATCH}.initializer",
+        "not of convolutions",
+        _PLAN,
+        "            initializer=architecture.initializer,\n",
+        "",
+    ),
+    Breakage(
+        f"{_SCRATCH}.initializer",
+        "not of dense layers",
+        _PLAN,
+        "architecture.activation, architecture.initializer)",
+        "architecture.activation)",
+    ),
+    Breakage(
+        f"{_SCRATCH}.initializer",
+        "He is Glorot",
+        "ml/layer_makers.py",
+        "keras.initializers.HeUniform",
+        "keras.initializers.GlorotUniform",
+    ),
     Breakage(
         f"{_SCRATCH}.pooling",
         "average is max",
@@ -160,8 +199,8 @@ BREAKAGES = (
         f"{_SCRATCH}.activation",
         "not in hidden layers",
         _PLAN,
-        "shape[0], units, architecture.activation)",
-        'shape[0], units, "relu")',
+        "shape[0], units, architecture.activation, architecture.initializer)",
+        'shape[0], units, "relu", architecture.initializer)',
     ),
     Breakage(
         f"{_SCRATCH}.batch_normalization",
@@ -193,6 +232,13 @@ BREAKAGES = (
         "if architecture:",
     ),
     Breakage(
+        "architecture.backbone.transfer",
+        "one stage is two",
+        _STAGES,
+        "if architecture.transfer is TransferMode.ONE_STAGE:",
+        "if None:",
+    ),
+    Breakage(
         "architecture.backbone.unfreeze_from",
         "everything",
         _STAGES,
@@ -219,6 +265,13 @@ BREAKAGES = (
         _STAGES,
         "= plan.settings,",
         '= plan.settings.model_copy(update={"optimizer": training.optimizer}),',
+    ),
+    Breakage(
+        f"{_TUNING}.momentum",
+        "is that of the head",
+        _STAGES,
+        "dict(architecture.fine_tuning)",
+        'dict(architecture.fine_tuning) | {"momentum": training.momentum}',
     ),
     Breakage(
         f"{_TUNING}.epochs",

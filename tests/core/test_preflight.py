@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cnn_studio.core.advice.choices import Chosen
-from cnn_studio.core.advice.preflight import ObstacleKind, obstacles, refuse
+from cnn_studio.core.advice.preflight import ObstacleKind, obstacles, refuse, remarks
 from cnn_studio.core.errors import CnnStudioError, DatasetError, ExperimentError, WeightsError
 from cnn_studio.core.experiment.experiment import Experiment, with_values
 from cnn_studio.core.experiment.settings import BackboneArchitecture
@@ -83,3 +83,43 @@ def test_weights_are_looked_for_at_once_and_looked_into_only_when_asked(dataset,
     (damaged,) = obstacles(experiment, dataset, thorough=True)
     assert damaged.kind is ObstacleKind.DAMAGED_WEIGHTS
     assert "Get it anew" in damaged.error.hint
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ()),
+        ({"training.warm_up_epochs": 3, "training.epochs": 3}, ()),
+        (
+            {"training.warm_up_epochs": 4, "training.epochs": 3},
+            ("Training: the warm-up of 4 epochs is longer than the 3 there are", "never reaches 0.001"),
+        ),
+    ],
+)
+def test_a_warm_up_longer_than_the_training_is_said(changes, words):
+    found = " ".join(remarks(with_values(Experiment(), changes)))
+    assert bool(found) == bool(words)
+    assert all(word in found for word in words)
+
+
+def test_of_fine_tuning_it_is_said_where_there_is_a_second_stage():
+    tuned = Experiment(architecture=BackboneArchitecture(transfer="fine_tuned", fine_tuning={"warm_up_epochs": 8}))
+    (said,) = remarks(tuned)
+    assert said.startswith("Fine-tuning: the warm-up of 8 epochs is longer than the 5")
+    assert remarks(with_values(tuned, {"architecture.transfer": "one_stage"})) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "said"),
+    [
+        *(("resnet50", 32, True), ("resnet50", 64, True), ("resnet50", 96, False), ("resnet50", 224, False)),
+        *(("vgg16", 32, True), ("vgg16", 150, False), ("xception", 71, False)),
+    ],
+)
+def test_little_left_for_a_backbone_to_see_is_said(name, side, said):
+    experiment = Experiment(image={"height": side, "width": side}, architecture=BackboneArchitecture(name=name))
+    assert bool(remarks(experiment)) is said
+
+
+def test_an_image_too_small_for_a_backbone_is_refused_and_needs_no_remark():
+    assert remarks(Experiment(image={"height": 8, "width": 8}, architecture=BackboneArchitecture(name="vgg16"))) == ()

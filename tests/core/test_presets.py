@@ -11,10 +11,12 @@ import pytest
 import cnn_studio
 from cnn_studio.core.advice.presets import EXPERIMENT_PRESETS, RECOMMENDED, experiment_preset
 from cnn_studio.core.advice.suggestions import recommend_experiment
+from cnn_studio.core.data.image_file import Split
+from cnn_studio.core.data.split import split_dataset
 from cnn_studio.core.errors import ExperimentError
-from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS
+from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS, architecture_title
 from cnn_studio.core.experiment.experiment import build_experiment
-from cnn_studio.core.experiment.layer_plan import LayerKind, plan_layers
+from cnn_studio.core.experiment.layer_plan import plan_layers
 from cnn_studio.core.experiment.settings import BackboneArchitecture, Colour, TransferMode
 
 
@@ -29,7 +31,7 @@ def test_names_are_fit_for_a_command_line_and_titles_differ():
     assert len({preset.title for preset in EXPERIMENT_PRESETS.values()}) == len(EXPERIMENT_PRESETS)
     with pytest.raises(ExperimentError, match="no preset called 'x'") as caught:
         experiment_preset("x")
-    assert "recommended, flowers_tutorial" in caught.value.hint
+    assert "recommended, flowers_tutorial_plain, flowers_tutorial" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", EXPERIMENT_PRESETS)
@@ -39,27 +41,36 @@ def test_a_preset_is_a_complete_valid_experiment(name):
     assert plan(name, 10)[-1].output_shape == (10,)
 
 
-def test_parameters_are_those_that_the_originals_report():
-    """model.summary() of the tutorial, of Keras's example and of the books, classes included."""
-    assert sum(layer.parameters for layer in plan("flowers_tutorial", 5)) == 3_989_285
-    assert sum(layer.parameters for layer in plan("fashion_mnist_cnn", 10)) == 34_826
-    assert sum(layer.parameters for layer in plan("fashion_mnist_mlp", 10)) == 266_610
-    assert sum(layer.parameters for layer in plan("fashion_mnist_lenet5", 10)) == 61_706
-    head = [layer for layer in plan("cats_dogs_features", 2) if layer.kind is LayerKind.DENSE]
-    assert [layer.parameters for layer in head] == [8192 * 256 + 256, 257 * 2]
-    head = [layer.units or layer.rate for layer in plan("vgg16_from_block3", 10)][4:]
-    assert head == [1024, 0.3, 256, 10]
+def test_a_course_name_is_its_network_or_says_otherwise():
+    """The networks themselves are compared in tests/ml/test_course.py."""
+    for preset in EXPERIMENT_PRESETS.values():
+        if preset.name.startswith("cats_dogs"):
+            assert "two outputs where the book has one" in preset.summary
+    features = experiment_preset("cats_dogs_features").summary
+    assert "VGG16's own preprocessing" in features
+    assert "this program's usual way" in experiment_preset("cifar10_two_block").summary
 
 
-def test_the_two_steps_on_cats_and_dogs():
-    features = experiment_preset("cats_dogs_features").experiment
-    assert (features.training.optimizer, features.training.learning_rate) == ("rmsprop", 2e-5)
-    assert (features.training.batch_size, features.training.epochs) == (20, 30)
+def test_an_architecture_of_a_preset_is_named_for_people():
+    """One that no row of the architectures has is shown by its name."""
+    for preset in EXPERIMENT_PRESETS.values():
+        name = preset.experiment.architecture.name
+        assert architecture_title(name)[0].isupper(), name
+        if row := ARCHITECTURE_PRESETS.get(name):
+            assert preset.experiment.architecture == row.architecture, "else it is another network"
+    assert architecture_title("small_cnn") == "Small CNN"
+    assert architecture_title("resnet50") == "ResNet50"
+    assert architecture_title("mine") == "mine"
+
+
+def test_the_steps_on_cats_and_dogs():
     fine_tuned = experiment_preset("cats_dogs_fine_tuned").experiment.architecture
     assert isinstance(fine_tuned, BackboneArchitecture)
     assert fine_tuned.transfer is TransferMode.FINE_TUNED
     assert fine_tuned.trained_depth == "block5"
-    assert (fine_tuned.fine_tuning.optimizer, fine_tuned.fine_tuning.learning_rate) == ("rmsprop", 1e-5)
+    first = experiment_preset("cats_dogs_features_augmented").experiment
+    second = experiment_preset("cats_dogs_fine_tuned").experiment
+    assert (first.training, first.augmentation, first.split) == (second.training, second.augmentation, second.split)
 
 
 def of_size(dataset, side, *, grey=False):
@@ -115,3 +126,13 @@ def test_no_code_asks_for_a_network_by_name():
 def test_each_colour_of_tiny_pictures_has_one_network_to_try_first():
     first = [preset.first_for_tiny for preset in ARCHITECTURE_PRESETS.values() if preset.first_for_tiny]
     assert sorted(first) == sorted(Colour)
+
+
+def test_presets_come_to_the_splits_of_a_data_set_with_a_test_folder(made_up_dataset):
+    """Fashion-MNIST as it comes: its test images stay apart, a twelfth of the others is for validation."""
+    train, test = (
+        made_up_dataset({"a": count, "b": count}, given) for count, given in ((120, Split.TRAIN), (20, Split.TEST))
+    )
+    both = replace(train, files=(*train.files, *test.files), given_splits=train.given_splits | test.given_splits)
+    totals = split_dataset(both, experiment_preset("fashion_mnist_mlp").experiment.split).totals
+    assert (totals["train"], totals["validation"], totals["test"]) == (220, 20, 40)

@@ -449,6 +449,16 @@ def every_window_has_that_side(job, record):
     assert [layer.kernel_size for layer in job.fit.layers(keras.layers.Conv2D)] == [(5, 5)] * 2
 
 
+@effect("architecture.scratch.kernel", (7, 5), {"architecture.blocks": [[4, 4], [4]]})
+def each_window_has_its_own_side(job, record):
+    assert [layer.kernel_size for layer in job.fit.layers(keras.layers.Conv2D)] == [(7, 7), (5, 5), (5, 5)]
+
+
+@effect("architecture.scratch.padding", ("same", "valid"), {"architecture.blocks": [[4], [4, 4]]})
+def each_convolution_keeps_its_border_or_not(job, record):
+    assert [layer.padding for layer in job.fit.layers(keras.layers.Conv2D)] == ["same", "valid", "valid"]
+
+
 @effect("architecture.scratch.padding", "valid")
 def maps_lose_their_border(job, record):
     assert job.fit.layers(keras.layers.Conv2D)[0].output.shape[1:3] == (SIDE - 2, SIDE - 2)
@@ -471,11 +481,38 @@ def nothing_is_pooled(job, record):
     assert [kind for kind in kinds(record(SCRATCH).fit) if "Pooling" in kind] == ["MaxPooling2D"]
 
 
+@effect("architecture.scratch.pool_size", (1, 3), {"architecture.blocks": [[4], [4], [4]]})
+def pooled_in_windows_of_that_side_or_not(job, record):
+    pooled = job.fit.layers(keras.layers.MaxPooling2D)
+    assert [(layer.pool_size, layer.strides) for layer in pooled] == [((3, 3), (3, 3))] * 2
+    assert kinds(job.fit)[2:5] == ["Conv2D", "Conv2D", "MaxPooling2D"]
+
+
+@effect("architecture.scratch.initializer", "he_uniform")
+def weights_are_drawn_as_he_says(job, record):
+    def drawn(trained):
+        return [
+            type(layer.kernel_initializer).__name__
+            for layer in trained.fit.layers(keras.layers.Conv2D, keras.layers.Dense)
+        ]
+
+    assert drawn(job) == ["HeUniform", "HeUniform", "GlorotUniform"]
+    assert set(drawn(record(SCRATCH))) == {"GlorotUniform"}
+    convolution = job.fit.start[0]
+    assert 0.9 < np.abs(convolution).max() / np.sqrt(6 / (3 * 3 * 3)) <= 1
+
+
+def activations(trained):
+    return [layer.activation.__name__ for layer in trained.fit.layers(keras.layers.Conv2D, keras.layers.Dense)]
+
+
+@effect("architecture.scratch.activation", "sigmoid")
+def sigmoids_after_each_convolution_and_hidden_layer(job, record):
+    assert activations(job) == ["sigmoid", "sigmoid", "softmax"]
+
+
 @effect("architecture.scratch.activation", "tanh")
 def after_each_convolution_and_hidden_layer(job, record):
-    def activations(trained):
-        return [layer.activation.__name__ for layer in trained.fit.layers(keras.layers.Conv2D, keras.layers.Dense)]
-
     assert activations(job) == ["tanh", "tanh", "softmax"]
     assert activations(record(SCRATCH)) == ["relu", "relu", "softmax"]
 
@@ -534,6 +571,16 @@ def the_backbone_is_trained_after_the_head(job, record):
     assert not blocks_trained(job.fits[0])
     assert blocks_trained(job.fits[1])
     assert len(record(FROZEN).fits) == 1, "frozen, there is the head only"
+
+
+@effect("architecture.backbone.transfer", "one_stage", start=BACKBONE)
+def head_and_blocks_are_trained_at_once(job, record):
+    assert len(job.fits) == 1
+    assert blocks_trained(job.fit) == {"block4", "block5"}
+    assert {path.split("/")[0] for path in job.fit.trained} >= {"dense1", "dense2", "probabilities"}
+    assert type(job.fit.optimizer) is keras.optimizers.SGD, "by the settings of the training"
+    assert rates_by_batch(job.fit) == pytest.approx(0.03)
+    assert len(job.fit.epochs) == 3
 
 
 @backbone_effect("features")
@@ -596,6 +643,11 @@ def sgd_with_momentum(job, record):
     assert type(job.fit.optimizer) is keras.optimizers.SGD
     assert job.fit.optimizer.momentum == 0.9
     assert type(record(SCRATCH).fit.optimizer) is keras.optimizers.Adam
+
+
+@effect("training.momentum", 0.0, {"training.optimizer": "sgd"})
+def plain_sgd(job, record):
+    assert job.fit.optimizer.momentum == 0
 
 
 @effect("training.optimizer", "rmsprop")
@@ -717,6 +769,13 @@ def the_rate_rises_first(job, record):
 @backbone_effect("fine_tuning.optimizer")
 def fine_tuning_has_its_own(job, record):
     assert type(job.fits[1].optimizer) is keras.optimizers.RMSprop
+
+
+@effect(
+    "architecture.backbone.fine_tuning.momentum", 0.4, {"architecture.fine_tuning.optimizer": "sgd"}, start=BACKBONE
+)
+def fine_tuning_has_its_own_momentum(job, record):
+    assert [fit.optimizer.momentum for fit in job.fits] == [0.9, 0.4]
 
 
 @backbone_effect("fine_tuning.learning_rate")

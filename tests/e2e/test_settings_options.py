@@ -91,7 +91,7 @@ def another(each: Setting) -> str:
             return {"name": mine, "unfreeze_from": "conv4", "group_pattern": r"patient(\d+)=[a-z]"}[each.key]
     return {
         ValueType.SWITCH: str(not each.default).lower(),
-        ValueType.INTEGERS: "[7]",
+        ValueType.INTEGERS: "[4]",
         ValueType.CHOICES: next((code for code in each.choices if code not in each.default), ""),
         ValueType.BLOCKS: "[[4, 4], [8]]",
     }[each.type]
@@ -191,7 +191,7 @@ def test_settings_are_listed(command):
         "Architecture, of pre-trained networks:",
         "  training.learning_rate=0.001\n      Learning rate: The optimizer's step size. (greater than 0 and",
         "  architecture.blocks=[[16], [32], [64]]\n",
-        "sgd: SGD with momentum",
+        "rmsprop: RMSprop",
         "(degrees, at least 0 and at most 180)",
     ):
         assert words in out

@@ -5,6 +5,7 @@ import threading
 import pytest
 from PySide6.QtWidgets import QFileDialog
 
+from cnn_studio.core.advice.presets import EXPERIMENT_PRESETS
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.experiment.backbones import find_backbone
 from cnn_studio.core.experiment.experiment import read_experiment
@@ -151,6 +152,41 @@ def test_fine_tuning_asks_from_which_block_on(page, session):
     page.form.row("architecture.transfer").field.chosen.emit(TransferMode.FINE_TUNED)
     assert session.project.experiment.architecture.transfer is TransferMode.FINE_TUNED
     assert page.backbone.depth_choice.isVisible()
+    page.form.row("architecture.transfer").field.chosen.emit(TransferMode.FROZEN)
+    session.project.change({"architecture.transfer": "one_stage"})
+    assert page.backbone.depth_choice.isVisible()
+
+
+def test_one_value_for_all_or_one_for_each_is_typed(page, session):
+    choose(page, "lenet5")
+    page.advanced_button.click()
+    assert page.form.row("architecture.padding").field.text() == "same, valid"
+    for name, text, values in (
+        ("architecture.padding", "Valid", ("valid",)),
+        ("architecture.kernel", "5, 3", (5, 3)),
+        ("architecture.pool_size", "2 3", (2, 3)),
+    ):
+        field = page.form.row(name).field
+        field.setText(text)
+        field.textEdited.emit(text)
+        assert getattr(session.project.experiment.architecture, name.partition(".")[2]) == values
+    sides = [row[1].partition("  ")[2][:5] for row in page.layers.row_texts() if " × " in row[1]]
+    assert sides == ["5 × 5", "2 × 2", "3 × 3", "3 × 3"]
+
+
+def test_a_size_that_leaves_a_backbone_little_to_see_is_told(page, session):
+    choose(page, "resnet50")
+    assert "ResNet50 learnt" not in page.note.text()
+    page.form.row("image.height").field.setValue(32)
+    assert "ResNet50 learnt at 224 pixels; at 32 × 32 it tells apart no more than 1 × 1 places" in page.note.text()
+
+
+def test_every_preset_of_the_menu_is_shown_without_a_field_marked_wrong(page, session):
+    for name in EXPERIMENT_PRESETS:
+        session.project.choose_preset(name)
+        assert session.project.wrong == {}
+        assert session.project.experiment == EXPERIMENT_PRESETS[name].experiment
+        assert page.layers.row_texts()[-1][0] == "probabilities", name
 
 
 def test_the_way_on(page, pages):

@@ -14,6 +14,7 @@ from cnn_studio.core.experiment.table import SETTINGS
 from cnn_studio.core.job import events
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.trained import TrainedModel
+from cnn_studio.gui.pages.model.model_page import ModelPage
 from cnn_studio.gui.pages.train.train_page import TrainPage
 
 
@@ -87,6 +88,67 @@ def test_what_training_will_do_is_said(ready, session):
     assert "block" in ready.state.text()
 
 
+def mark_wrong(page, name, text):
+    """Type what cannot be used into a setting's field."""
+    field = page.form.row(name).field
+    field.setText(text)
+    field.textEdited.emit(text)
+
+
+def test_a_field_marked_wrong_on_another_page_prevents_training_and_is_named(
+    ready, session, pages, training, told, qtbot
+):
+    model = ModelPage(session, pages)
+    qtbot.addWidget(model)
+    mark_wrong(model, "architecture.dense", "128, many")
+    assert not ready.train_button.isEnabled()
+    assert "Dense layers: “many” is not a whole number." in ready.state.text()
+    session.training.train()  # by a shortcut
+    assert "Dense layers" in told[-1].text
+    assert training.requests == []
+    mark_wrong(model, "architecture.dense", "128")  # as it was: nothing has changed, and nothing is wrong any more
+    assert ready.train_button.isEnabled()
+    assert ready.state.text().startswith("Small CNN on pictures")
+
+
+def test_what_was_refused_is_named_until_something_else_is_chosen(ready, session, pages, qtbot):
+    model = ModelPage(session, pages)
+    qtbot.addWidget(model)
+    mark_wrong(model, "architecture.padding", "same, valid, same, valid")  # four, of three convolutions
+    assert "more than there are convolutions (3)" in model.form.row("architecture.padding").error()
+    assert session.training.why_not_train().field == "architecture.padding"
+    mark_wrong(model, "architecture.padding", "same, valid")
+    assert session.training.why_not_train() is None
+    mark_wrong(model, "architecture.blocks", "16")  # it is the padding that does not fit any more: both are marked
+    assert model.form.row("architecture.blocks").error()
+    assert model.form.row("architecture.padding").error()
+    mark_wrong(model, "architecture.blocks", "16, 32, 64")
+    assert session.training.why_not_train() is None
+    assert model.form.row("architecture.padding").error() == ""
+    mark_wrong(model, "architecture.kernel", "3, 99")
+    session.project.choose_architecture("resnet50")
+    assert session.project.wrong == {}
+    session.project.choose_architecture("small_cnn")
+    mark_wrong(model, "architecture.kernel", "99")
+    session.project.choose_architecture("small_cnn")  # the same again, and the field is as it was
+    assert session.project.wrong == {}
+    assert model.form.row("architecture.kernel").field.text() == "3"
+
+
+def test_what_is_likely_not_meant_is_said_before_training(ready, session):
+    session.project.change({"training.warm_up_epochs": 9, "training.epochs": 3})
+    assert ready.train_button.isEnabled()
+    assert "the warm-up of 9 epochs is longer than the 3" in ready.state.text()
+
+
+def test_trained_at_once_there_is_no_second_stage_to_set(ready, session):
+    session.project.choose_architecture("vgg16")
+    session.project.change({"architecture.transfer": "fine_tuned"})
+    assert ready.fine_tuning.isVisible()
+    session.project.change({"architecture.transfer": "one_stage"})
+    assert not ready.fine_tuning.isVisible()
+
+
 def test_a_training_draws_its_curves_and_tells_how_good_it_became(qtbot, ready, session, training, pages, settle):
     ready.train_button.click()
     qtbot.waitUntil(lambda: len(ready.curves.plot.history_points()["epoch_validation_loss"]) == 2)
@@ -157,7 +219,7 @@ def test_advanced_settings_and_fine_tuning_show_when_they_matter(ready, session)
     ready.advanced_button.click()
     assert ready.form.row("training.batch_size").isVisible()
     assert not ready.fine_tuning.isVisible()
-    session.project.choose_preset("vgg16_from_block3")
+    session.project.choose_preset("cats_dogs_fine_tuned")
     assert ready.fine_tuning.isVisible()
     ready.form.row("architecture.fine_tuning.epochs").field.setValue(4)
     assert session.project.experiment.architecture.fine_tuning.epochs == 4

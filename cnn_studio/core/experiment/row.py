@@ -197,7 +197,7 @@ class Setting:
     @cached_property
     def longest(self) -> int:
         """How many values a list can have."""
-        return next(part.max_length for part in self.field.metadata if hasattr(part, "max_length"))
+        return next(int(part.max_length) for part in self.field.metadata if hasattr(part, "max_length"))
 
     @property
     def range_text(self) -> str:
