@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from cnn_studio.core.data.events import FilesLeftOut, FolderListed
+from cnn_studio.core.data.events import Caution, FilesLeftOut, FolderListed
 from cnn_studio.core.evaluation.predictions import ImagesPredicted
 from cnn_studio.core.job import events
 from cnn_studio.core.job.jobs import CancelToken
@@ -82,6 +82,8 @@ class Face:
                 if detail != self._device:  # every job of a command says so
                     self._device = detail
                     self._tell(f"Device: {detail}")
+            case Caution(text=text, advice=advice):
+                self._tell(f"! {text} {advice}")
             case FilesLeftOut(issues):
                 for issue in issues:
                     self._tell(f"left out: {issue.path}: {issue.detail}")
