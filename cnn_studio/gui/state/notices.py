@@ -17,6 +17,9 @@ from cnn_studio.gui.look.wording import format_things
 NO_MODEL = "no model"
 """Topic of what is told while there is no model; withdrawn as soon as there is one."""
 
+UNCLEAR_LAYOUT = "unclear layout"
+"""Topic of what is asked about the folders of the open data set."""
+
 
 class NoticeKind(StrEnum):
     """How serious a notice is."""

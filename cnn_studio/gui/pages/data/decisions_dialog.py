@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.gui.look import theme
+from cnn_studio.gui.look.wording import plain_tip
 from cnn_studio.gui.state.decisions import PictureDecisions
 
 
@@ -71,7 +72,7 @@ class DecisionsDialog(QDialog):
             said += ["left out"] if decision.left_out else []
             for column, text in enumerate((path, ", ".join(said))):
                 item = QTableWidgetItem(text)
-                item.setToolTip(text)
+                item.setToolTip(plain_tip(text))
                 self.table.setItem(row, column, item)
         self.table.clearSelection()
         self.take_all_button.setEnabled(bool(self._paths))
