@@ -11,13 +11,11 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from cnn_studio.cli.wording import input_range_sentence
-from cnn_studio.core.data.events import FilesLeftOut, FolderListed
-from cnn_studio.core.evaluation.input_range import InputRangeUnknown
+from cnn_studio.cli.wording import event_lines
+from cnn_studio.core.data.events import FolderListed
 from cnn_studio.core.evaluation.predictions import ImagesPredicted
 from cnn_studio.core.job import events
 from cnn_studio.core.job.jobs import CancelToken
-from cnn_studio.core.runs.comparison import TrialStarted
 from cnn_studio.core.text import json_text, printable, printable_lines
 
 
@@ -76,19 +74,13 @@ class Face:
                     f"validation loss {event.val_loss:.4f}  validation accuracy {event.val_accuracy:.3f}"
                     f"{'  best so far' if event.best else ''}"
                 )
-            case TrialStarted(number, total, title):
-                self._tell(f"Training {number} of {total}: {title}")
-            case events.Message(text):
-                self._tell(text)
             case events.DeviceChosen(detail=detail):
                 if detail != self._device:  # every job of a command says so
                     self._device = detail
                     self._tell(f"Device: {detail}")
-            case InputRangeUnknown():
-                self._tell(input_range_sentence(event))
-            case FilesLeftOut(issues):
-                for issue in issues:
-                    self._tell(f"left out: {issue.path}: {issue.detail}")
+            case _:
+                for line in event_lines(event):
+                    self._tell(line)
 
     def _tell(self, text: str) -> None:
         """Print lines that may hold names of files and classes above the progress bar."""

@@ -20,14 +20,16 @@ from cnn_studio.core.data.findings import Finding, examine
 from cnn_studio.core.data.image_file import SPLIT_TEXT
 from cnn_studio.core.data.split import count_splits, split_dataset, why_not_trainable
 from cnn_studio.core.data.split_file import split_csv
+from cnn_studio.core.data.walk import passed_over_text
 from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.evaluation.label_review import LabelReview, label_review_csv
 from cnn_studio.core.experiment.architectures import DEFAULT_ARCHITECTURE
 from cnn_studio.core.image.issues import issues_csv
 from cnn_studio.core.job.jobs import JobContext, ignore_reports
-from cnn_studio.core.text import printable
+from cnn_studio.core.text import listed, printable
 
 _SHOWN = 5
+_FOLDS = 5
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
 
 
@@ -69,6 +71,7 @@ def scan(
                 "given_splits": sorted(found.given_splits),
                 "findings": [_finding_values(finding, found) for finding in findings],
                 "issues": [asdict(issue) for issue in found.issues],
+                "passed_over": dict(found.passed_over),
                 "notes": list(notes),
                 "problem": str(problem) if problem else None,
             }
@@ -87,6 +90,8 @@ def scan(
         face.say(f"{len(found.issues)} left out:")
         for issue in found.issues:
             face.say(f"  {issue.path}: {issue.detail}")
+    if passed_over := passed_over_text(dict(found.passed_over)):
+        face.say(passed_over)
     if problem:
         face.say(str(problem))
     return 0
@@ -120,7 +125,9 @@ def label_errors(
     run: Annotated[
         Path | None, typer.Option(help="Ask this run's network, about its validation and test images only: quick.")
     ] = None,
-    folds: Annotated[int, typer.Option(min=2, help="Without --run: how many networks are trained to judge all.")] = 5,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help=f"Without --run: how many networks are trained to judge all; {_FOLDS}.")
+    ] = None,
     experiment: Annotated[
         Path | None, typer.Option(help="A settings file: what is trained, and the decisions that count.")
     ] = None,
@@ -136,10 +143,11 @@ def label_errors(
     face = Face(as_json=False)
     report = ignore_reports if as_json else face.report
     asked = asked_for({"architecture.name": architecture, "training.epochs": epochs}, sets)
-    if run and sets:
+    idle = {"--set": sets, "--architecture": architecture, "--epochs": epochs, "--folds": folds}
+    if run and (without_effect := [name for name, value in idle.items() if value]):
         raise ExperimentError(
-            "--run asks a network that is trained already, so --set would change nothing.",
-            hint="Leave out one of them.",
+            f"--run asks a network that is trained already, so {listed(without_effect)} would change nothing.",
+            hint=f"Leave out --run or {listed(without_effect)}.",
         )
     if run and not experiment:
         experiment = run / "experiment.toml"
@@ -150,7 +158,7 @@ def label_errors(
     with face.working():
         found = tasks.scan(folder, JobContext(report, face.token))
         settings, _ = choices.on_data(found, lambda: False)
-        request = tasks.LabelErrorRequest(found, settings, run, folds)
+        request = tasks.LabelErrorRequest(found, settings, run, folds or _FOLDS)
         review = tasks.find_label_errors(request, JobContext(report, face.token))
     if csv:
         write_text(csv, label_review_csv(review))

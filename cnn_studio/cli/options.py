@@ -12,7 +12,7 @@ import typer
 
 from cnn_studio.core.advice.choices import Choices
 from cnn_studio.core.errors import ExperimentError
-from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS
+from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, BACKBONE_PRESETS, architecture_preset
 from cnn_studio.core.experiment.row import UNIT_TEXT, Setting
 from cnn_studio.core.experiment.table import ALL_SETTINGS, KIND_TEXT, SECTION_TEXT, parse_settings, setting
 
@@ -26,6 +26,7 @@ Sets = Annotated[
     ),
 ]
 
+_NAME = "architecture.name"
 _OF_BACKBONES = {
     "transfer": "architecture.transfer",
     "unfreeze": "architecture.unfreeze_from",
@@ -84,11 +85,16 @@ def choices_of(
     """What the user chose: something to start from, and single settings that change it.
 
     A setting that names an architecture of this program means that architecture, as ``--architecture`` does.
+
+    Raises:
+        ExperimentError: there is no architecture of that name, and nothing else is said of it.
     """
     changes = {name: value for name, value in asked.items() if name not in _OF_BACKBONES.values()}
-    name = changes.get("architecture.name")
+    name = changes.get(_NAME)
+    if name and not experiment and not any(each.startswith("architecture.") for each in changes.keys() - {_NAME}):
+        architecture_preset(name)  # a name of one's own is for settings of one's own, and else a slip
     if architecture or name in ARCHITECTURE_PRESETS or name in BACKBONE_PRESETS:
-        architecture = changes.pop("architecture.name", architecture)
+        architecture = changes.pop(_NAME, architecture)
     return Choices(
         experiment=experiment,
         preset=preset,

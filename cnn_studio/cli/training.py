@@ -112,6 +112,12 @@ def train(
         "image.colour": None if grey is None else (Colour.GREY if grey else Colour.RGB),
     }
     asked = asked_for(options, sets)
+    if patience == 0 and "training.patience" in asked:
+        raise ExperimentError(
+            "--patience 0 never ends early, and --set training.patience says when to.",
+            hint="Leave out one of them.",
+            field="training.patience",
+        )
     choices = choices_of(asked, experiment=experiment, preset=preset, architecture=architecture, augment=augment)
     # What is wrong with the options, or missing here, is told before a folder of 100,000 images is read.
     refuse(choices.check())
@@ -163,6 +169,7 @@ def finished_event(trained: TrainedModel) -> dict[str, Any]:
         "ended": trained.ended,
         "seconds": round(trained.seconds, 3),
         "device": trained.device,
+        "cautions": [asdict(caution) for caution in trained.cautions],
     }
 
 
@@ -199,4 +206,6 @@ def _tell_trained(face: Face, trained: TrainedModel) -> None:
     for evaluation in (trained.validation, trained.test):
         if evaluation:
             face.say(accuracy_sentence(evaluation))
+    for caution in trained.cautions:
+        face.say(f"! {caution.text}")
     face.say(f"Model: {trained.model}")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from cnn_studio.core.data.events import Caution, FilesLeftOut
 from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.evaluation.input_range import InputRange, InputRangeUnknown
+from cnn_studio.core.job.events import Event, Message
+from cnn_studio.core.runs.comparison import TrialStarted
 from cnn_studio.core.runs.trained import CrossValidation
 
 
@@ -42,3 +45,20 @@ def input_range_sentence(doubt: InputRangeUnknown) -> str:
     tried = ", ".join(f"{trial.right} given {trial.input_range}" for trial in doubt.tried)
     images = doubt.tried[0].images
     return f"{said} Of {images} pictures it names right: {tried}. Say --input-range {doubt.fits_best}, which fits best."
+
+
+def event_lines(event: Event) -> list[str]:
+    """What of a job's events is only said, a line each; none for those that are shown otherwise."""
+    match event:
+        case Message(text):
+            return [text]
+        case TrialStarted(number, total, title):
+            return [f"Training {number} of {total}: {title}"]
+        case InputRangeUnknown():
+            return [input_range_sentence(event)]
+        case Caution(text=text, advice=advice):
+            return [f"! {text} {advice}"]
+        case FilesLeftOut(issues):
+            return [f"left out: {issue.path}: {issue.detail}" for issue in issues]
+        case _:
+            return []

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.events import Caution
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.experiment.augmentation import NO_AUGMENTATION, AugmentationSettings, describe
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.intervals import paired_difference
+from cnn_studio.core.job.events import Message
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.comparison import AugmentationComparison, AugmentationTrial, TrialEnded, TrialStarted
 from cnn_studio.core.runs.trained import Ended
@@ -79,6 +81,7 @@ def compare_augmentations(request: CompareRequest, context: JobContext) -> Augme
         DatasetError, WeightsError, TrainingError, StorageError, JobCancelled: as ``train``.
     """
     trials = planned_trials(request.experiment)
+    once = context.telling_once(Message, Caution)
     done: list[AugmentationTrial] = []
     without: NDArray[np.bool_] | None = None
     for number, (name, title, augmentation) in enumerate(trials, start=1):
@@ -88,7 +91,7 @@ def compare_augmentations(request: CompareRequest, context: JobContext) -> Augme
         training = request.experiment.training.model_copy(update={"epochs": request.epochs})
         experiment = request.experiment.model_copy(update={"augmentation": augmentation, "training": training})
         run = request.folder / f"{request.prefix}{name}"
-        trained = train(TrainRequest(request.dataset, experiment, run), context)
+        trained = train(TrainRequest(request.dataset, experiment, run), once)
         if trained.ended is Ended.STOPPED:
             return AugmentationComparison(tuple(done), Ended.STOPPED)
         measured = saved_evaluation(trained.model, Split.VALIDATION)

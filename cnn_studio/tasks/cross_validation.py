@@ -12,9 +12,10 @@ from statistics import fmean, stdev
 from cnn_studio.core.atomic_file import csv_text, write_text
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.decisions import apply_decisions
+from cnn_studio.core.data.events import Caution
 from cnn_studio.core.data.folds import fold_datasets
 from cnn_studio.core.experiment.experiment import Experiment
-from cnn_studio.core.job.events import Event, Message
+from cnn_studio.core.job.events import Message
 from cnn_studio.core.job.jobs import JobCancelled, JobContext
 from cnn_studio.core.runs.run import refuse_used
 from cnn_studio.core.runs.trained import CrossValidation, TrainedModel
@@ -68,20 +69,11 @@ def train_folds(
     dataset: Dataset, experiment: Experiment, out: Path, folds: int, context: JobContext
 ) -> Iterator[TrainedModel]:
     """Train on each fold in turn, in ``out / "fold 1"`` and so on."""
-    told: set[str] = set()
-
-    def report_once(event: Event) -> None:
-        """What is said of the data set need not be said of each fold."""
-        if isinstance(event, Message):
-            if event.text in told:
-                return
-            told.add(event.text)
-        context.report(event)
-
+    once = context.telling_once(Message, Caution)  # what is said of the data set need not be said of each fold
     decided, _ = apply_decisions(dataset, experiment.decisions)
     for number, part in enumerate(fold_datasets(decided, experiment.split, folds), start=1):
         context.report(Message(f"Fold {number} of {folds}."))
-        yield train(TrainRequest(part, experiment, out / f"fold {number}"), context.reporting_to(report_once))
+        yield train(TrainRequest(part, experiment, out / f"fold {number}"), once)
 
 
 def _summary(done: list[TrainedModel], asked: int) -> CrossValidation:

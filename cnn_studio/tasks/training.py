@@ -13,6 +13,7 @@ from cnn_studio.core.advice.preflight import refuse
 from cnn_studio.core.advice.suggestions import suggest_experiment
 from cnn_studio.core.atomic_file import csv_text, write_text
 from cnn_studio.core.data import dataset as datasets
+from cnn_studio.core.data.cautions import cautions_of
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.decisions import apply_decisions
 from cnn_studio.core.data.events import FilesLeftOut
@@ -76,6 +77,9 @@ def train(request: TrainRequest, context: JobContext) -> TrainedModel:
     for note in notes:
         context.report(Message(note))
     refuse(experiment, scanned)
+    cautions = cautions_of(scanned, experiment.split, experiment.image)
+    for caution in cautions:
+        context.report(caution)
     layers = plan_layers(experiment.architecture, experiment.image, len(scanned.class_names))
     weights_file = _weights_file(experiment, context.report)
     started = time.monotonic()
@@ -85,7 +89,8 @@ def train(request: TrainRequest, context: JobContext) -> TrainedModel:
     with held(request.run):
         run = runs.create_run(request.run, dataset, assignment, experiment)
         try:
-            return _train_in(run, _Material(dataset, prepared, assignment, weights_file), experiment, started, context)
+            material = _Material(dataset, prepared, assignment, weights_file)
+            return replace(_train_in(run, material, experiment, started, context), cautions=cautions)
         except JobCancelled:
             runs.discard_run(run)
             raise

@@ -241,13 +241,33 @@ def test_experiment_files_that_cannot_be_read(tmp_path):
     path.write_text("[training\nepochs = ")
     with pytest.raises(ExperimentError, match=r"bad.toml is not a TOML file"):
         read_experiment(path)
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ExperimentError, match="could not be read"):
-        read_experiment(path)
     path.write_text("[training]\nepochs = -1\n")
     with pytest.raises(ExperimentError, match=r"^bad.toml: Epochs \(training.epochs\) must be") as caught:
         read_experiment(path)
     assert caught.value.path == path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_experiment_files_of_any_editor_that_writes_utf_8_are_read(tmp_path, encoding):
+    path = tmp_path / "mine.toml"
+    path.write_text('[architecture]\nname = "niño"\n[training]\nepochs = 3\n', encoding=encoding)
+    assert read_experiment(path).architecture.name == "niño"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("utf-16", "written in UTF-16"),
+        ("utf-16-be", "written in UTF-16"),
+        ("utf-16-le", "written in UTF-16"),
+        ("latin-1", "not written in UTF-8"),
+    ],
+)
+def test_experiment_files_in_other_encodings_are_told_as_that(tmp_path, encoding, words):
+    path = tmp_path / "mine.toml"
+    path.write_text('[architecture]\nname = "niño"\n', encoding=encoding)
+    with pytest.raises(ExperimentError, match=rf"^mine.toml is {words}\. Save it as UTF-8"):
+        read_experiment(path)
 
 
 @pytest.mark.parametrize(

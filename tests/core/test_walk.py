@@ -6,6 +6,7 @@ import os
 import sys
 import unicodedata
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def below(root: Path) -> tuple[set[str], FolderWalk]:
 def test_a_lattice_of_links_is_read_once(tmp_path, write_image):
     """Two links from each floor to the next make 2^30 paths to the lowest."""
     floors = [tmp_path / "set" / f"floor {number}" for number in range(31)]
-    for upper, lower in zip(floors, floors[1:], strict=False):
+    for upper, lower in pairwise(floors):
         upper.mkdir(parents=True)
         for side in ("left", "right"):
             (upper / side).symlink_to(lower)

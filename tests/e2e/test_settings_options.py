@@ -87,7 +87,7 @@ def another(each: Setting) -> str:
         case ValueType.NUMBER:
             return str(each.default + (each.limits.maximum - each.default) / 8)
         case ValueType.TEXT:
-            mine = "vgg16" if each.kind == "backbone" else "mine"
+            mine = "vgg16" if each.kind == "backbone" else "lenet5"
             return {"name": mine, "unfreeze_from": "conv4", "group_pattern": r"patient(\d+)=[a-z]"}[each.key]
     return {
         ValueType.SWITCH: str(not each.default).lower(),
@@ -148,7 +148,10 @@ def test_an_option_and_set_may_say_the_same(trained_with):
         ("--optimizer adam --set training.optimizer=sgd", "training.optimizer is adam"),
         ("--grey --set image.colour=rgb", "image.colour is grey"),
         ("--patience 3 --set training.early_stopping=false", "training.early_stopping is true"),
+        ("--patience 0 --set training.patience=3", "--patience 0 never ends early, and --set training.patience"),
         ("--architecture vgg16 --set architecture.name=lenet5", "architecture.name is vgg16"),
+        ("--set architecture.name=smal_cnn", "no architecture called 'smal_cnn'. Choose one of small_cnn, lenet5"),
+        ("--set architecture.name=resnet5 --epochs 3", "no architecture called 'resnet5'. Choose one of small_cnn"),
         ("--architecture vgg16 --transfer frozen --set architecture.transfer=fine_tuned", "architecture.transfer is"),
         ("--set training.epoch=6", "There is no setting training.epoch. Did you mean training.epochs"),
         ("--set training.epochs", "Write NAME=VALUE"),
@@ -174,10 +177,27 @@ def test_every_command_that_trains_takes_set(request_of):
     assert request_of("compare-augmentations").epochs == 5
 
 
-def test_a_network_that_is_trained_already_takes_no_settings(command):
-    status, _, err = command("label-errors", "x", "--run", "run", "--set", "training.epochs=3")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--set training.epochs=3", "--set would change nothing"),
+        ("--epochs 3", "--epochs would change nothing. Leave out --run or --epochs."),
+        ("--architecture vgg16 --folds 3", "--architecture and --folds would change nothing"),
+    ],
+)
+def test_a_network_that_is_trained_already_takes_no_settings(command, options, words):
+    status, _, err = command("label-errors", "x", "--run", "run", *options.split())
     assert status == 2
-    assert "--set would change nothing" in err
+    assert words in err
+
+
+def test_a_name_of_ones_own_is_for_settings_of_ones_own(trained_with, tmp_path):
+    own = trained_with("--set", "architecture.name=mine", "--set", "architecture.dense=[9]").architecture
+    assert (own.name, own.dense) == ("mine", (9,))
+    file = tmp_path / "own.toml"
+    file.write_text(experiment_to_toml(Experiment(architecture=own)), encoding="utf-8")
+    renamed = trained_with("--experiment", file, "--set", "architecture.name=other").architecture
+    assert (renamed.name, renamed.dense) == ("other", (9,))
 
 
 # -- the list ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Whoever lists files lists the same ones: a scan, predictions of a folder, what is dropped on the window."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -80,6 +79,6 @@ def test_a_folder_without_pictures_is_told(tmp_path):
 def test_the_linked_class_of_a_data_set_is_predicted_too(tmp_path):
     picture(tmp_path / "store" / "a" / "0.png", 0)
     picture(tmp_path / "set" / "b" / "1.png", 1)
-    os.symlink("../store/a", tmp_path / "set" / "a")
+    (tmp_path / "set" / "a").symlink_to("../store/a")
     found = image_paths([tmp_path / "set"], JobContext())
     assert [path.relative_to(tmp_path / "set") for path in found] == [Path("b/1.png"), Path("a/0.png")]

@@ -4,17 +4,22 @@ import threading
 from dataclasses import replace
 
 import pytest
+from PySide6 import QtGui
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QFileDialog
 
 from cnn_studio import tasks
 from cnn_studio.core import paths
 from cnn_studio.core.data.events import FolderListed
+from cnn_studio.core.data.findings import FindingKind
 from cnn_studio.core.image.issues import Issue, IssueKind
 from cnn_studio.core.job.jobs import JobCancelled, JobContext
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.pages.data.data_page import DataPage
 from cnn_studio.gui.pages.data.left_out_dialog import LeftOutDialog
 from cnn_studio.gui.pages.data.split_dialog import SplitDialog
+from cnn_studio.gui.state.notices import UNCLEAR_LAYOUT, NoticeKind
 
 
 @pytest.fixture
@@ -130,6 +135,88 @@ def test_files_left_out_are_listed_and_saved(opened, session, make_dataset, sett
     assert "cat/bad.png" in (tmp_path / "list.csv").read_text(encoding="utf-8")
     assert told[-1].text == f"Saved to {tmp_path / 'list.csv'}."
     dialog.close()
+
+
+def test_a_name_like_markup_is_a_name_in_tool_tips_too(opened, session, make_dataset, settle):
+    dataset = make_dataset("/<b>bold/pictures")
+    names = ("<b>bold", "<img src=x>")
+    files = tuple(replace(file, path=f"{names[file.label]}/{index}.png") for index, file in enumerate(dataset.files))
+    issues = (Issue("<b>bold/bad.png", IssueKind.TRUNCATED, "It ends too early."),)
+    session.project.take_dataset(replace(dataset, class_names=names, files=files, issues=issues))
+    settle()
+    opened.findings.show_left_out.click()
+    dialog = opened.findings.findChild(LeftOutDialog)
+    model = opened.chart.model()
+    tips = [
+        opened.title.toolTip(),
+        dialog.table.item(0, 0).toolTip(),
+        opened.grid.model().index(0, 0).data(Qt.ItemDataRole.ToolTipRole),
+        model.index(1, 0).data(Qt.ItemDataRole.ToolTipRole),
+    ]
+    dialog.close()
+    for tip in tips:
+        document = QTextDocument()
+        (document.setHtml if QtGui.Qt.mightBeRichText(tip) else document.setPlainText)(tip)
+        assert "<b>bold" in document.toPlainText() or "<img src=x>" in document.toPlainText(), tip
+
+
+def test_what_is_left_out_is_told_where_nothing_can_be_shown_of_it(opened, session, make_dataset, settle, told):
+    issues = (Issue("surplus", IssueKind.BESIDE_SPLITS, "This folder holds 3 images, which are used for nothing."),)
+    session.project.take_dataset(
+        replace(make_dataset(each=30), issues=issues, passed_over=((".git", 1), ("@eaDir", 2)))
+    )
+    settle()
+    (notice,) = [notice for notice in told if notice.topic == UNCLEAR_LAYOUT]
+    assert notice.kind is NoticeKind.WARNING
+    assert "surplus lies beside the folders for training and testing" in notice.text
+    first = opened.findings.list.item(0)
+    assert first.text().startswith("surplus lies beside")
+    assert not [i for i in range(opened.browse.which.count()) if "used for nothing" in opened.browse.which.itemText(i)]
+    opened.findings.list.itemClicked.emit(first)
+    dialog = opened.findings.findChild(LeftOutDialog)
+    assert dialog.table.item(0, 0).text() == "surplus"
+    dialog.close()
+    assert "3 hidden or system items passed over." in opened.findings.left_out.text()
+    assert "@eaDir (2)" in opened.findings.left_out.toolTip()
+
+
+def test_an_unclear_layout_is_asked_about_once_and_no_longer_in_another_folder(
+    opened, session, make_dataset, settle, told
+):
+    withdrawn = []
+    session.notices.withdrawn.connect(withdrawn.append)
+    unclear = replace(make_dataset("/odd", each=30), class_names=("my train", "my test"))
+    session.project.take_dataset(unclear)
+    settle()
+    opened.test.setValue(30)
+    settle()
+    assert len([notice for notice in told if notice.topic == UNCLEAR_LAYOUT]) == 1
+    withdrawn.clear()
+    session.project.take_dataset(make_dataset("/clear", each=30))
+    settle()
+    assert withdrawn == [UNCLEAR_LAYOUT]
+    assert len([notice for notice in told if notice.topic == UNCLEAR_LAYOUT]) == 1
+
+
+def test_what_is_said_of_a_finding_follows_the_decisions(opened, session, make_dataset, settle):
+    dataset = make_dataset(each=10)
+    files = tuple(replace(file, grey=file.path in {"cat/1.png", "dog/2.png"}) for file in dataset.files)
+    session.project.take_dataset(replace(dataset, files=files))
+    settle()
+    browse = opened.browse
+    browse.show_only(FindingKind.MIXED_COLOUR)
+    assert browse.advice.text().startswith("2 pictures are without colour; the other 18 are coloured.")
+    for left, said in ((1, "1 picture is without colour; the other 18 are coloured."), (0, "Settled:")):
+        opened.grid.setCurrentIndex(opened.grid.model().index(1 - left, 0))
+        browse.bar.leave_out_button.click()
+        settle()
+        assert browse.advice.text().startswith(said)
+        shown = browse.which.currentText()
+        assert shown == f"Grey among colour ({left or 'settled'})"
+        assert opened.summary.text() == f"{18 + left} images · 2 classes"
+        titles = [opened.findings.list.item(row).text() for row in range(opened.findings.list.count())]
+        assert len([title for title in titles if "without colour" in title]) == left
+        assert all(title.startswith("1 picture is without colour") for title in titles if "without colour" in title)
 
 
 def test_one_class_alone_cannot_be_trained_and_the_button_says_why(opened, session, settle):

@@ -24,6 +24,18 @@ class FolderListed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Caution(Event):
+    """Something about the images that may mislead whoever trains on them, told before that begins.
+
+    ``kind`` is that of a finding, or ``left_out``; ``text`` says what it is and ``advice`` what to do.
+    """
+
+    kind: str
+    text: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
 class FilesLeftOut(Event):
     """Files that were fine when scanned could not be read when they were prepared."""
 

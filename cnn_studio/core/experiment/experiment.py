@@ -6,6 +6,7 @@ can be trained on a server. It holds no path of a machine.
 
 from __future__ import annotations
 
+import codecs
 import tomllib
 from pathlib import Path
 from reprlib import Repr
@@ -134,11 +135,23 @@ def read_experiment(path: Path) -> Experiment:
         content = path.read_bytes()
         if _ENDLESS_NAME.search(content):
             raise ExperimentError(f"{path.name} is no experiment file: a name in it has too many parts.", path=path)
-        values = tomllib.loads(content.decode())
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:64]:
+            raise ExperimentError(
+                f"{path.name} is written in UTF-16.",
+                hint="Save it as UTF-8: a choice in the editor's Save as.",
+                path=path,
+            )
+        values = tomllib.loads(content.decode("utf-8-sig"))  # Windows' editors put a mark before UTF-8
     except FileNotFoundError:
         raise ExperimentError(f"There is no experiment file {path}.", path=path) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise ExperimentError(f"{path} could not be read: {error}.", path=path) from None
+    except UnicodeDecodeError:
+        raise ExperimentError(
+            f"{path.name} is not written in UTF-8.",
+            hint="Save it as UTF-8: a choice in the editor's Save as.",
+            path=path,
+        ) from None
     except RecursionError:
         raise ExperimentError(f"{path.name} is no experiment file: it is nested too deeply.", path=path) from None
     except ValueError as error:  # TOMLDecodeError, and a number with too many digits

@@ -81,6 +81,19 @@ class JobContext:
         """The same wishes, told to somebody else: who filters or keeps what passes."""
         return replace(self, report=report)
 
+    def telling_once(self, *kinds: type[Event]) -> JobContext:
+        """The same, without repeating any event of these kinds: for a job that runs another one several times."""
+        told: set[Event] = set()
+
+        def report(event: Event) -> None:
+            if isinstance(event, kinds):
+                if event in told:
+                    return
+                told.add(event)
+            self.report(event)
+
+        return self.reporting_to(report)
+
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")

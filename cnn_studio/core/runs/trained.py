@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from cnn_studio.core.data.events import Caution
 from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 
@@ -42,6 +43,7 @@ class TrainedModel:
         ended: how it came to its end.
         seconds: the whole job, wall clock.
         device: what computed, in a few words.
+        cautions: what was said of the images before it began.
     """
 
     run: Path
@@ -55,6 +57,7 @@ class TrainedModel:
     ended: Ended
     seconds: float
     device: str
+    cautions: tuple[Caution, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLa
 
 from cnn_studio.gui.jobs.latest_answer import LatestAnswer
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_size
+from cnn_studio.gui.look.wording import format_size, plain_tip
 from cnn_studio.gui.widgets.thumbnail_loader import ThumbnailLoader
 
 LARGEST = 1600
@@ -103,7 +103,7 @@ class PictureDialog(QDialog):
         self.setWindowTitle(f"{path.name} — {self._place + 1:,} of {len(self._pictures):,}")
         self.caption.setText(caption)
         self.facts.setText(self.name())
-        self.facts.setToolTip(str(path))
+        self.facts.setToolTip(plain_tip(str(path)))
         self._file_facts.ask(partial(_facts, path))
         self.previous.setEnabled(self._place > 0)
         self.next.setEnabled(self._place < len(self._pictures) - 1)

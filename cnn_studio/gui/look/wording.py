@@ -1,8 +1,11 @@
-"""Numbers as people read them."""
+"""Numbers, and texts of others, as people read them."""
 
 from __future__ import annotations
 
 import math
+from html import escape
+
+from PySide6.QtGui import Qt
 
 _MINUTE = 60
 _HOUR = 3600
@@ -129,3 +132,8 @@ def _two(amount: int, base: int, large: str, small: str) -> str:
     """``amount`` of the small unit as "1 h 10 min", leaving a zero small part out."""
     most, rest = divmod(amount, base)
     return f"{most} {large} {rest} {small}" if rest else f"{most} {large}"
+
+
+def plain_tip(text: str) -> str:
+    """A tool tip that shows a text as it stands: a folder may be called ``<b>``, which Qt would take for HTML."""
+    return escape(text).replace("\n", "<br>") if Qt.mightBeRichText(text) else text

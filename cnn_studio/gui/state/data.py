@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.findings import ABOUT_LAYOUT
 from cnn_studio.core.data.image_file import ImageFile
 from cnn_studio.core.data.split import why_not_trainable
 from cnn_studio.core.errors import CnnStudioError
@@ -15,7 +17,7 @@ from cnn_studio.core.text import printable
 from cnn_studio.gui.jobs.latest_answer import LatestAnswer
 from cnn_studio.gui.state.data_view import DataView, work_out
 from cnn_studio.gui.state.decisions import PictureDecisions
-from cnn_studio.gui.state.notices import DATA, Notices
+from cnn_studio.gui.state.notices import DATA, UNCLEAR_LAYOUT, NoticeKind, Notices
 from cnn_studio.gui.state.project import Project
 
 FEW_FILES = 5000
@@ -43,6 +45,7 @@ class DataState(QObject):
         self.view: DataView | None = None
         self._asked: tuple[Dataset | None, tuple[object, ...]] = (None, ())
         self._told_notes: tuple[str, ...] = ()
+        self._told_layout: tuple[Path | None, list[str]] = (None, [])
         self._answer = LatestAnswer(self)
         self._answer.answered.connect(self._take_view)
         self._answer.failed.connect(notices.tell_error)
@@ -118,7 +121,17 @@ class DataState(QObject):
     @Slot(object)
     def _take_view(self, view: DataView) -> None:
         self.view = view
+        self._ask_about_layout(view)
         if view.notes and view.notes != self._told_notes:
             self._notices.tell_info(" ".join(view.notes), DATA)
         self._told_notes = view.notes
         self.view_changed.emit()
+
+    def _ask_about_layout(self, view: DataView) -> None:
+        """Say at once, and not only in the list of findings, where folders may mean something else: before training."""
+        told = [f"{finding.title} {finding.advice}" for finding in view.findings if finding.kind in ABOUT_LAYOUT]
+        if (view.scanned.root, told) != self._told_layout:
+            self._told_layout = (view.scanned.root, told)
+            self._notices.withdraw(UNCLEAR_LAYOUT)
+            if told:
+                self._notices.tell(NoticeKind.WARNING, " ".join(told), topic=UNCLEAR_LAYOUT)

@@ -24,6 +24,9 @@ TRAINED = "trained"
 NO_MODEL = "no model"
 """Topic of what is told while there is no model; withdrawn as soon as there is one."""
 
+UNCLEAR_LAYOUT = "unclear layout"
+"""Topic of what is asked about the folders of the open data set."""
+
 
 class NoticeKind(StrEnum):
     """How serious a notice is."""

@@ -10,7 +10,7 @@ from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QMouseEvent, QPainter
 from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_count, format_percent, format_things
+from cnn_studio.gui.look.wording import format_count, format_percent, format_things, plain_tip
 from cnn_studio.gui.widgets.tile_view import Index, TileView, draw_text, one_line, paint_tile
 
 _COUNT_ROLE = Qt.ItemDataRole.UserRole
@@ -44,7 +44,8 @@ class _ClassModel(QAbstractListModel):
             case Qt.ItemDataRole.ToolTipRole | Qt.ItemDataRole.AccessibleTextRole:
                 total = sum(count for _, count in self.counts)
                 share = f" ({format_percent(count / total)} of all)" if total else ""
-                return f"{one_line(name)}: {format_things(count, 'image')}{share}"
+                text = f"{one_line(name)}: {format_things(count, 'image')}{share}"
+                return text if role == Qt.ItemDataRole.AccessibleTextRole else plain_tip(text)
             case Qt.ItemDataRole.UserRole:
                 return count
         return None

@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.core.evaluation.confusion import row_shares
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent
+from cnn_studio.gui.look.wording import format_percent, plain_tip
 from cnn_studio.gui.widgets.matrix_colours import FAINTEST, FAINTEST_SPECK, cell_colours
 from cnn_studio.gui.widgets.matrix_labels import fits_upright, longest, paint_columns, paint_rows
 from cnn_studio.gui.widgets.matrix_picture import Cell, MatrixPicture
@@ -251,7 +251,7 @@ class ConfusionMatrix(QWidget):
         if cell == self._current:
             return
         self._current = cell
-        text = self.text_of(*cell) if cell else ""
+        text = plain_tip(self.text_of(*cell)) if cell else ""
         self.setAccessibleDescription(text)
         self.pointed.emit(text)
         self._show_frames()
@@ -265,7 +265,7 @@ class ConfusionMatrix(QWidget):
         match event:
             case QHelpEvent() if event.type() is QEvent.Type.ToolTip:
                 cell = self.cell_at(QPointF(event.pos()))
-                QToolTip.showText(event.globalPos(), self.text_of(*cell) if cell else "", self)
+                QToolTip.showText(event.globalPos(), plain_tip(self.text_of(*cell)) if cell else "", self)
                 return True
             case QWheelEvent():
                 factor = _WHEEL_STEP if event.angleDelta().y() > 0 else 1 / _WHEEL_STEP

@@ -6,6 +6,8 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
+from cnn_studio.gui.look.wording import plain_tip
+
 
 class ElidedLabel(QLabel):
     """Shows as much of its text as fits; the whole of it is the tool tip when it does not."""
@@ -38,7 +40,7 @@ class ElidedLabel(QLabel):
 
     def _tell(self) -> None:
         shown = self.shown_text()
-        self.setToolTip("" if shown == self.text() else self.text())
+        self.setToolTip("" if shown == self.text() else plain_tip(self.text()))
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002 -- Qt's signature
         """Paint the shortened text."""

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QAbstractItemView, QApplication, QStyledItemDelega
 
 from cnn_studio.core.evaluation.predictions import Prediction
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent
+from cnn_studio.gui.look.wording import format_percent, plain_tip
 from cnn_studio.gui.widgets.class_chart import paint_bar
 from cnn_studio.gui.widgets.thumbnail_grid import paint_picture
 from cnn_studio.gui.widgets.thumbnail_loader import Decode, ThumbnailLoader, decode_picture
@@ -73,7 +73,7 @@ class _PredictionModel(QAbstractListModel):
                 ranked = [f"{one_line(name)}  {format_percent(value)}" for name, value in item.ranked[:10]]
                 if item.unsure:
                     ranked.insert(0, "Not sure: the most likely class is less likely than the model's threshold.")
-                return "\n".join((one_line(str(item.path)), *(ranked if not item.error else (item.error,))))
+                return plain_tip("\n".join((one_line(str(item.path)), *(ranked if not item.error else (item.error,)))))
             case Qt.ItemDataRole.UserRole:
                 return item
         return None

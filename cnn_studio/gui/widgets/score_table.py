@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_count, format_fraction
+from cnn_studio.gui.look.wording import format_count, format_fraction, plain_tip
 from cnn_studio.gui.widgets.class_chart import paint_bar
 from cnn_studio.gui.widgets.tile_view import Index, draw_text, one_line
 
@@ -126,7 +126,7 @@ class ScoreModel(QAbstractTableModel):
             case Qt.ItemDataRole.DisplayRole:
                 return _text(score, name, column)
             case Qt.ItemDataRole.ToolTipRole:
-                return tip or _tip(score, column)
+                return plain_tip(tip or _tip(score, column))
             case Qt.ItemDataRole.UserRole if column in _FRACTIONS and not _means_nothing(score, column):
                 return _figure(score, column)
         return _look(role, score, column, average=average)

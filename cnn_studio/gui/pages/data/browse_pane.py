@@ -155,6 +155,7 @@ class BrowsePane(QWidget):
         ):
             self._show_chosen()
         self.bar.why_not = "The pictures are still being checked." if self._project.listed else ""
+        self._show_advice()
         self._on_decided()
 
     def _offer(self, dataset: Dataset) -> None:
@@ -165,7 +166,7 @@ class BrowsePane(QWidget):
         which: list[tuple[str, object]] = [("All images", Which.ALL)]
         if (view := self._data.view) is not None and not self._project.listed:
             which += [(f"{SPLIT_TEXT[split].capitalize()} ({count:,})", split) for split, count in view.totals.items()]
-            found = {finding.kind: sum(map(len, finding.groups)) for finding in view.findings}
+            found = {finding.kind: sum(map(len, finding.groups)) for finding in view.findings if finding.groups}
             if self._made is not None and isinstance(self._made.which, FindingKind):
                 found.setdefault(self._made.which, 0)  # settled by now, and still shown
             for kind, count in found.items():
@@ -209,16 +210,24 @@ class BrowsePane(QWidget):
         self.shown, self._made = shown, _Made(dataset, view, which, finding)
         self.grid.set_images(shown, shown.mark, caption_lines=2 if shown.has_notes else 1)
         self.grid.verticalScrollBar().setValue(place)
-        if finding is not None:
-            self.advice.setText(f"{finding.title} {finding.advice}")
-        elif which is Which.DOUBTED and review is not None:
-            self.advice.setText(review.method)
-        self.advice.setVisible(finding is not None or which is Which.DOUBTED)
+        self._show_advice()
         self.save_list_button.setVisible(which is Which.DOUBTED)
         self.keep_button.setVisible(finding is not None and finding.kind in ONE_OF_EACH)
         self._on_selection()
         self._on_decided()
         self.shown_changed.emit()
+
+    def _show_advice(self) -> None:
+        """What is to be said of the shown pictures now: decisions may have changed how many there are of a kind."""
+        made, view, review = self._made, self._data.view, self._label_errors.review
+        text = ""
+        if made is not None and made.finding is not None and view is not None:
+            now = next((finding for finding in view.findings if finding.kind is made.which), None)
+            text = f"{now.title} {now.advice}" if now else "Settled: nothing of this kind is left."
+        elif made is not None and made.which is Which.DOUBTED and review is not None:
+            text = review.method
+        self.advice.setText(text)
+        self.advice.setVisible(bool(text))
 
     # -- choosing and deciding ----------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_things
+from cnn_studio.gui.look.wording import format_things, plain_tip
 from cnn_studio.gui.pages.data.browse_pane import BrowsePane
 from cnn_studio.gui.pages.data.findings_panel import FindingsPanel
 from cnn_studio.gui.pages.data.shown_pictures import Which
@@ -195,7 +195,7 @@ class DataPage(QWidget):
         if had_focus:
             self.grid.setFocus()
         self.title.setText(dataset.name)
-        self.title.setToolTip(str(dataset.root))
+        self.title.setToolTip(plain_tip(str(dataset.root)))
         self._show_counts()
         self._show_whether_to_train()
 
@@ -236,7 +236,7 @@ class DataPage(QWidget):
         else:
             why_not = str(reason) if reason else ""
         self.train_button.setEnabled(not why_not)
-        self.train_button.setToolTip(why_not)
+        self.train_button.setToolTip(plain_tip(why_not))
 
     # -- doing --------------------------------------------------------------------------------------------------
 

@@ -19,10 +19,11 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.findings import Finding
+from cnn_studio.core.data.walk import passed_over_text
 from cnn_studio.core.evaluation.label_review import LabelReview
 from cnn_studio.core.image.issues import ISSUE_TEXT, IssueKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_things
+from cnn_studio.gui.look.wording import format_things, plain_tip
 from cnn_studio.gui.pages.data.label_errors_dialog import LabelErrorsDialog
 from cnn_studio.gui.pages.data.left_out_dialog import LeftOutDialog
 from cnn_studio.gui.pages.data.shown_pictures import Which
@@ -145,7 +146,7 @@ class FindingsPanel(QWidget):
         for finding in self._shown:
             name, tint = ("warning", colour.warning) if finding.serious else ("info", colour.accent)
             item = QListWidgetItem(theme.icon(name, tint), finding.title)
-            item.setToolTip(finding.advice)
+            item.setToolTip(plain_tip(finding.advice))
             self.list.addItem(item)
         self.mark(self._marked)
 
@@ -157,6 +158,12 @@ class FindingsPanel(QWidget):
             self.left_out.setText(f"{format_things(kinds.total(), 'item')} cannot be used: {listed}")
         else:
             self.left_out.setText("Every file can be read." if dataset else "")
+        passed_over = passed_over_text(dict(dataset.passed_over)) if dataset else ""
+        self.left_out.setToolTip(plain_tip(passed_over))
+        if passed_over and dataset:
+            hidden = sum(count for _, count in dataset.passed_over)
+            text = f"{format_things(hidden, 'hidden or system item')} passed over."
+            self.left_out.setText(f"{self.left_out.text()} {text}".strip())
         self.show_left_out.setVisible(bool(kinds))
 
     @Slot(QListWidgetItem)
@@ -164,8 +171,10 @@ class FindingsPanel(QWidget):
         place = self.list.row(item) - (self._shown_review is not None)
         if place < 0:
             self.review_chosen.emit()
-        else:
+        elif self._shown[place].groups:
             self.finding_chosen.emit(self._shown[place])
+        else:
+            self._open_left_out()  # it is about what is not used
 
     def mark(self, which: object) -> None:
         """Mark the finding of that kind as the one shown; none where there is none."""

@@ -25,7 +25,7 @@ from cnn_studio.core.text import printable
 from cnn_studio.gui.dialogs.save_file import ask_target
 from cnn_studio.gui.jobs.latest_answer import LatestAnswer
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_things
+from cnn_studio.gui.look.wording import format_things, plain_tip
 from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.growing_dialog import GrowingDialog
@@ -122,7 +122,7 @@ class SplitDialog(GrowingDialog):
         self.forget_button.setVisible(source is not None)
         for widget in (self.similar, self.rule, self.form.row("split.seed").field):
             widget.setEnabled(source is None)
-            widget.setToolTip("" if source is None else f"The split comes from {source.name}.")
+            widget.setToolTip("" if source is None else plain_tip(f"The split comes from {source.name}."))
 
     @Slot()
     def _save(self) -> None:

@@ -29,7 +29,7 @@ from cnn_studio.gui.dialogs.export import ExportDialog
 from cnn_studio.gui.dialogs.save_file import ask_target, save_file
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent_within, format_things
+from cnn_studio.gui.look.wording import format_percent_within, format_things, plain_tip
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.notices import NoticeKind
 from cnn_studio.gui.state.session import Session
@@ -159,7 +159,7 @@ class PredictPage(QWidget):
             return
         facts = model.facts
         self.title.setText(f"Model of {model.title}")
-        self.title.setToolTip(str(model.path))
+        self.title.setToolTip(plain_tip(str(model.path)))
         parts = [format_things(model.class_count, "class", "classes"), f"{facts.width} × {facts.height} pixels"]
         if facts.architecture:
             parts.insert(0, architecture_title(facts.architecture))

@@ -32,7 +32,7 @@ from cnn_studio.core.runs.trained import ENDED_TEXT
 from cnn_studio.core.store.prepared import store_size
 from cnn_studio.gui.jobs.job_thread import AnyJob, JobKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent_within, format_size
+from cnn_studio.gui.look.wording import format_percent_within, format_size, plain_tip
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.curves import CurvePlot
@@ -79,7 +79,7 @@ class RunsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._text(run, self._states[index.row()], index.column())
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{run.folder}\nImages: {run.data_root}"
+            return plain_tip(f"{run.folder}\nImages: {run.data_root}")
         return None
 
     def _text(self, run: Run, state: RunState, column: int) -> str:
