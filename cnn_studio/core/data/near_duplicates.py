@@ -106,6 +106,8 @@ def find_pairs(fingerprints: NDArray[np.uint8], context: JobContext) -> _Ints:
     equal = np.stack([firsts[copies], copies, np.full(len(copies), Likeness.EQUAL)], axis=1)
     distinct = fingerprints[places]
     context.report(StageStarted(Stage.COMPARE, len(distinct)))
+    if len(distinct) < 2:
+        return equal
     first, second, difference, same = _differences(distinct, context)
     alike = same | ((difference <= _ALIKE) & _stand_out(len(distinct), first, second, difference))
     likeness = np.where(same, Likeness.SAME, Likeness.ALIKE)
