@@ -70,8 +70,8 @@ def cropped(picture, dice, least, most):
     return jpeg(picture.crop((left, top, right, bottom)))
 
 
-def watermarked(picture, dice):
-    """A light box with writing over 10 to 15 % of the picture, anywhere; half of them can be seen through."""
+def watermarked(picture, dice, *, in_the_middle):
+    """A box with writing over 10 to 15 % of the picture; half of them can be seen through."""
     picture = picture.copy()
     width, height = picture.size
     share, stretch = dice.uniform(0.10, 0.15), dice.uniform(1, 3)
@@ -79,7 +79,8 @@ def watermarked(picture, dice):
     size = (max(2, round(across * width)), max(2, round(share / across * height)))
     mark = Image.new("RGB", size, dice.choice(["white", "black", "gold"]))
     ImageDraw.Draw(mark).text((2, 2), "SAMPLE " * 20 + "\n" + "stock 2024 " * 20, fill="grey")
-    place = (dice.randint(0, width - size[0]), dice.randint(0, height - size[1]))
+    room = (width - size[0], height - size[1])
+    place = [side // 2 for side in room] if in_the_middle else [dice.randint(0, side) for side in room]
     under = picture.crop((*place, place[0] + size[0], place[1] + size[1]))
     picture.paste(Image.blend(under, mark, dice.choice([0.6, 1.0])), place)
     return jpeg(picture)
@@ -111,7 +112,8 @@ CHANGES = {
     "blurred": blurred,
     "brightness": brightness_shifted,
     "cropped to 15 %": partial(cropped, least=0, most=0.15),
-    "watermark": watermarked,
+    "watermark anywhere": partial(watermarked, in_the_middle=False),
+    "watermark in the middle": partial(watermarked, in_the_middle=True),
     "cropped 15-30 %": partial(cropped, least=0.15, most=0.30),
     "turned 5-10°": partial(turned, least=5, most=10),
     "turned 10-15°": partial(turned, least=10, most=15),
@@ -141,8 +143,10 @@ def main():
             recalls[name] = {change: sum(map(bool, pairs)) / len(pairs) for change, pairs in found.items()}
             false = false_pairs(group)
             among = sum("copy" not in a + b for a, b in false)
+            same = {Path(file.path).name: set(file.same) for file in files}
+            verified = sum(not same[a].isdisjoint(same[b]) for a, b in false)
             each = len(copies["grey"])
-            rest.append(f"| {name} | {planted:,} | {each} | {len(false)} | {among} | {seconds:.0f} s |")
+            rest.append(f"| {name} | {planted:,} | {each} | {len(false)} | {among} | {verified} | {seconds:.0f} s |")
             if options.show:
                 draw(false, folder, options.show / f"{name}.png")
     print(heading("Planted copies"))
@@ -150,10 +154,12 @@ def main():
     for change in CHANGES:
         print(f"| {change} | {' | '.join(f'{recall[change]:.0%}' for recall in recalls.values())} |")
     print(
-        "\n| set | images | copies of each change | false pairs | of them among the images | processor time to scan |"
+        "\n| set | images | copies of each change | false pairs | among the images | called the same | time to scan |"
     )
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     print("\n".join(rest))
+    if not options.sizes:
+        return
     real = fingerprints_of(options.data)
     print("\n| distinct images | compared in | processor time |\n| ---: | ---: | ---: |")
     for size in options.sizes:
@@ -212,8 +218,7 @@ def draw(pairs, folder, target):
 
 def fingerprints_of(data):
     """Fingerprints of all images of all sets, and what making one takes."""
-    from cnn_studio.core.image.decoder import LEAST_SIDE, flatten
-    from cnn_studio.core.image.fingerprints import make_fingerprint
+    from cnn_studio.core.image.fingerprints import LEAST_SIDE, make_fingerprint
 
     rows, seconds = [], {}
     print("\n| set | making a fingerprint |\n| --- | ---: |")
@@ -221,7 +226,8 @@ def fingerprints_of(data):
         for path in sorted(p for p in (data / name).rglob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png"}):
             with Image.open(path) as picture:
                 picture.draft("RGB", (LEAST_SIDE, LEAST_SIDE))
-                flat = flatten(picture)
+                flat = picture if picture.mode == "L" else picture.convert("RGB")
+                flat.load()
             began = time.process_time()
             row = make_fingerprint(flat)
             seconds.setdefault(name, []).append(time.process_time() - began)

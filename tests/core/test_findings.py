@@ -57,7 +57,7 @@ def test_versions_of_a_picture(changed):
     assert finding.kind is FindingKind.NEAR_DUPLICATE
     assert finding.groups == ((0, 1, 2), (50, 51))
     assert finding.files == (0, 1, 2, 50, 51)
-    assert finding.title.startswith("2 pictures are there in several versions, 5 files")
+    assert finding.title.startswith("2 groups of pictures look alike (near-duplicates), 5 files")
 
 
 def test_a_picture_in_two_classes_comes_first(changed):
@@ -70,7 +70,7 @@ def test_a_picture_in_two_classes_comes_first(changed):
 def test_pictures_that_only_look_alike_in_two_classes_are_information(changed):
     finding = only(changed({2: {"alike": (1,)}, 60: {"alike": (1,)}}))
     assert (finding.kind, finding.groups, finding.serious) == (FindingKind.ALIKE_IN_TWO_CLASSES, ((2, 60),), False)
-    assert finding.title == "1 group of pictures look alike, in different classes."
+    assert finding.title == "1 group of pictures looks alike, in different classes."
     assert "wrong copy" not in finding.advice
 
 
@@ -97,11 +97,33 @@ def test_what_must_stay_together_is_not_shown_unless_it_is_alike(changed):
 
 def test_a_picture_in_training_and_test_folders(changed):
     dataset = changed(
-        {i: {"given_split": Split.TRAIN if i % 2 else Split.TEST, "alike": (i // 2,)} for i in range(2, 6)}
+        {
+            i: {"given_split": Split.TRAIN if i % 2 else Split.TEST, "alike": (i // 2,), "same": (i // 2,)}
+            for i in range(2, 6)
+        }
     )
     kinds = {finding.kind: finding for finding in examine(dataset)}
     assert kinds[FindingKind.DUPLICATE_ACROSS_SPLITS].groups == ((2, 3), (4, 5))
     assert kinds[FindingKind.DUPLICATE_ACROSS_SPLITS].serious
+
+
+def test_what_only_looks_alike_in_training_and_test_folders_is_information(changed):
+    dataset = changed({2: {"given_split": Split.TEST, "alike": (1,)}, 3: {"given_split": Split.TRAIN, "alike": (1,)}})
+    kinds = {finding.kind: finding for finding in examine(dataset)}
+    assert FindingKind.DUPLICATE_ACROSS_SPLITS not in kinds
+    assert kinds[FindingKind.ALIKE_ACROSS_SPLITS].groups == ((2, 3),)
+    assert not kinds[FindingKind.ALIKE_ACROSS_SPLITS].serious
+
+
+@pytest.mark.parametrize(
+    ("identical", "kind"),
+    [(0, FindingKind.ALIKE_IN_TWO_CLASSES), (1, FindingKind.SAME_PICTURE_TWO_CLASSES)],
+)
+def test_blank_pictures_are_the_same_only_as_files(changed, identical, kind):
+    """Every black picture has the fingerprint of every other; that does not make one of the classes wrong."""
+    blank = {"alike": (1,), "same": (1,), "blank": True, "identical": identical}
+    kinds = {finding.kind for finding in examine(changed({2: blank, 60: blank}))}
+    assert kinds == {kind, FindingKind.MOSTLY_BLANK}
 
 
 def test_groups_that_lost_all_but_one_are_no_groups(changed):

@@ -39,6 +39,7 @@ class FindingKind(StrEnum):
     SAME_PICTURE_TWO_CLASSES = "same_picture_two_classes"
     ALIKE_IN_TWO_CLASSES = "alike_in_two_classes"
     DUPLICATE_ACROSS_SPLITS = "duplicate_across_splits"
+    ALIKE_ACROSS_SPLITS = "alike_across_splits"
     FEW_IMAGES = "few_images"
     IMBALANCE = "imbalance"
     EXACT_DUPLICATE = "exact_duplicate"
@@ -56,6 +57,7 @@ FINDING_TEXT = {
     FindingKind.SAME_PICTURE_TWO_CLASSES: "same picture in two classes",
     FindingKind.ALIKE_IN_TWO_CLASSES: "look alike, in different classes",
     FindingKind.DUPLICATE_ACROSS_SPLITS: "same picture in two splits",
+    FindingKind.ALIKE_ACROSS_SPLITS: "look alike, in different splits",
     FindingKind.FEW_IMAGES: "few images",
     FindingKind.IMBALANCE: "uneven classes",
     FindingKind.EXACT_DUPLICATE: "identical files",
@@ -193,45 +195,59 @@ def small_images(dataset: Dataset, image: ImageSettings) -> tuple[Finding, ...]:
 
 
 def _duplicates(dataset: Dataset) -> Iterable[Finding]:
+    """Copies and look-alikes: only what was verified by its pixels is called the same picture."""
     files = dataset.files
-    same = [group for group in _groups(file.same for file in files) if _in_two_classes(dataset, group)]
-    alike: list[tuple[int, ...]] = []
-    identical: list[tuple[int, ...]] = []
-    similar: list[tuple[int, ...]] = []
-    across: list[tuple[int, ...]] = []
-    for group in similar_groups(dataset):
-        if _in_two_classes(dataset, group):
-            if not any(set(group) <= set(verified) for verified in same):
-                alike.append(group)
-        elif len({files[index].identical for index in group}) == 1 and files[group[0]].identical:
-            identical.append(group)
-        else:
-            similar.append(group)
-        if len({files[index].given_split or Split.TRAIN for index in group}) > 1:
-            across.append(group)
-    if same:
+    same = [group for group in _groups(file.same for file in files) if _tells(dataset, group)]
+    alike = similar_groups(dataset)
+
+    def divided(part: Callable[[ImageFile], object]) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+        """The same pictures of which there are copies in two parts, and other pictures that are alike in two."""
+        verified, others = (
+            [group for group in groups if len({part(files[index]) for index in group}) > 1] for groups in (same, alike)
+        )
+        told: dict[int, list[set[int]]] = {}
+        for group in verified:
+            members = set(group)
+            for index in group:
+                told.setdefault(index, []).append(members)
+        return verified, [g for g in others if not any(members.issuperset(g) for members in told.get(g[0], ()))]
+
+    in_classes, alike_in_classes = divided(lambda file: file.label)
+    in_splits, alike_in_splits = divided(lambda file: file.given_split or Split.TRAIN)
+    within = [group for group in alike if not _in_two_classes(dataset, group)]
+    identical = [group for group in within if _are_identical(dataset, group)]
+    similar = [group for group in within if not _are_identical(dataset, group)]
+    if in_classes:
         yield Finding(
             FindingKind.SAME_PICTURE_TWO_CLASSES,
-            f"{_pictures(same, 'lies', 'lie')} in more than one class.",
+            f"{_pictures(in_classes, 'lies', 'lie')} in more than one class.",
             "One of the class names is wrong: leave the wrong copy out, or say which class it belongs to.",
-            tuple(same),
+            tuple(in_classes),
             serious=True,
         )
-    if alike:
+    if alike_in_classes:
         yield Finding(
             FindingKind.ALIKE_IN_TWO_CLASSES,
-            f"{len(alike):,} {'group' if len(alike) == 1 else 'groups'} of pictures look alike, in different classes.",
-            "They need not show the same thing. Look at them, and change something only where one class is wrong.",
-            tuple(alike),
+            f"{_alike(alike_in_classes)}, in different classes.",
+            "They need not show the same thing. Look at them, and change something only where a class is wrong.",
+            tuple(alike_in_classes),
         )
-    if across:
+    if in_splits:
         yield Finding(
             FindingKind.DUPLICATE_ACROSS_SPLITS,
-            f"{_pictures(across, 'is', 'are')} in more than one of the folders for training, validation and test.",
+            f"{_pictures(in_splits, 'is', 'are')} in more than one of the folders for training, validation and test.",
             "The network is then tested on pictures it has been trained on, and looks better than it is: leave the "
             "copies for training out.",
-            tuple(across),
+            tuple(in_splits),
             serious=True,
+        )
+    if alike_in_splits:
+        yield Finding(
+            FindingKind.ALIKE_ACROSS_SPLITS,
+            f"{_alike(alike_in_splits)}, in different folders for training, validation and test.",
+            "Where they are edited copies or shots of one moment, the network is tested on what it has been trained "
+            "on, and looks better than it is. Where they only resemble each other, all is well.",
+            tuple(alike_in_splits),
         )
     if identical:
         yield Finding(
@@ -244,12 +260,25 @@ def _duplicates(dataset: Dataset) -> Iterable[Finding]:
     if similar:
         yield Finding(
             FindingKind.NEAR_DUPLICATE,
-            f"{_pictures(similar, 'is', 'are')} there in several versions, "
-            f"{sum(map(len, similar)):,} files that look alike (near-duplicates).",
-            "Resized, cropped, turned, mirrored or edited copies, or shots of one moment. Kept in one split they do no "
-            "harm; leave out those that you do not want.",
+            f"{_alike(similar)} (near-duplicates), {len({index for group in similar for index in group}):,} files.",
+            "Resized, cropped, turned, mirrored or edited copies, shots of one moment, or things that resemble each "
+            "other. Kept in one split they do no harm; leave out only what you have looked at and do not want.",
             tuple(similar),
         )
+
+
+def _tells(dataset: Dataset, group: tuple[int, ...]) -> bool:
+    """Whether to be the same means something: of blank pictures all are, unless the files are compared."""
+    return not all(dataset.files[index].blank for index in group) or _are_identical(dataset, group)
+
+
+def _are_identical(dataset: Dataset, group: tuple[int, ...]) -> bool:
+    numbers = {dataset.files[index].identical for index in group}
+    return len(numbers) == 1 and 0 not in numbers
+
+
+def _alike(groups: list[tuple[int, ...]]) -> str:
+    return "1 group of pictures looks alike" if len(groups) == 1 else f"{len(groups):,} groups of pictures look alike"
 
 
 def similar_groups(dataset: Dataset) -> list[tuple[int, ...]]:

@@ -26,35 +26,40 @@ NEAR_DUPLICATES_VERSION = 2
 
 # The difference of two aligned pictures is the share of their contrast that is left between them, plus what their
 # windows lack of full correlation. Measured on planted copies, see bench_duplicates.py.
-_PROMISING = (0.3, 0.16)
+_PROMISING = (0.4, 0.2)
 """Share of contrast left, at half size after two and after four steps, up to which a pair is looked at further."""
 
-_ALIKE = 0.2
-"""Difference up to which two pictures are alike, unless a crowd of others is about as near."""
-
-_SURELY_ALIKE = 0.03
-"""Difference up to which they are, whatever else is there."""
-
-_STANDS_OUT = 0.5
-"""Between the two: how much smaller it must be than what either has as its ``_CROWD``-th best.
+_ALIKE = 0.15
+"""Difference up to which two pictures are alike, if they stand out among what else is like either of them.
 
 Where everything was photographed alike, every shirt resembles ten others; a copy is nearer to its original than those.
 """
 
 _CROWD = 4
+_STANDS_OUT = 0.6
+"""How much smaller than the ``_CROWD``-th smallest of a picture its difference from a version of it must be."""
 
-_SAME = 0.05
-"""Difference up to which two pictures that are alike are the same one."""
+_GAP = 0.4
+"""Or than the next one: a picture may have more versions than make a crowd, and then comes nothing for a while."""
 
+_UNKNOWN = 0.2
+"""Difference of the nearest picture that was not found."""
+
+_SAME, _SAME_EVERYWHERE = 0.05, 0.12
+"""Differences up to which two pictures are the same one: as above, and in the window that agrees least (share of the
+contrast). Different things photographed alike have more somewhere, edited copies too."""
+
+_SAME_OVERLAP = 0.6  # of either picture: a bright stripe on black is like a part of many a picture
 _LEAST_OVERLAP = 0.4  # of either picture: a copy that lost 30 % of height and width shows half
 _LARGEST_STRETCH = 1.8
 _LEAST_CONTRAST = 2.0  # standard deviation in levels, below which there is no picture to compare
 _LARGEST_COLOUR_DIFFERENCE = 40.0  # of 255 levels; brightened copies were seen to have 29
 _COLOURLESS = 6.0  # levels
 
+_LARGEST_COUNTED = 0.4  # difference
 _CANDIDATES = 150_000  # for all pictures together and each kind of search, but so many for each:
 _FEWEST, _MOST = 2, 32
-_FINALISTS = 8  # of each picture: more than make a crowd
+_FINALISTS = 16  # of each picture
 _FINE_STEPS = 5
 _BLOCK = 512  # pictures
 _PAIRS = 2048  # aligned between two looks at whether to cancel
@@ -101,9 +106,11 @@ def find_pairs(fingerprints: NDArray[np.uint8], context: JobContext) -> _Ints:
     equal = np.stack([firsts[copies], copies, np.full(len(copies), Likeness.EQUAL)], axis=1)
     distinct = fingerprints[places]
     context.report(StageStarted(Stage.COMPARE, len(distinct)))
-    first, second, difference = _differences(distinct, context)
-    alike = _stand_out(len(distinct), first, second, difference)
-    likeness = np.where(difference <= _SAME, Likeness.SAME, Likeness.ALIKE)
+    if len(distinct) < 2:
+        return equal
+    first, second, difference, same = _differences(distinct, context)
+    alike = same | ((difference <= _ALIKE) & _stand_out(len(distinct), first, second, difference))
+    likeness = np.where(same, Likeness.SAME, Likeness.ALIKE)
     found = np.stack([places[first], places[second], likeness], axis=1)[alike]
     return np.concatenate([equal, found])
 
@@ -118,25 +125,29 @@ def are_pairs(numbers: Sequence[int], count: int) -> bool:
     )
 
 
-def _differences(fingerprints: NDArray[np.uint8], context: JobContext) -> tuple[_Ints, _Ints, _Floats]:
-    """Pairs (first < second) that could be aligned, each once, and how different they are then."""
+_Measured = tuple[_Ints, _Ints, _Floats, NDArray[np.bool_]]
+"""Of pairs: the pictures, how different they are once aligned, and whether they are the same."""
+
+
+def _differences(fingerprints: NDArray[np.uint8], context: JobContext) -> _Measured:
+    """Pairs (first < second) that could be aligned, each once."""
     count = len(fingerprints)
     meter = ProgressMeter(Stage.COMPARE, count, context.report)
     most = int(np.clip(_CANDIDATES // max(count, 1), _FEWEST, _MOST))
     search = ViewSearch(brightness(fingerprints), most, context.cancel)
     small = _small(brightness(fingerprints))
-    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))]
+    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.bool_))]
     for start in range(0, count, _BLOCK):
         stop = min(start + _BLOCK, count)
         finalists = _finalists(small, search.candidates(start, stop), context.cancel)
         found += [_measured(fingerprints, some) for some in _parts(finalists, context.cancel)]
         meter.add(stop - start)
-    one, other, difference = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    one, other, difference, same = (np.concatenate(parts) for parts in zip(*found, strict=True))
     first, second = np.minimum(one, other), np.maximum(one, other)
-    order = np.lexsort((difference, second, first))
-    first, second, difference = first[order], second[order], difference[order]
+    order = np.lexsort((difference, ~same, second, first))
+    first, second, difference, same = first[order], second[order], difference[order], same[order]
     new = (np.diff(first, prepend=-1) != 0) | (np.diff(second, prepend=-1) != 0)
-    return first[new], second[new], difference[new]
+    return first[new], second[new], difference[new], same[new]
 
 
 def _finalists(small: NDArray[np.float16], candidates: Candidates, cancel: CancelToken) -> Candidates:
@@ -156,8 +167,8 @@ def _finalists(small: NDArray[np.float16], candidates: Candidates, cancel: Cance
     return pairs.some(best_of_each(pairs.first, pairs.second, 1 - np.concatenate(lefts), _FINALISTS))
 
 
-def _measured(fingerprints: NDArray[np.uint8], pairs: Candidates) -> tuple[_Ints, _Ints, _Floats]:
-    """Of the finalists those that can be aligned, and how different they are then."""
+def _measured(fingerprints: NDArray[np.uint8], pairs: Candidates) -> _Measured:
+    """Of the finalists those that can be aligned."""
     bright, colour = brightness(fingerprints), colour_differences(fingerprints)
     trusted = pairs.trusted.reshape(-1, SIDE // 2, SIDE // 2).repeat(2, axis=1).repeat(2, axis=2).reshape(-1, SIDE**2)
     whole = (_smooth(bright[side]) for side in (pairs.second, pairs.first))
@@ -166,15 +177,19 @@ def _measured(fingerprints: NDArray[np.uint8], pairs: Candidates) -> tuple[_Ints
     covered = np.minimum(fine.overlap, fine.overlap * stretch.prod(axis=1))
     difference = fine.error / np.maximum(fine.contrast, 1e-6) + 1 - fine.detail
     possible = np.flatnonzero(
-        (difference <= 2 * _ALIKE)
+        (difference <= _LARGEST_COUNTED)
         & (covered >= _LEAST_OVERLAP)
         & (stretch <= _LARGEST_STRETCH).all(axis=1)
         & (stretch >= 1 / _LARGEST_STRETCH).all(axis=1)
         & (fine.contrast >= _LEAST_CONTRAST)
     )
     first, second = pairs.first[possible], pairs.second[possible]
-    near = _colour_distance(colour[second], colour[first], fine.kept(possible)) <= _LARGEST_COLOUR_DIFFERENCE
-    return first[near], second[near], difference[possible][near].astype(np.float32)
+    near = _colour_distance(colour[second], colour[first], fine.some(possible)) <= _LARGEST_COLOUR_DIFFERENCE
+    first, second, possible = first[near], second[near], possible[near]
+    same = (
+        (difference <= _SAME) & (fine.worst <= _SAME_EVERYWHERE * fine.contrast_everywhere) & (covered >= _SAME_OVERLAP)
+    )
+    return first, second, difference[possible].astype(np.float32), same[possible]
 
 
 def _parts(pairs: Candidates, cancel: CancelToken) -> Iterator[Candidates]:
@@ -220,16 +235,18 @@ def _colour_distance(template: NDArray[np.uint8], other: NDArray[np.uint8], alig
 
 
 def _stand_out(count: int, first: _Ints, second: _Ints, difference: _Floats) -> NDArray[np.bool_]:
-    """Which of the pairs are really of one picture."""
-    # Of each picture, the difference of its _CROWD-th best: without bound where there are not as many.
-    crowd = np.full(count, np.inf, np.float32)
+    """Which of the pairs are nearer to each other than either is to the crowd."""
     picture, value = np.concatenate([first, second]), np.concatenate([difference, difference])
     order = np.lexsort((value, picture))
-    starts = np.searchsorted(picture[order], picture[order])
-    at = order[np.arange(len(order)) - starts == _CROWD - 1]
-    crowd[picture[at]] = value[at]
-    stands_out = difference <= _STANDS_OUT * np.minimum(crowd[first], crowd[second])
-    return (difference <= _SURELY_ALIKE) | ((difference <= _ALIKE) & stands_out)
+    picture, value = picture[order], value[order]
+    rank = np.arange(len(order)) - np.searchsorted(picture, picture)
+    limit = np.full(count, np.inf, np.float32)
+    limit[picture[rank == _CROWD - 1]] = _STANDS_OUT * value[rank == _CROWD - 1]
+    following = np.append(value[1:], _UNKNOWN)
+    following[np.append(np.diff(picture) != 0, True)[: len(following)]] = _UNKNOWN
+    before_gap = value <= _GAP * following
+    np.maximum.at(limit, picture[before_gap], value[before_gap])
+    return difference <= np.minimum(limit[first], limit[second])
 
 
 # -- groups --------------------------------------------------------------------------------------------------------

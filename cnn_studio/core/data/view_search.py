@@ -77,10 +77,10 @@ class _Search:
 
 
 _PARTS = ((0.75, 0.375), (0.75, 0.5), (0.75, 0.625), (0.87, 0.435), (0.87, 0.565), (1, 0.5))
-_PIECES = (
-    *(_View(0.55, 0.55, x, y) for x, y in product((0.275, 0.725), repeat=2)),
-    *(_View(height=0.4, y=y) for y in (0.2, 0.8)),
-    *(_View(width=0.4, x=x) for x in (0.2, 0.8)),
+_PIECES = (  # so that a mark in the middle leaves some alone
+    *(_View(0.5, 0.5, x, y) for x, y in product((0.25, 0.75), repeat=2)),
+    *(_View(height=0.33, y=y) for y in (0.165, 0.835)),
+    *(_View(width=0.33, x=x) for x in (0.165, 0.835)),
 )
 _SEARCHES = (
     _Search(tuple(_View(w, h, x, y) for (w, x), (h, y) in product(_PARTS, repeat=2)), (_View(),), 0.75),
@@ -222,7 +222,7 @@ class ViewSearch:
     """Finds pictures of which some view is alike.
 
     Args:
-        pictures: (n, SIDE, SIDE), 0–255.
+        pictures: (n, SIDE, SIDE), 0–255; at least one.
         most: candidates for each picture and kind of view.
         cancel: looked at while the search is prepared.
 

@@ -45,6 +45,8 @@ class Alignment:
         detail: (n,) how alike they are in detail, if that was asked for, else 0: the mean correlation, at most 1, over
             the best 60 % of the windows of 8 × 8 places that are not flat, the stronger ones counting more. A bright
             disc on a dark ground, or a horizon, makes any two pictures alike as a whole, but not in each window.
+        worst: (n,) root mean square of what is left in the window that agrees least, likewise if asked for.
+        contrast_everywhere: (n,) standard deviation of the template over all of the overlap.
     """
 
     maps: _Floats
@@ -53,8 +55,10 @@ class Alignment:
     contrast: _Floats
     explained: NDArray[np.bool_]
     detail: _Floats
+    worst: _Floats
+    contrast_everywhere: _Floats
 
-    def kept(self, which: NDArray[np.int64]) -> Alignment:
+    def some(self, which: NDArray[np.int64]) -> Alignment:
         """Some of the pairs."""
         return Alignment(*(getattr(self, name)[which] for name in self.__slots__))
 
@@ -158,16 +162,16 @@ class _Pairs:
         places = np.maximum((common * _EXPLAINED).astype(int), 1)
         limit = np.take_along_axis(np.sort(differences, axis=1), places[:, None] - 1, axis=1)
         explained = (differences <= limit) & self._inside
-        count = np.maximum(explained.sum(axis=1), 1)
-        mean = (self._light * explained).sum(axis=1) / count
-        squares = np.square(self._left), np.square(self._light - mean[:, None])
-        error, contrast = (np.sqrt((square * explained).sum(axis=1) / count).astype(np.float32) for square in squares)
+        error = _root_mean(np.square(self._left), explained)
+        contrast, everywhere = (_deviation(self._light, places) for places in (explained, self._inside))
         overlap = self._inside.mean(axis=1, dtype=np.float32)
-        detail = self._detail() if in_detail else np.zeros(len(overlap), np.float32)
-        return Alignment(self._maps.astype(np.float32), overlap, error, contrast, explained, detail)
+        detail, worst = self._windows() if in_detail else (np.zeros_like(overlap), np.zeros_like(overlap))
+        return Alignment(self._maps.astype(np.float32), overlap, error, contrast, explained, detail, worst, everywhere)
 
-    def _detail(self) -> _Floats:
+    def _windows(self) -> tuple[_Floats, _Floats]:
+        """``Alignment.detail`` and ``Alignment.worst``."""
         inside = _windows(self._inside.astype(np.float32))
+        whole = inside >= 0.9 * _WINDOW**2
         count = np.maximum(inside, 1)
         a, b = self._light * self._inside, self._values * self._inside
         mean_a, mean_b = _windows(a) / count, _windows(b) / count
@@ -176,14 +180,25 @@ class _Pairs:
         correlation = _windows(a * b) / count - mean_a * mean_b
         correlation /= np.sqrt(variance_a * variance_b) + _NOISE**2
         strength = np.sqrt(np.maximum(variance_a, variance_b))
-        told = (inside >= 0.9 * _WINDOW**2) & (strength >= _NOISE)
+        told = whole & (strength >= _NOISE)
         weight = np.where(told, np.minimum(strength, _STRONGEST), 0)
         best_first = np.argsort(-correlation, axis=1)
         correlation, weight = (np.take_along_axis(part, best_first, axis=1) for part in (correlation, weight))
         before = np.cumsum(weight, axis=1) - weight
         weight *= before < _WINDOWS * weight.sum(axis=1, keepdims=True)
         mean = (weight * correlation).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-6)
-        return np.where(told.mean(axis=1) >= _LEAST_WINDOWS, mean, 0).astype(np.float32)
+        detail = np.where(told.mean(axis=1) >= _LEAST_WINDOWS, mean, 0).astype(np.float32)
+        left = _windows(np.square(self._left) * self._inside) / count
+        return detail, np.sqrt(np.where(whole, left, 0).max(axis=1))
+
+
+def _root_mean(squares: _Floats, places: NDArray[np.bool_]) -> _Floats:
+    return np.sqrt((squares * places).sum(axis=1) / np.maximum(places.sum(axis=1), 1)).astype(np.float32)
+
+
+def _deviation(values: _Floats, places: NDArray[np.bool_]) -> _Floats:
+    mean = (values * places).sum(axis=1) / np.maximum(places.sum(axis=1), 1)
+    return _root_mean(np.square(values - mean[:, None]), places)
 
 
 def _windows(places: _Floats) -> _Floats:

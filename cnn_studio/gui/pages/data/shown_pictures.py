@@ -26,6 +26,7 @@ _GROUPED = frozenset(
         FindingKind.SAME_PICTURE_TWO_CLASSES,
         FindingKind.ALIKE_IN_TWO_CLASSES,
         FindingKind.DUPLICATE_ACROSS_SPLITS,
+        FindingKind.ALIKE_ACROSS_SPLITS,
     }
 )
 _BY_SIZE = frozenset({FindingKind.SMALL_IMAGES, FindingKind.EXTREME_ASPECT})
