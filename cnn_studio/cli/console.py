@@ -11,8 +11,9 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from cnn_studio.cli.wording import input_range_sentence
+from cnn_studio.cli.wording import unknown_sentence
 from cnn_studio.core.data.events import FilesLeftOut, FolderListed
+from cnn_studio.core.evaluation.class_name_file import ClassNamesFound
 from cnn_studio.core.evaluation.input_range import InputRangeUnknown
 from cnn_studio.core.evaluation.predictions import ImagesPredicted
 from cnn_studio.core.job import events
@@ -84,8 +85,8 @@ class Face:
                 if detail != self._device:  # every job of a command says so
                     self._device = detail
                     self._tell(f"Device: {detail}")
-            case InputRangeUnknown():
-                self._tell(input_range_sentence(event))
+            case ClassNamesFound() | InputRangeUnknown():
+                self._tell(unknown_sentence(event))
             case FilesLeftOut(issues):
                 for issue in issues:
                     self._tell(f"left out: {issue.path}: {issue.detail}")

@@ -73,7 +73,7 @@ def as_keras_3_writes(described: dict[str, Any]) -> dict[str, Any]:
         (config["axis"],) = config["axis"]
     elif isinstance(config.get("layer"), dict):  # TimeDistributed and the like
         config["layer"] = as_keras_3_writes(config["layer"])
-    kept = {name: described[name] for name in ("name", "inbound_nodes") if name in described}
+    kept: dict[str, Any] = {name: described[name] for name in ("name", "inbound_nodes") if name in described}
     return {"module": module, "class_name": kind, "config": config, "registered_name": None, **kept}
 
 

@@ -43,7 +43,8 @@ class Predictions(QObject):
             )
         else:
             title = f"Classifying {files[0].name}" if len(files) == 1 else f"Classifying {len(files):,} items"
-            request = tasks.PredictRequest(model.path, tuple(files), model.facts.class_names or None)
+            facts = model.facts
+            request = tasks.PredictRequest(model.path, tuple(files), facts.class_names or None, facts.input_range)
             self._queue.submit(Job(JobKind.PREDICT, title, tasks.predict, request), on_report=self._on_report)
 
     def clear(self) -> None:
