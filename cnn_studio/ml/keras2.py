@@ -24,7 +24,7 @@ _GRAPHS = {
 """What networks are called in Keras 3, and where they are."""
 
 _ONLY_FOR_TRAINING = ("_initializer", "_regularizer", "_constraint")
-_GONE = ("batch_input_shape", "ragged", "build_input_shape", "input_dtype")
+_GONE = ("batch_input_shape", "ragged", "build_input_shape", "input_dtype", "rng_type")
 
 
 def kinds_of_layers(value: Any) -> Iterator[str]:
@@ -97,6 +97,8 @@ def _number_calls_anew(config: dict[str, Any]) -> None:
 
     A network within the network had one such use, when it was made; Keras 3 expects that of a functional one only.
     """
+    if any(isinstance(node, dict) for layer in config["layers"] for node in layer["inbound_nodes"]):
+        return  # Keras 3 wrote it
     graphs = {layer["name"] for layer in config["layers"] if layer["class_name"] == "Functional"}
     ends = [config["input_layers"], config["output_layers"]]
     references = list(_references([*ends, *(layer["inbound_nodes"] for layer in config["layers"])]))

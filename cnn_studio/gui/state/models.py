@@ -125,7 +125,7 @@ class Models(QObject):
         assert self.opened is not None
         names = self.opened.facts.class_names or None
         request = tasks.RangesRequest(self.opened.path, tuple(pictures), names)
-        job = Job(JobKind.PREVIEW, "Trying ranges of values", tasks.try_input_ranges, request)
+        job = Job(JobKind.INPUT_RANGE, "Trying ranges of values", tasks.try_input_ranges, request)
         return self._queue.submit(job, on_success=answered)
 
     def give_input_range(self, input_range: InputRange) -> None:
@@ -136,7 +136,7 @@ class Models(QObject):
         self.opened = replace(model, facts=replace(model.facts, input_range=input_range))
         if model.path.suffix == ".keras":
             request = tasks.KeepRangeRequest(model.path, input_range)
-            self._queue.submit(Job(JobKind.PREVIEW, f"Writing {model.path.name}", tasks.keep_input_range, request))
+            self._queue.submit(Job(JobKind.INPUT_RANGE, f"Writing {model.path.name}", tasks.keep_input_range, request))
         self.input_range_given.emit()
         self.changed.emit()
 
