@@ -23,6 +23,7 @@ from cnn_studio.cli.training import train
 from cnn_studio.cli.weights import app as weights_app
 from cnn_studio.core import paths
 from cnn_studio.core.atomic_file import write_text
+from cnn_studio.core.evaluation.class_name_file import ClassNamesFound
 from cnn_studio.core.evaluation.input_range import InputRangeUnknown
 from cnn_studio.core.evaluation.predictions import Prediction, predictions_csv
 from cnn_studio.core.job.events import Event, event_name
@@ -155,7 +156,7 @@ def predict(
     doubts: list[Event] = []
 
     def report(event: Event) -> None:
-        if isinstance(event, InputRangeUnknown):
+        if isinstance(event, InputRangeUnknown | ClassNamesFound):
             doubts.append(event)
         if not as_json or event in doubts:  # a doubt is told on standard error with --json too
             face.report(event)

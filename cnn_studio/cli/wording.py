@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cnn_studio.core.data.events import Caution, FilesLeftOut
+from cnn_studio.core.evaluation.class_name_file import ClassNamesFound
 from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.evaluation.input_range import InputRange, InputRangeUnknown
 from cnn_studio.core.job.events import Event, Message
@@ -37,8 +38,11 @@ def cross_validation_sentences(validated: CrossValidation) -> list[str]:
     return sentences
 
 
-def input_range_sentence(doubt: InputRangeUnknown) -> str:
-    """That nobody knows which values a network takes, what came of trying them, and the option that says it."""
+def unknown_sentence(doubt: InputRangeUnknown | ClassNamesFound) -> str:
+    """What a model's file does not say, what was found out of it, and the option that says it."""
+    if isinstance(doubt, ClassNamesFound):
+        use = f"--class-names {doubt.path}"
+        return f"{doubt.model} names no classes. {doubt.path} lists as many as it has: use them with {use}."
     said = f"{doubt.model} does not say which values its network takes, so it is given 0-255."
     if doubt.fits_best is None:
         return f"{said} If it takes others its answers mean nothing: say --input-range {', '.join(InputRange)}."
@@ -54,8 +58,8 @@ def event_lines(event: Event) -> list[str]:
             return [text]
         case TrialStarted(number, total, title):
             return [f"Training {number} of {total}: {title}"]
-        case InputRangeUnknown():
-            return [input_range_sentence(event)]
+        case ClassNamesFound() | InputRangeUnknown():
+            return [unknown_sentence(event)]
         case Caution(text=text, advice=advice):
             return [f"! {text} {advice}"]
         case FilesLeftOut(issues):

@@ -70,6 +70,7 @@ class MainWindow(QMainWindow):
         session.project.dataset_opened.connect(self._on_dataset_opened)
         session.runtime.device_changed.connect(self._on_device_changed)
         session.models.class_names_wanted.connect(self._ask_class_names)
+        session.models.input_range_wanted.connect(self._ask_input_range)
         session.predictions.added.connect(self._on_predictions)
         session.queue.ended.connect(self._on_job_ended)
         session.training.trained.connect(self._on_trained)
@@ -247,7 +248,16 @@ class MainWindow(QMainWindow):
         from cnn_studio.gui.dialogs.class_names import ClassNamesDialog
 
         dataset = self.session.project.dataset
-        ClassNamesDialog(self.session.models, dataset.class_names if dataset else (), self).open()
+        dialog = ClassNamesDialog(self.session.models, dataset.class_names if dataset else (), self)
+        dialog.finished.connect(self.session.models.ask_what_is_unknown)
+        dialog.open()
+
+    @Slot()
+    def _ask_input_range(self) -> None:
+        from cnn_studio.gui.dialogs.input_range import InputRangeDialog
+
+        shown = [prediction.path for prediction in self.session.predictions.found]
+        InputRangeDialog(self.session.models, self.session.project.dataset, shown, self).open()
 
     # -- opening and dropping -----------------------------------------------------------------------------------
 

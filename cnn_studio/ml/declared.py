@@ -19,6 +19,7 @@ from keras.src.saving.serialization_lib import ObjectSharingScope
 
 from cnn_studio.core.errors import ModelFileError
 from cnn_studio.core.system.memory import available_memory
+from cnn_studio.core.text import printable
 from cnn_studio.ml.adapt import no_classifier
 from cnn_studio.ml.flat_graph import flattened, graph_nodes
 from cnn_studio.ml.keras2 import load_hdf5_weights
@@ -110,7 +111,9 @@ def _item_bytes(dtype: Any) -> int:
 
 
 def _cannot_open(path: Path, error: Exception) -> ModelFileError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
+    # Keras tells what went wrong inside at the end, behind the whole description.
+    text = str(error).rpartition("Exception encountered: ")[2].strip() or type(error).__name__
+    reason = printable(text.splitlines()[0][:200].rstrip("."))
     return ModelFileError(
         f"Keras {keras.__version__} cannot open {path.name}: {reason}.",
         hint="It may be damaged, or made by another version of Keras: save it again with Keras 3.",

@@ -24,7 +24,7 @@ _GRAPHS = {
 """What networks are called in Keras 3, and where they are."""
 
 _ONLY_FOR_TRAINING = ("_initializer", "_regularizer", "_constraint")
-_GONE = ("batch_input_shape", "ragged", "build_input_shape", "input_dtype")
+_GONE = ("batch_input_shape", "ragged", "build_input_shape", "input_dtype", "rng_type")
 
 
 def kinds_of_layers(value: Any) -> Iterator[str]:
@@ -73,7 +73,7 @@ def as_keras_3_writes(described: dict[str, Any]) -> dict[str, Any]:
         (config["axis"],) = config["axis"]
     elif isinstance(config.get("layer"), dict):  # TimeDistributed and the like
         config["layer"] = as_keras_3_writes(config["layer"])
-    kept = {name: described[name] for name in ("name", "inbound_nodes") if name in described}
+    kept: dict[str, Any] = {name: described[name] for name in ("name", "inbound_nodes") if name in described}
     return {"module": module, "class_name": kind, "config": config, "registered_name": None, **kept}
 
 
@@ -97,6 +97,8 @@ def _number_calls_anew(config: dict[str, Any]) -> None:
 
     A network within the network had one such use, when it was made; Keras 3 expects that of a functional one only.
     """
+    if any(isinstance(node, dict) for layer in config["layers"] for node in layer["inbound_nodes"]):
+        return  # Keras 3 wrote it
     graphs = {layer["name"] for layer in config["layers"] if layer["class_name"] == "Functional"}
     ends = [config["input_layers"], config["output_layers"]]
     references = list(_references([*ends, *(layer["inbound_nodes"] for layer in config["layers"])]))

@@ -94,7 +94,10 @@ def rewrite_facts(path: Path, facts: ModelFacts) -> None:
         ModelFileError: it is not a ``.keras`` file, or is damaged.
         StorageError: the disk is full or the folder may not be written to.
     """
-    inspect_model_file(path)
+    if inspect_model_file(path).is_hdf5:
+        raise ModelFileError(
+            f"{path.name} is an HDF5 file, in which nothing can be kept.", hint="Export it as .keras first.", path=path
+        )
     with replacing(path) as part, zipfile.ZipFile(path) as source, zipfile.ZipFile(part, "w") as target:
         for member in source.infolist():
             if member.filename != FACTS_MEMBER:

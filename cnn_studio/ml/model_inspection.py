@@ -400,7 +400,7 @@ def _within(module: str, allowed: tuple[str, ...]) -> bool:
 
 def _check_weights(path: Path, file: Path, cancel: CancelToken) -> int:
     """Look through the HDF5 file of a model's weights; gives the bytes that its arrays take in memory."""
-    import h5py  # type: ignore[import-untyped]
+    import h5py
 
     total = 0
     # Keras's files are trees. Sixty groups with two links each to the next have more paths than anyone can walk.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.dataset import Dataset, some_of_each_class
 from cnn_studio.core.errors import ModelFileError
 from cnn_studio.core.evaluation.input_range import InputRange, RangeTrial
 from cnn_studio.core.evaluation.model_facts import ModelFacts
@@ -17,7 +16,7 @@ from cnn_studio.core.job.jobs import JobContext, ignore_reports
 from cnn_studio.tasks.loaded import load, named
 from cnn_studio.tasks.measuring import ask_about
 
-TRIED_ON = 64
+_TRIED_ON = 64
 """Pictures of known classes that each range is tried on, at most."""
 
 
@@ -79,22 +78,13 @@ def try_on(model: Any, facts: ModelFacts, dataset: Dataset, context: JobContext)
         dataset: with the model's labels.
         context: *cancel* raises.
     """
-    by_class: dict[int, list[Any]] = {}
-    for file in dataset.files:
-        by_class.setdefault(file.label, []).append(file)
-    # One of each class first, each class in even steps from its first to its last.
-    taken = [file for row in zip_longest(*map(_spread, by_class.values())) for file in row if file][:TRIED_ON]
-    sample = replace(dataset, files=tuple(taken))
+    sample = replace(dataset, files=some_of_each_class(dataset, _TRIED_ON))
     quiet = context.reporting_to(ignore_reports)
     trials = []
     for input_range, ranged in _in_each_range(model):
         answers = ask_about(ranged, facts, sample, quiet)
         trials.append(_trial(input_range, answers.probabilities, answers.labels, facts))
     return tuple(trials)
-
-
-def _spread(files: list[Any]) -> list[Any]:
-    return files[:: max(1, len(files) // TRIED_ON)]
 
 
 def _in_each_range(model: Any) -> Iterator[tuple[InputRange, Any]]:

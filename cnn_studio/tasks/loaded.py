@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cnn_studio.core.evaluation.class_name_file import ClassNamesFound, class_names_beside
 from cnn_studio.core.evaluation.input_range import InputRange, InputRangeUnknown
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.job.jobs import JobContext, Report
@@ -52,6 +53,8 @@ def load(
     _, _, model, facts = _last
     if input_range:
         facts = replace(facts, input_range=input_range)
+    if not class_names and not facts.class_names and (found := class_names_beside(path, facts.class_count)):
+        context.report(ClassNamesFound(path.name, str(found[0]), found[1]))
     if class_names:
         facts = with_class_names(facts, class_names, facts.class_count)
     return model, facts

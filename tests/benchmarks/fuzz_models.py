@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-COUNTS = {"archives": 2000, "weights": 2000, "toml": 500, "json": 500}
+COUNTS = {"archives": 2000, "weights": 2000, "hdf5": 500, "images": 1000, "toml": 500, "json": 500}
 _IN_ONE_PROCESS = 400
 _SLOW = 10.0  # seconds of processor time
 
@@ -70,6 +70,32 @@ def originals() -> dict[str, bytes]:
     return {**parts, "cnn_studio.json": json.dumps(facts).encode()}
 
 
+def old_style(folder: Path) -> bytes:
+    """A good model in one HDF5 file."""
+    import logging
+
+    import keras
+
+    layers = keras.layers
+    logging.disable(logging.WARNING)  # that the format is old
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(3)])
+    model.save(folder / "good.h5")
+    return (folder / "good.h5").read_bytes()
+
+
+def pictures() -> list[bytes]:
+    """The same picture in each format that is usual."""
+    from PIL import Image
+
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8))
+    found = []
+    for name in ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP", "PPM"):
+        stream = io.BytesIO()
+        picture.save(stream, name)
+        found.append(stream.getvalue())
+    return found
+
+
 def packed(parts: dict[str, bytes], method: int) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", method) as archive:
@@ -80,7 +106,9 @@ def packed(parts: dict[str, bytes], method: int) -> bytes:
 
 def trials(kind: str, parts: dict[str, bytes], folder: Path) -> Callable[[int], None]:
     """A function that makes the file of a seed and reads it as the program does."""
+    from cnn_studio.core.errors import CnnStudioError
     from cnn_studio.core.experiment.experiment import Experiment, experiment_to_toml, read_experiment
+    from cnn_studio.core.image.decoder import ImageError, probe_image, read_image
     from cnn_studio.core.runs.run import read_run
     from cnn_studio.ml.model_file import load_model, read_facts
 
@@ -100,6 +128,22 @@ def trials(kind: str, parts: dict[str, bytes], folder: Path) -> Callable[[int], 
         model.write_bytes(packed(changed, zipfile.ZIP_STORED))
         load_model(model)
 
+    old = old_style(folder) if kind == "hdf5" else b""
+
+    def hdf5(seed: int) -> None:
+        (folder / "model.h5").write_bytes(mutated(old, seed))
+        load_model(folder / "model.h5")
+
+    good = pictures() if kind == "images" else []
+
+    def images(seed: int) -> None:
+        (folder / "picture").write_bytes(mutated(good[seed % len(good)], seed))
+        try:
+            probe_image(folder / "picture")
+            read_image(folder / "picture", 32, 32)
+        except ImageError as error:
+            raise CnnStudioError(error.message) from error
+
     def toml_record(seed: int) -> None:
         (folder / "experiment.toml").write_bytes(mutated(toml, seed))
         read_experiment(folder / "experiment.toml")
@@ -113,7 +157,8 @@ def trials(kind: str, parts: dict[str, bytes], folder: Path) -> Callable[[int], 
             model.write_bytes(packed({**parts, member: mutated(parts[member], seed)}, zipfile.ZIP_DEFLATED))
             read_facts(model) if member == "cnn_studio.json" else load_model(model)
 
-    return {"archives": archives, "weights": weights, "toml": toml_record, "json": json_record}[kind]
+    of_kind = {"archives": archives, "weights": weights, "hdf5": hdf5, "images": images}
+    return {**of_kind, "toml": toml_record, "json": json_record}[kind]
 
 
 def outcomes(kind: str, seeds: range, parts: dict[str, bytes], folder: Path) -> list[tuple[int, str, float]]:

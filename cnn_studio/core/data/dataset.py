@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 
 from cnn_studio.core.data.groups import Group
@@ -81,3 +82,17 @@ def without_files(dataset: Dataset, issues: Sequence[Issue]) -> Dataset:
         files=tuple(file for file in dataset.files if file.path not in gone),
         issues=dataset.issues + tuple(issues),
     )
+
+
+def some_of_each_class(dataset: Dataset, count: int) -> tuple[ImageFile, ...]:
+    """Images to try something on: one of each class first, of each in even steps from its first to its last.
+
+    Args:
+        dataset: any.
+        count: how many at most.
+    """
+    of_class: dict[int, list[ImageFile]] = {}
+    for file in dataset.files:
+        of_class.setdefault(file.label, []).append(file)
+    spread = (files[:: max(1, len(files) // count)] for files in of_class.values())
+    return tuple([file for row in zip_longest(*spread) for file in row if file][:count])

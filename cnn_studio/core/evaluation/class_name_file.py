@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from cnn_studio.core.errors import ModelFileError
+from cnn_studio.core.job.events import Event
 from cnn_studio.core.text import printable
 
 _USUAL_NAMES = ("labels.txt", "classes.txt", "class_names.txt")
 _LARGEST = 2**20  # bytes: ImageNet's 21,841 names take half of it
+
+
+@dataclass(frozen=True, slots=True)
+class ClassNamesFound(Event):
+    """A model knows no class names, and a list of as many lies beside it: ``model`` and ``path`` are files."""
+
+    model: str
+    path: str
+    class_names: tuple[str, ...]
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
 
+from cnn_studio.core.evaluation.class_name_file import class_names_beside
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.state.models import Models
 
 
 class ClassNamesDialog(QDialog):
-    """One name a line, in the order of the model's outputs; the data set's, ``known``, are offered when they fit."""
+    """One name a line, in the order of the model's outputs.
+
+    Offered are those of a list beside the file, else the data set's, ``known``, where they fit.
+    """
 
     def __init__(self, models: Models, known: Sequence[str], parent: QWidget) -> None:
         super().__init__(parent)
@@ -21,15 +25,23 @@ class ClassNamesDialog(QDialog):
         self._models = models
         self.count = models.opened.class_count
         self.setWindowTitle("Names of the classes")
+        beside = class_names_beside(models.opened.path, self.count)
         explanation = QLabel(
             f"{models.opened.path.name} says how many classes it tells apart ({self.count}), but not their names. "
-            "Write one name a line, in the order the model was trained with (Keras sorts folders by name)."
+            + (
+                f"These are the names in {beside[0].name} beside it."
+                if beside
+                else "Write one name a line, in the order the model was trained with (Keras sorts folders by name)."
+            )
         )
+        explanation.setTextFormat(Qt.TextFormat.PlainText)
         explanation.setWordWrap(True)
         self.names = QPlainTextEdit()
         self.names.setAccessibleName("Class names, one a line")
         self.names.setTabChangesFocus(True)
-        if len(known) == self.count:
+        if beside:
+            self.names.setPlainText("\n".join(beside[1]))
+        elif len(known) == self.count:
             self.names.setPlainText("\n".join(sorted(known)))
         self.names.textChanged.connect(self._check)
         self.state = QLabel()

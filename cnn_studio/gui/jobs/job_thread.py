@@ -46,12 +46,13 @@ class JobKind(StrEnum):
     CLEAR_CACHE = "clear_cache"
     LABEL_ERRORS = "label_errors"
     PREVIEW = "preview"
+    INPUT_RANGE = "input_range"
     MEASURE = "measure"
     COMPARE = "compare"
 
 
-QUIET = frozenset({JobKind.PREVIEW})
-"""Jobs that come many times a second and that nobody waits for: the window neither announces nor counts them."""
+QUIET = frozenset({JobKind.PREVIEW, JobKind.INPUT_RANGE})
+"""Jobs that come many times a second, or that a dialog waits for: the window neither announces nor counts them."""
 
 _MAKES_MANY_OBJECTS = frozenset({JobKind.SCAN})
 

@@ -64,6 +64,7 @@ class EvaluationState(QObject):
         self._stale = True
         self._explaining: Job[tasks.ExplainRequest, Explanation] | None = None
         self._explanations: OrderedDict[tuple[Path, str], Explanation] = OrderedDict()
+        models.input_range_given.connect(self._forget_measured)
         models.changed.connect(self._on_model_changed)
 
     @property
@@ -78,6 +79,11 @@ class EvaluationState(QObject):
         self._stale = True
         self._explanations.clear()
         self.changed.emit()
+
+    @Slot()
+    def _forget_measured(self) -> None:
+        """The model is given other values from now on: figures and heat maps until now are of no use."""
+        self._measured = None
 
     def _renew(self) -> None:
         """Look at the model's run, when somebody wants to know: opening a model for predictions need not wait."""
@@ -141,12 +147,12 @@ class EvaluationState(QObject):
         model, source = self._models.opened, self.source
         if model is None or source is None:
             return
-        names = model.facts.class_names or None
+        names, takes = model.facts.class_names or None, model.facts.input_range
         if isinstance(source, Split):
-            request = tasks.EvaluateRequest(model.path, split=source, class_names=names)
+            request = tasks.EvaluateRequest(model.path, split=source, class_names=names, input_range=takes)
             what = f"the {source} images"
         else:
-            request = tasks.EvaluateRequest(model.path, folder=source, class_names=names)
+            request = tasks.EvaluateRequest(model.path, folder=source, class_names=names, input_range=takes)
             what = source.name
         job = Job(JobKind.EVALUATE, f"Evaluating on {what}", tasks.evaluate, request)
         self._queue.submit(job, on_success=partial(self._take_measured, request), on_end=self.changed.emit)
@@ -167,8 +173,8 @@ class EvaluationState(QObject):
         assert model is not None
         # Where the model lies in no run, there are no validation images but those it has been measured on.
         folder = source if isinstance(source, Path) and not self.splits else None
-        names = model.facts.class_names or None
-        request = tasks.CalibrateRequest(model.path, folder=folder, class_names=names, **settings)
+        names, takes = model.facts.class_names or None, model.facts.input_range
+        request = tasks.CalibrateRequest(model.path, folder=folder, class_names=names, input_range=takes, **settings)
         job = Job(JobKind.CALIBRATE, title, tasks.calibrate, request)
         self._queue.submit(job, on_success=partial(self._take_calibrated, request), on_end=self.changed.emit)
         self.changed.emit()
@@ -192,7 +198,9 @@ class EvaluationState(QObject):
             return known
         self.stop_explaining()
         if model := self._models.opened:
-            request = tasks.ExplainRequest(model.path, image, class_name or None, model.facts.class_names or None)
+            facts = model.facts
+            names = facts.class_names or None
+            request = tasks.ExplainRequest(model.path, image, class_name or None, names, facts.input_range)
             job = Job(JobKind.EXPLAIN, f"Looking at {image.name}", tasks.explain, request)
             self._explaining = job
             self._queue.submit(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,10 +11,11 @@ from PySide6.QtCore import QObject, QSettings, Signal
 
 from cnn_studio import tasks
 from cnn_studio.core.errors import CnnStudioError
+from cnn_studio.core.evaluation.input_range import InputRange, RangeTrial
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.runs.run import Run, run_of_model
 from cnn_studio.gui.jobs.job_queue import JobQueue
-from cnn_studio.gui.jobs.job_thread import Job, JobKind
+from cnn_studio.gui.jobs.job_thread import AnyJob, Job, JobKind
 from cnn_studio.gui.state.notices import NO_MODEL, Notices
 
 RECENT_MODELS = 8
@@ -50,6 +51,12 @@ class Models(QObject):
 
     class_names_wanted = Signal()
     """The model just opened does not know its classes' names."""
+
+    input_range_wanted = Signal()
+    """Nothing says which values the model just opened takes."""
+
+    input_range_given = Signal()
+    """It is known now, or another one than before: what the model answered until now means nothing."""
 
     exported = Signal(object, object)
     """A file's path, and the ``ModelFacts`` of what is in it."""
@@ -109,6 +116,13 @@ class Models(QObject):
         self.changed.emit()
         if not facts.class_names:
             self.class_names_wanted.emit()
+        else:
+            self.ask_what_is_unknown()
+
+    def ask_what_is_unknown(self) -> None:
+        """Want the range of values, if nothing says it."""
+        if self.opened is not None and self.opened.facts.input_range is None:
+            self.input_range_wanted.emit()
 
     def renew(self, path: Path, facts: ModelFacts) -> None:
         """Take what the file at ``path`` says of itself now, if it is the opened model's."""
@@ -132,10 +146,34 @@ class Models(QObject):
         self.changed.emit()
         return None
 
+    def try_input_ranges(
+        self, pictures: Sequence[tuple[Path, str]], answered: Callable[[tuple[RangeTrial, ...]], object]
+    ) -> AnyJob:
+        """Find out what the opened model says of pictures, each with its class or "", given each range of values."""
+        assert self.opened is not None
+        names = self.opened.facts.class_names or None
+        request = tasks.RangesRequest(self.opened.path, tuple(pictures), names)
+        job = Job(JobKind.INPUT_RANGE, "Trying ranges of values", tasks.try_input_ranges, request)
+        return self._queue.submit(job, on_success=answered)
+
+    def give_input_range(self, input_range: InputRange) -> None:
+        """Say which values the opened model takes, and keep it in its file where that can carry it."""
+        model = self.opened
+        if model is None or model.facts.input_range is input_range:
+            return
+        self.opened = replace(model, facts=replace(model.facts, input_range=input_range))
+        if model.path.suffix == ".keras":
+            request = tasks.KeepRangeRequest(model.path, input_range)
+            self._queue.submit(Job(JobKind.INPUT_RANGE, f"Writing {model.path.name}", tasks.keep_input_range, request))
+        self.input_range_given.emit()
+        self.changed.emit()
+
     def export(self, target: Path, *, replace_existing: bool) -> None:
         """Write the opened model to ``target``, checked by reloading it."""
         assert self.opened is not None
-        names = self.opened.facts.class_names
-        request = tasks.ExportRequest(self.opened.path, target, replace=replace_existing, class_names=names)
+        facts = self.opened.facts
+        request = tasks.ExportRequest(
+            self.opened.path, target, replace_existing, facts.class_names or None, facts.input_range
+        )
         job = Job(JobKind.EXPORT, f"Exporting {target.name}", tasks.export, request)
         self._queue.submit(job, on_success=partial(self.exported.emit, target))

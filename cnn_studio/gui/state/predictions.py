@@ -56,7 +56,8 @@ class Predictions(QObject):
             )
         else:
             title = f"Classifying {files[0].name}" if len(files) == 1 else f"Classifying {len(files):,} items"
-            request = tasks.PredictRequest(model.path, tuple(files), model.facts.class_names or None)
+            facts = model.facts
+            request = tasks.PredictRequest(model.path, tuple(files), facts.class_names or None, facts.input_range)
             job = Job(JobKind.PREDICT, title, tasks.predict, request)
             self._queue.submit(job, on_report=partial(self._on_report, job.token))
 

@@ -318,7 +318,7 @@ class EvaluatePage(QWidget):
     @Slot()
     def choose_model(self) -> None:
         """Ask for a model file and open it."""
-        name, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Keras models (*.keras);;All files (*)")
+        name, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Keras models (*.keras *.h5);;All files (*)")
         if name:
             self._models.open(Path(name))
 

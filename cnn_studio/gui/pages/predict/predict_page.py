@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.core.atomic_file import write_text
+from cnn_studio.core.evaluation.input_range import INPUT_RANGE_TEXT
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.evaluation.predictions import predictions_csv
 from cnn_studio.core.experiment.architectures import architecture_title
@@ -74,6 +75,7 @@ class PredictPage(QWidget):
         session.queue.ended.connect(self._show_model)
         session.queue.ended.connect(self._show_results)
         session.models.exported.connect(self._on_exported)
+        session.models.input_range_given.connect(self._answer_again)
         if session.predictions.found:
             self.results.add_predictions(session.predictions.found)
         self._show_model()
@@ -89,6 +91,10 @@ class PredictPage(QWidget):
         self.export_button = QPushButton("Export…")
         self.export_button.setToolTip("Save the model as a .keras file that Keras opens anywhere.")
         self.export_button.clicked.connect(self.choose_export)
+        self.range_button = QPushButton("Values it takes…")
+        self.range_button.setToolTip("Say which range of values this network was trained on.")
+        self.range_button.clicked.connect(self._models.input_range_wanted)
+        self.range_button.hide()
         names = QVBoxLayout()
         names.setSpacing(0)
         names.addWidget(self.title)
@@ -96,6 +102,7 @@ class PredictPage(QWidget):
         head = QHBoxLayout()
         head.setSpacing(theme.SPACE)
         head.addLayout(names, 1)
+        head.addWidget(self.range_button)
         head.addWidget(self.open_button)
         head.addWidget(self.export_button)
         return head
@@ -151,6 +158,7 @@ class PredictPage(QWidget):
         self._either.setCurrentIndex(1 if model or pending or self._predictions.found else 0)
         self.export_button.setEnabled(model is not None)
         self.choose_button.setEnabled(model is not None or pending)
+        self.range_button.hide()
         if model is None:
             self.title.setText("A model is on its way" if pending else "No model is open")
             self.facts.setText(
@@ -168,8 +176,14 @@ class PredictPage(QWidget):
             parts.append(f"validation accuracy {format_percent_within(*accuracy)}")
         if facts.threshold:
             parts.append(f"says “not sure” below {100 * facts.threshold:.1f} %")
+        self.range_button.setVisible(not facts.made_here)
         if not facts.made_here:
-            parts.append("made elsewhere: it is given RGB values 0–255")
+            takes = facts.input_range
+            parts.append(
+                f"made elsewhere: it is given values of {INPUT_RANGE_TEXT[takes]}"
+                if takes
+                else "made elsewhere: which values it takes is not known, so it is given 0 to 255"
+            )
         self.facts.setText(" · ".join(parts))
 
     @Slot()
@@ -253,7 +267,7 @@ class PredictPage(QWidget):
     @Slot()
     def choose_model(self) -> None:
         """Ask for a model file and open it."""
-        name, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Keras models (*.keras);;All files (*)")
+        name, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Keras models (*.keras *.h5);;All files (*)")
         if name:
             self._models.open(Path(name))
 
@@ -285,6 +299,14 @@ class PredictPage(QWidget):
         text = predictions_csv([found for found in self._predictions.found if found.is_answered], model.path)
         title = "Save the answers"
         save_file(self, self._notices, title, "predictions.csv", "CSV (*.csv)", lambda target: write_text(target, text))
+
+    @Slot()
+    def _answer_again(self) -> None:
+        """Classify the images shown once more, since the model is given other values now."""
+        files = [prediction.path for prediction in self._predictions.found]
+        self.clear()
+        if files:
+            self._predictions.predict(files)
 
     @Slot()
     def clear(self) -> None:
