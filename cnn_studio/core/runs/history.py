@@ -42,6 +42,8 @@ def read_history(run: Run) -> tuple[EpochFigures, ...]:
     try:
         with run.history.open(encoding="utf-8", newline="") as file:
             epochs = tuple(_figures(row) for row in csv_rows(file))
+        if not epochs:  # it is first written with one
+            raise ValueError("no epoch")
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
