@@ -75,7 +75,7 @@ def train(request: TrainRequest, context: JobContext) -> TrainedModel:
     scanned, notes = apply_decisions(request.dataset, experiment.decisions)
     for note in notes:
         context.report(Message(note))
-    refuse(experiment, scanned)
+    refuse(experiment, scanned, thorough=False)  # the weights are checked below
     layers = plan_layers(experiment.architecture, experiment.image, len(scanned.class_names))
     weights_file = _weights_file(experiment, context.report)
     started = time.monotonic()

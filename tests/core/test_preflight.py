@@ -7,8 +7,10 @@ import pytest
 from cnn_studio.core.advice.choices import Chosen
 from cnn_studio.core.advice.preflight import ObstacleKind, obstacles, refuse
 from cnn_studio.core.errors import CnnStudioError, DatasetError, ExperimentError, WeightsError
+from cnn_studio.core.experiment.backbones import find_backbone
 from cnn_studio.core.experiment.experiment import Experiment, with_values
 from cnn_studio.core.experiment.settings import BackboneArchitecture
+from cnn_studio.core.weights.weights import weights_path
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +85,13 @@ def test_weights_are_looked_for_at_once_and_looked_into_only_when_asked(dataset,
     (damaged,) = obstacles(experiment, dataset, thorough=True)
     assert damaged.kind is ObstacleKind.DAMAGED_WEIGHTS
     assert "Get it anew" in damaged.error.hint
+
+
+def test_files_of_weights_are_opened_only_by_who_does_not_go_on_to_do_it(dataset, keras_home):
+    experiment = Chosen().with_architecture("vgg16", dataset).experiment
+    file = weights_path(find_backbone("vgg16"))
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"no weights")
+    refuse(experiment, dataset, thorough=False)
+    with pytest.raises(WeightsError):
+        refuse(experiment, dataset)
