@@ -211,9 +211,8 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _on_trained(self, trained: TrainedModel) -> None:
-        """Tell of the result whoever would not see it on the Train page."""
-        seen = self.stack.currentWidget() is self._pages.get(Page.TRAIN)
-        if self.demonstration is not None or (seen and not self.session.queue.is_busy_with(JobKind.SCAN)):
+        """Tell of the result where a folder is about to open, with which it goes from the Train page."""
+        if not self.session.queue.is_busy_with(JobKind.SCAN):
             return
         found = trained.validation
         accuracy = format_percent_within(found.accuracy, found.accuracy_low, found.accuracy_high)

@@ -7,8 +7,10 @@ import pytest
 from cnn_studio.core.advice.choices import Chosen
 from cnn_studio.core.advice.preflight import ObstacleKind, obstacles, refuse, remarks
 from cnn_studio.core.errors import CnnStudioError, DatasetError, ExperimentError, WeightsError
+from cnn_studio.core.experiment.backbones import find_backbone
 from cnn_studio.core.experiment.experiment import Experiment, with_values
 from cnn_studio.core.experiment.settings import BackboneArchitecture
+from cnn_studio.core.weights.weights import weights_path
 
 
 @pytest.fixture(autouse=True)
@@ -123,3 +125,13 @@ def test_little_left_for_a_backbone_to_see_is_said(name, side, said):
 
 def test_an_image_too_small_for_a_backbone_is_refused_and_needs_no_remark():
     assert remarks(Experiment(image={"height": 8, "width": 8}, architecture=BackboneArchitecture(name="vgg16"))) == ()
+
+
+def test_files_of_weights_are_opened_only_by_who_does_not_go_on_to_do_it(dataset, keras_home):
+    experiment = Chosen().with_architecture("vgg16", dataset).experiment
+    file = weights_path(find_backbone("vgg16"))
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"no weights")
+    refuse(experiment, dataset, thorough=False)
+    with pytest.raises(WeightsError):
+        refuse(experiment, dataset)

@@ -1,5 +1,6 @@
 """The main job through the real window: a folder dropped, trained, an image dropped, exported, reloaded elsewhere."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -11,12 +12,16 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage
 from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QFileDialog
 
+from cnn_studio import tasks
 from cnn_studio.core.job import events
+from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
 from cnn_studio.gui.dialogs.class_names import ClassNamesDialog
 from cnn_studio.gui.dialogs.picture import PictureDialog
 from cnn_studio.gui.jobs.job_thread import JobKind
+from cnn_studio.gui.main_window import MainWindow
 from cnn_studio.gui.state.notices import NoticeKind
+from cnn_studio.gui.state.session import Session
 
 TRAINING_TIME = 120_000
 
@@ -314,3 +319,71 @@ def test_an_export_never_takes_the_place_of_a_file_nobody_asked_about(
     assert notes.read_text(encoding="utf-8") == "my own notes"
     assert not (tmp_path / "pets.keras").exists()
     assert "exists already" in told[-1].text
+
+
+# -- answers are the opened model's, and the next start goes on ----------------------------------------------------
+
+
+def test_the_model_of_a_new_training_answers_what_the_earlier_one_was_shown(
+    qtbot, window, session, blobs, trained, tmp_path, monkeypatch
+):
+    shown = sorted((blobs / "red").iterdir()) + sorted((blobs / "blue").iterdir())
+    window.take(shown)
+    qtbot.waitUntil(lambda: len(session.predictions.found) == len(shown), timeout=30_000)
+    wait_for_job(qtbot, session, JobKind.PREDICT)
+    before = list(session.predictions.found)
+
+    session.project.change({"training.seed": 7, "image.height": 24, "image.width": 24})
+    session.training.train()
+    wait_for_job(qtbot, session, JobKind.TRAIN)
+    second = session.training.last
+    assert second.model != trained.model
+    assert not any(prediction in before for prediction in session.predictions.found)
+    wait_for_job(qtbot, session, JobKind.PREDICT)
+    assert session.predictions.unanswered == []
+    expected = tasks.predict(tasks.PredictRequest(second.model, tuple(shown)), JobContext())
+    assert [found.path for found in session.predictions.found] == shown
+    for found, right in zip(session.predictions.found, expected, strict=True):
+        assert dict(found.ranked) == pytest.approx(dict(right.ranked), abs=1e-6)
+
+    target = tmp_path / "answers.csv"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args, **kwargs: (str(target), ""))
+    window.page("predict").csv_button.click()
+    with target.open(encoding="utf-8-sig", newline="") as file:
+        assert {row["model"] for row in csv.DictReader(file)} == {str(second.model)}
+
+    # The earlier run is still there: its curves, its result, its model, which answers again.
+    runs_page = window.page("runs")
+    runs_page.refresh()
+    runs_page.choose(trained.run)
+    epochs = [figure for _, figure in runs_page.curves.history_points()["epoch_validation_accuracy"]]
+    assert len(epochs) == 2
+    assert epochs[trained.best_epoch - 1] == pytest.approx(trained.validation.accuracy, abs=1e-6)
+    runs_page.open_button.click()
+    wait_for_job(qtbot, session, JobKind.OPEN_MODEL)
+    wait_for_job(qtbot, session, JobKind.PREDICT)
+    for found, right in zip(session.predictions.found, before, strict=True):
+        assert dict(found.ranked) == pytest.approx(dict(right.ranked), abs=1e-6)
+
+    # The Train page shows the second run still, and leads to its model.
+    window.page("train").predict_button.click()
+    wait_for_job(qtbot, session, JobKind.OPEN_MODEL)
+    assert session.models.opened.path == second.model
+
+
+def test_the_next_start_has_folder_and_model_ready(qtbot, window, session, blobs, trained):
+    window.show_page("predict")
+    window.close()
+    again = Session()
+    later = MainWindow(again)
+    later.first_painted.connect(again.runtime.start)
+    later.restore()
+    later.show()
+    qtbot.waitUntil(lambda: again.models.opened is not None, timeout=60_000)
+    assert again.models.opened.path == trained.model
+    assert again.models.opened.facts.class_names == ("blue", "green", "red")
+    assert again.project.dataset.root == blobs
+    assert again.project.experiment == session.project.experiment
+    assert later.stack.currentWidget() is later.page("predict")
+    later.close()
+    again.close()

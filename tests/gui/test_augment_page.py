@@ -1,5 +1,7 @@
 """The Augment page with previews and measurements that answer at once; the real ones: e2e/test_window_augment.py."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -179,3 +181,20 @@ def test_a_comparison_lists_its_trainings_and_what_helped_is_taken(ready, sessio
 def test_the_way_on(page, pages):
     page.next_button.click()
     assert pages.shown == ["train"]
+
+
+def test_during_a_training_the_page_says_when_the_preview_comes(qtbot, ready, session, settle, asked, monkeypatch):
+    go_on = threading.Event()
+    monkeypatch.setattr(tasks, "train", lambda request, context: go_on.wait(10) and None)
+    monkeypatch.setattr(session.training, "_take", lambda trained: None)
+    session.training.train()
+    ready.hide()
+    ready.show()
+    assert len(ready.preview.results()) == 9, "what was shown is still true"
+    ready.on.click()
+    assert ready.preview.results() == []
+    assert ready.preview._said == "The preview comes when this has ended: Training on pictures."
+    go_on.set()
+    settle()
+    assert len(ready.preview.results()) == 9
+    assert asked[-1].picture.name == "1.png"

@@ -1,5 +1,6 @@
 """The Evaluate page with jobs that answer at once; tests/e2e/test_window_evaluate.py does it with real ones."""
 
+import os
 import threading
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from PySide6.QtCore import Qt
 
 from cnn_studio import tasks
 from cnn_studio.core.data.image_file import Split
+from cnn_studio.core.data.split import split_dataset
 from cnn_studio.core.errors import CnnStudioError, ModelFileError
 from cnn_studio.core.evaluation.calibration import Calibrated, CalibrationFigures
 from cnn_studio.core.evaluation.confusion import confusion_counts
@@ -17,6 +19,7 @@ from cnn_studio.core.evaluation.heat import Explanation, overlay
 from cnn_studio.core.evaluation.measured import Measured
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.evaluation.scores import score_probabilities
+from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
 from cnn_studio.gui.dialogs.explained_picture import ExplanationPanel, heat_image
@@ -486,4 +489,59 @@ def test_a_model_that_answers_with_no_numbers_is_shown_too(qtbot, page, session,
     page.galleries.gallery.open_large(page.galleries.gallery.verdicts()[0].path)
     dialog = page.findChild(PictureDialog)
     dialog.grab()
+    dialog.close()
+
+
+# -- whose result it is ------------------------------------------------------------------------------------------------
+
+
+def test_the_result_names_its_model_run_and_data_and_says_when_other_data_is_open(
+    page, session, measured, make_dataset, settle
+):
+    dataset = make_dataset("/flowers", each=10)
+    experiment = Experiment()
+    runs.create_run(measured.model.parent, dataset, split_dataset(dataset, experiment.split), experiment)
+    session.project.take_dataset(dataset)
+    open_model(session, measured)
+    settle()
+    assert page.facts.text().startswith("Model of flowers · small_cnn · run “run”")
+    session.project.take_dataset(make_dataset("/waste", each=10))
+    settle()
+    assert page.facts.text().startswith("Not of waste, which is open now · Model of flowers")
+
+
+def test_the_result_goes_with_its_model(page, session, measured, tmp_path):
+    open_model(session, measured)
+    session.saved.clear()
+    session.models.take(tmp_path / "other" / "model.keras", ModelFacts(NAMES, 32, 32, data_name="other"))
+    assert page.missing.isVisible()
+    assert session.evaluation.measured is None
+
+
+def test_a_file_that_was_written_anew_is_another_model(page, session, measured, tmp_path, monkeypatch, settle):
+    facts = ModelFacts(NAMES, 32, 32, data_name="flowers")
+    monkeypatch.setattr(runs, "measurable_splits", lambda model: {})
+    monkeypatch.setattr(tasks, "evaluate", lambda request, context: measured)
+    file = tmp_path / "pets.keras"
+    file.write_bytes(b"one")
+    session.models.take(file, facts)
+    session.evaluation.choose(tmp_path)
+    session.evaluation.evaluate()
+    settle()
+    session.models.take(file, facts)
+    assert session.evaluation.measured is not None, "the same file"
+    os.utime(file, ns=(1, 1))
+    session.models.take(file, facts)
+    assert session.evaluation.measured is None
+
+
+def test_a_large_picture_does_not_show_where_another_model_looks(page, session, measured, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(tasks, "explain", lambda request, context: asked.append(request))
+    dialog, panel = large_picture(page, session, measured)
+    session.models.take(tmp_path / "other" / "model.keras", ModelFacts(NAMES, 32, 32, data_name="other"))
+    panel.looking.setChecked(True)
+    assert not panel.looking.isEnabled()
+    assert "a model that is not open any more" in panel.said.text()
+    assert session.evaluation._explaining is None
     dialog.close()

@@ -170,3 +170,23 @@ def test_cancelled_by_the_job_itself_is_cancelled(qtbot, queue):
     queue.submit(Job(JobKind.TRAIN, "A job", gives_up, None), on_cancel=lambda: cancelled.append(True))
     idle(qtbot, queue)
     assert cancelled == [True]
+
+
+def test_a_job_given_up_while_it_waits_is_over_at_once(qtbot, queue, heard, gate):
+    ran = []
+    first = queue.submit(Job(JobKind.TRAIN, "First", gate, None))
+    second = Job(JobKind.SCAN, "Second", lambda request, context: ran.append(request), None)
+    third = Job(JobKind.EXPORT, "Third", lambda request, context: ran.append(request), "third")
+    queue.submit(second, on_cancel=lambda: heard.append("cancelled"), on_success=heard.append)
+    queue.submit(third)
+    qtbot.waitUntil(lambda: ("started", "First") in heard)
+    assert queue.waiting == [second, third]
+    with qtbot.waitSignal(queue.waiting_changed):
+        queue.give_up(second)
+    assert queue.waiting == [third]
+    assert heard[1:] == ["cancelled", ("ended", "Second")]
+    gate.open.set()
+    idle(qtbot, queue)
+    assert ran == ["third"]
+    assert ("started", "Second") not in heard
+    assert first.token.cancel_requested is False

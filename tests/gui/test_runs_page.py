@@ -204,3 +204,47 @@ def test_a_run_that_began_to_train_while_the_question_was_open_stays(page, make_
     with FileLock(run.folder / LOCK_NAME):
         delete(page)
         assert run.checkpoint.exists()
+
+
+HISTORY = """epoch,loss,accuracy,val_loss,val_accuracy,seconds,stage
+1,0.9,0.5,0.8,0.6,1.0,head
+2,0.7,0.6,0.5,0.7,1.0,head
+3,0.6,0.7,,,1.0,fine_tuning
+"""
+
+
+def test_the_chosen_run_shows_its_result_and_its_curves(page, make_run):
+    older, newer = make_run("older"), make_run("newer")
+    older.history.write_text(HISTORY, encoding="utf-8")
+    page.refresh()
+    page.choose(newer.folder)
+    assert not page.curves.isVisible(), "it has no complete epoch"
+    page.choose(older.folder)
+    assert page.curves.isVisible()
+    points = page.curves.history_points()
+    assert points["epoch_training_loss"] == [(1, 0.9), (2, 0.7), (3, 0.6)]
+    assert points["epoch_validation_accuracy"][:2] == [(1, 0.6), (2, 0.7)]
+    assert page.result.text() == "pictures · small_cnn · validation accuracy 91 % (89–93 %)"
+    assert page.said.text().startswith("All epochs done. The model of epoch 2 of 3 was kept")
+    page.choose(newer.folder)
+    assert page.curves.history_points()["epoch_training_loss"] == []
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"\xff\xfe\x00",
+        b"epoch,loss\n1,0.5\n",
+        HISTORY.replace("0.9", "many").encode(),
+        HISTORY.replace("\n1,", "\n-1,").encode(),
+        HISTORY.replace("\n1,", "\n99999999999,").encode(),
+        b"epoch\0",
+    ],
+)
+def test_a_damaged_history_is_a_sentence(page, make_run, damaged):
+    make_run("first").history.write_bytes(damaged)
+    page.refresh()
+    assert "history.csv is damaged" in page.said.text()
+    assert page.result.text().endswith("(89–93 %)")
+    assert not page.curves.isVisible()
+    assert page.open_button.isEnabled()

@@ -1,18 +1,22 @@
 """The Train page with a training that answers at once; tests/e2e/test_window.py does it with real ones."""
 
 import threading
+from pathlib import Path
 
 import pytest
 from PySide6.QtWidgets import QFileDialog
 
 from cnn_studio import tasks
+from cnn_studio.core.data.split import split_dataset
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.evaluation.model_facts import ModelFacts
+from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.experiment.settings import Optimizer
 from cnn_studio.core.experiment.table import SETTINGS
 from cnn_studio.core.job import events
 from cnn_studio.core.job.jobs import JobContext
+from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.trained import TrainedModel
 from cnn_studio.gui.pages.model.model_page import ModelPage
 from cnn_studio.gui.pages.train.train_page import TrainPage
@@ -234,3 +238,87 @@ def test_the_curves_are_saved(ready, training, told, settle, monkeypatch, tmp_pa
     ready.curves.save_values_requested.emit()
     assert told[-1].text == f"Saved to {target}."
     assert target.read_text(encoding="utf-8").count("\n") > 2
+
+
+# -- whose curves and result these are ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def done(ready, training, settle):
+    ready.train_button.click()
+    training.go_on.set()
+    settle()
+    return ready
+
+
+def curves(page):
+    return page.curves.plot.history_points()["batch_loss"]
+
+
+def test_curves_and_result_name_their_run_and_data(done, training):
+    name = training.requests[0].run.name
+    assert done.about.text() == f"Run “{name}” on pictures"
+    assert done.result_text.text().startswith("Small CNN on pets.")
+
+
+def test_another_data_set_takes_curves_and_result_of_the_earlier_one_away(done, session, make_dataset, settle):
+    session.project.take_dataset(session.project.dataset)
+    settle()
+    assert done.result.isVisible(), "the same folder anew"
+    session.project.take_dataset(make_dataset("/others", each=10))
+    settle()
+    assert not done.result.isVisible()
+    assert curves(done) == []
+    assert done.about.text() == ""
+    assert not done.curves.save_values.isEnabled()
+
+
+def test_while_a_run_prepares_the_curves_of_the_earlier_one_are_gone(qtbot, done, session, monkeypatch, settle):
+    go_on = threading.Event()
+
+    def prepares(request, context: JobContext):
+        while not go_on.wait(0.001):
+            context.cancel.raise_if_cancelled()
+        raise CnnStudioError("The disk is full.")
+
+    monkeypatch.setattr(tasks, "train", prepares)
+    done.train_button.click()
+    qtbot.waitUntil(lambda: done.about.text().endswith("preparing"))
+    assert curves(done) == []
+    assert not done.result.isVisible()
+    go_on.set()
+    settle()
+    assert done.about.text().endswith("which failed")
+
+
+def test_a_run_that_is_discarded_or_deleted_takes_its_curves_along(qtbot, ready, session, training, settle):
+    ready.train_button.click()
+    qtbot.waitUntil(lambda: len(curves(ready)) == 6)
+    session.training.cancel()
+    settle()
+    assert curves(ready) == []
+    assert ready.about.text() == ""
+    training.go_on.set()
+    ready.train_button.click()
+    settle()
+    assert ready.result.isVisible()
+    run, dataset = training.requests[-1].run, session.project.dataset
+    made = runs.create_run(run, dataset, split_dataset(dataset, Experiment().split), Experiment())
+    session.training.delete(made)
+    assert not run.exists()
+    assert not ready.result.isVisible()
+    assert curves(ready) == []
+
+
+def test_the_buttons_lead_to_the_model_of_the_result(done, session, training, pages, settle, monkeypatch):
+    opened = []
+    monkeypatch.setattr(tasks, "open_model", lambda path, context: opened.append(path) or training.trained.facts)
+    done.predict_button.click()
+    settle()
+    assert opened == [], "it is the opened one"
+    session.models.take(Path("/models/birds.keras"), training.trained.facts)
+    done.evaluate_button.click()
+    settle()
+    assert opened == [training.trained.model]
+    assert session.models.opened.path == training.trained.model
+    assert pages.shown == ["predict", "evaluate"]

@@ -107,16 +107,57 @@ def notice(qtbot) -> NoticeBar:
 
 def test_a_notice_shows_its_text_and_its_actions(qtbot, notice):
     assert not notice.isVisible()
-    notice.show_notice("warning", "3 files were left out.", actions=[("show", "Show them"), ("other", "Other")])
+    done = []
+    actions = [("Show them", lambda: done.append("show")), ("Other", lambda: done.append("other"))]
+    notice.show_notice("warning", "3 files were left out.", actions=actions)
     assert notice.isVisible()
     assert notice.property("notice") == "warning"
     assert [button.text() for button in notice.action_buttons()] == ["Show them", "Other"]
-    with qtbot.waitSignal(notice.action_triggered) as chosen:
-        notice.action_buttons()[0].click()
-    assert chosen.args == ["show"]
+    notice.action_buttons()[0].click()
+    assert done == ["show"]
     assert not notice.isVisible()
     with pytest.raises(ValueError, match="kind must be one of"):
         notice.show_notice("question", "?")
+
+
+def test_a_notice_lies_over_what_it_covers_and_follows_it(qtbot):
+    window = QWidget()
+    qtbot.addWidget(window)
+    page = QWidget()
+    layout = QVBoxLayout(window)
+    layout.addWidget(page)
+    bar = NoticeBar()
+    bar.cover(page)
+    window.resize(900, 400)
+    window.show()
+    before = page.geometry()
+    bar.show_notice("error", "A sentence that goes on. " * 40, details="Traceback")
+    assert bar.isVisible()
+    assert page.geometry() == before
+    assert before.contains(bar.geometry())
+    assert bar._text.height() >= bar._text.heightForWidth(bar._text.width())
+    low = bar.height()
+    bar._details_button.click()
+    assert bar.height() > low
+    assert before.contains(bar.geometry())
+    window.resize(500, 400)
+    qtbot.waitUntil(lambda: page.width() < before.width())
+    assert page.geometry().contains(bar.geometry())
+    bar.show_notice("info", "Saved.")
+    assert bar.width() < page.width(), "as wide as it needs"
+    assert bar.height() < low
+
+
+def test_what_waits_is_named_and_can_be_taken_out_of_the_row(strip):
+    height, gone = strip.height(), []
+    strip.set_waiting([("Opening “R&D” & more of them", lambda: gone.append(1)), ("Exporting", lambda: gone.append(2))])
+    assert strip.next_button.isVisible()
+    assert "Exporting" in strip.next_button.toolTip()
+    assert strip.height() == height
+    strip.next_button.menu().actions()[1].trigger()
+    assert gone == [2]
+    strip.set_waiting([])
+    assert not strip.next_button.isVisible()
 
 
 def test_news_does_not_bury_an_error(qtbot, notice):

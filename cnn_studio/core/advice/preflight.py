@@ -82,15 +82,20 @@ def _weights(name: str, *, thorough: bool) -> Iterator[Obstacle]:
         yield Obstacle(ObstacleKind.DAMAGED_WEIGHTS if there else ObstacleKind.MISSING_WEIGHTS, error)
 
 
-def refuse(experiment: Experiment, dataset: Dataset | None = None) -> None:
+def refuse(experiment: Experiment, dataset: Dataset | None = None, *, thorough: bool = True) -> None:
     """Raise the first that prevents training; without a data set, the first that no data set would mend.
+
+    Args:
+        experiment: what is to be trained.
+        dataset: what on, with the decisions applied.
+        thorough: whether files of weights are opened too; not for who goes on to do that anyway.
 
     Raises:
         DatasetError: the images cannot be trained on.
         ExperimentError: the settings cannot work.
         WeightsError: a backbone's weights are not on this machine, or are damaged.
     """
-    for obstacle in obstacles(experiment, dataset, thorough=True):
+    for obstacle in obstacles(experiment, dataset, thorough=thorough):
         if obstacle.kind is not ObstacleKind.NO_DATASET:
             raise obstacle.error
 

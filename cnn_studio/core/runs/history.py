@@ -39,15 +39,16 @@ def read_history(run: Run) -> tuple[EpochFigures, ...]:
     Raises:
         CnnStudioError: the file is damaged.
     """
+    damaged = CnnStudioError("The curves of this run cannot be shown: its history.csv is damaged.", path=run.history)
     try:
         with run.history.open(encoding="utf-8", newline="") as file:
             epochs = tuple(_figures(row) for row in csv_rows(file))
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise CnnStudioError(
-            "The curves of this run cannot be shown: its history.csv is damaged.", path=run.history
-        ) from error
+        raise damaged from error
+    if not epochs:  # it is first written when there is one
+        raise damaged
     return epochs
 
 

@@ -91,7 +91,11 @@ class EvaluationState(QObject):
             return
         self._stale = False
         before, model = self._model, self._models.opened
-        same_file = before is not None and model is not None and before.path == model.path
+        same_file = (
+            before is not None
+            and model is not None
+            and (before.path, before.changed_ns) == (model.path, model.changed_ns)
+        )
         self._model = model
         self._splits = runs.measurable_splits(model.path) if model else {}
         if not same_file:

@@ -31,11 +31,13 @@ class OpenedModel:
         path: the ``.keras`` file.
         facts: class names, image size; the class names are the user's where the file had none.
         title: what to call it: the data set it was trained on, or the file's name.
+        changed_ns: when the file was changed last before it was opened, as the system counts; 0 where unknown.
     """
 
     path: Path
     facts: ModelFacts
     title: str
+    changed_ns: int = 0
 
     @property
     def class_count(self) -> int:
@@ -110,7 +112,11 @@ class Models(QObject):
 
     def take(self, path: Path, facts: ModelFacts) -> None:
         """Work with this model from now on."""
-        self.opened = OpenedModel(path, facts, facts.data_name or path.stem)
+        try:
+            changed_ns = path.stat().st_mtime_ns
+        except OSError:
+            changed_ns = 0
+        self.opened = OpenedModel(path, facts, facts.data_name or path.stem, changed_ns)
         for topic in _ABOUT_IT:
             self._notices.withdraw(topic)
         self.changed.emit()
