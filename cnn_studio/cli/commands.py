@@ -19,6 +19,7 @@ from cnn_studio.cli.evaluation import calibrate, evaluate, explain
 from cnn_studio.cli.models import AsJson, ClassNames, ModelPath, model_file, names_in
 from cnn_studio.cli.options import settings_text, settings_values
 from cnn_studio.cli.presets import preset_values, presets_text
+from cnn_studio.cli.runs import runs as list_of_runs
 from cnn_studio.cli.training import train
 from cnn_studio.cli.weights import app as weights_app
 from cnn_studio.core import paths
@@ -96,6 +97,7 @@ def _main(
 app.command("scan")(scan)
 app.command("train")(train)
 app.command("label-errors")(label_errors)
+app.command("runs")(list_of_runs)
 app.add_typer(weights_app, name="weights")
 
 
@@ -192,7 +194,7 @@ def export(
         replace = typer.confirm(f"{target} exists. Replace it?", abort=True)
     with face.working():
         file = model_file(run_folder, face)
-        tasks.export(tasks.ExportRequest(file, target, replace=replace), JobContext(face.report, face.token))
+        tasks.export(tasks.ExportRequest(file, target, replace=replace), face.context)
     face.say(f"{target}: written, loaded again and compared: it answers the same.")
     return 0
 
