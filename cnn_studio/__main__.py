@@ -5,11 +5,13 @@ Starting the window must not wait for what only the commands need, so each half 
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-
-from cnn_studio.core.system import logs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,10 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 for a failure that was told on stderr, 2 for wrong usage.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    logs.set_up_logging()
+    with _ended_by_ctrl_c():
+        from cnn_studio.core.system import logs
+
+        logs.set_up_logging()
     if not given or (len(given) == 1 and not given[0].startswith("-") and Path(given[0]).is_dir()):
         return open_window(Path(given[0]).absolute() if given else None)
-    from cnn_studio import cli
+    with _ended_by_ctrl_c():
+        from cnn_studio import cli
 
     return cli.run(given, open_window)
 
@@ -42,9 +48,23 @@ def open_window(folder: Path | None = None, demo: Path | None = None) -> int:
     if problem := find_display_problem():
         sys.stderr.write(f"{problem.sentence} {problem.hint}\n")
         return 1
-    from cnn_studio.gui.app import run_application
+    with _ended_by_ctrl_c():
+        from cnn_studio.gui.app import run_application
 
     return run_application(folder=folder, demo=demo)
+
+
+@contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C end the program at once while it is loading: there is nothing to keep yet."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 if __name__ == "__main__":

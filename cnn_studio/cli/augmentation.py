@@ -17,7 +17,6 @@ from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, Unit, au
 from cnn_studio.core.experiment.row import UNIT_TEXT
 from cnn_studio.core.experiment.table import ALL_SETTINGS
 from cnn_studio.core.job.events import DeviceKind
-from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.comparison import AugmentationTrial
 from cnn_studio.core.runs.run import refuse_used
 from cnn_studio.core.runs.trained import Ended
@@ -101,12 +100,10 @@ def compare(
     refuse(choices.check())
     refuse_used(out)
     with face.working():
-        found = tasks.scan(folder, JobContext(face.report, face.token))
-        settings, _ = choices.on_data(
-            found, lambda: tasks.start_runtime(None, JobContext(face.report, face.token)).kind is DeviceKind.GPU
-        )
+        found = tasks.scan(folder, face.context)
+        settings, _ = choices.on_data(found, lambda: tasks.start_runtime(None, face.context).kind is DeviceKind.GPU)
         request = tasks.CompareRequest(found, settings, epochs, out)
-        comparison = tasks.compare_augmentations(request, JobContext(face.report, face.token))
+        comparison = tasks.compare_augmentations(request, face.context)
     if as_json:
         face.print_json(
             {"event": "compared", "ended": comparison.ended, "trials": list(map(_values, comparison.trials))}

@@ -19,6 +19,7 @@ from cnn_studio.cli.evaluation import calibrate, evaluate, explain
 from cnn_studio.cli.models import AsJson, ClassNames, ModelPath, ValueRange, model_file, names_in
 from cnn_studio.cli.options import settings_text, settings_values
 from cnn_studio.cli.presets import preset_values, presets_text
+from cnn_studio.cli.runs import runs as list_of_runs
 from cnn_studio.cli.training import train
 from cnn_studio.cli.weights import app as weights_app
 from cnn_studio.core import paths
@@ -99,6 +100,7 @@ def _main(
 app.command("scan")(scan)
 app.command("train")(train)
 app.command("label-errors")(label_errors)
+app.command("runs")(list_of_runs)
 app.add_typer(weights_app, name="weights")
 
 
@@ -211,7 +213,7 @@ def export(
     with face.working():
         file = model_file(run_folder, face)
         request = tasks.ExportRequest(file, target, replace, names_in(class_names), input_range)
-        tasks.export(request, JobContext(face.report, face.token))
+        tasks.export(request, face.context)
     face.say(f"{target}: written, loaded again and compared: it answers the same.")
     return 0
 

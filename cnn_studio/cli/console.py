@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from cnn_studio.cli.wording import event_lines
+from cnn_studio.core import paths
 from cnn_studio.core.data.events import FolderListed
+from cnn_studio.core.errors import StorageError
 from cnn_studio.core.evaluation.predictions import ImagesPredicted
 from cnn_studio.core.job import events
-from cnn_studio.core.job.jobs import CancelToken
+from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext
 from cnn_studio.core.text import json_text, printable, printable_lines
 
 
@@ -34,6 +39,17 @@ class Face:
         self._bar: TaskID | None = None
         self._epochs = 0
         self._device = ""
+        self._interrupts = 0
+        self._nobody_reads = False
+        self._places = _other_places()
+
+    @property
+    def context(self) -> JobContext:
+        """What a job is called with."""
+        return JobContext(self.report, self.token, self._elsewhere)
+
+    def _elsewhere(self, error: StorageError) -> Path | None:  # noqa: ARG002 -- the shape of ``Elsewhere``
+        return next(self._places, None)
 
     def print_json(self, values: dict[str, Any]) -> None:
         """Print one JSON object on a line of standard output."""
@@ -47,12 +63,19 @@ class Face:
             sys.stdout.flush()
 
     def report(self, event: events.Event) -> None:
-        """A job's ``Report``."""
-        if self.as_json:
-            if not isinstance(event, ImagesPredicted | FolderListed):
+        """A job's ``Report``. When nobody reads any more (``… | head``, a terminal that is closed), the job is stopped.
+
+        That keeps what was learnt, and computes no further for nobody.
+        """
+        try:
+            if not self.as_json:
+                self._show(event)
+            elif not isinstance(event, ImagesPredicted | FolderListed):
                 self.print_json(events.event_as_dict(event))
-            return
-        self._show(event)
+        except OSError:
+            self._nobody_reads = True
+            self.token.stop()
+            _write_to_nobody()
 
     def _show(self, event: events.Event) -> None:
         match event:
@@ -98,8 +121,14 @@ class Face:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Show progress; Ctrl-C stops the job, keeping what was learnt if anything was, and a second one cancels it."""
-        previous = signal.signal(signal.SIGINT, self._interrupted)
+        """Show progress, and stop the job, which keeps what was learnt if anything was, when asked to from outside.
+
+        Asking is Ctrl-C, of which a second one cancels the job; a signal to end; and the end of the terminal.
+        """
+        asking = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+        # What was ignored from the start, as under nohup, stays so.
+        heard = [number for number in asking if number and signal.getsignal(number) is not signal.SIG_IGN]
+        previous = {number: signal.signal(number, self._asked_to_end) for number in heard}
         try:
             if self.as_json or not self._console.is_terminal:
                 yield
@@ -112,16 +141,44 @@ class Face:
             )
             with Progress(*columns, console=self._console, transient=True) as self._progress:
                 yield
+        except JobCancelled:
+            if self._nobody_reads:
+                raise BrokenPipeError from None
+            raise
         finally:
             self._progress = self._bar = None
-            signal.signal(signal.SIGINT, previous)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
-    def _interrupted(self, number: int, frame: Any) -> None:  # noqa: ARG002 -- signal's shape
-        if self.token.stop_requested:
+    def _asked_to_end(self, number: int, frame: Any) -> None:  # noqa: ARG002 -- signal's shape
+        self._interrupts += number == signal.SIGINT
+        if self._interrupts > 1:
             self.token.cancel()
-        else:
+        elif not self.token.stop_requested:
             self.token.stop()
-            sys.stderr.write("Stopping, and keeping what was done so far. Ctrl-C again discards it.\n")
+            again = " Ctrl-C again discards it." if number == signal.SIGINT else ""
+            try:
+                sys.stderr.write(f"Stopping, and keeping what was done so far.{again}\n")
+            except OSError:
+                _write_to_nobody()
+
+
+def _other_places() -> Iterator[Path]:
+    """Folders for a run that its own cannot take: first where the window looks, last what a new start may empty."""
+    for place in (lambda: paths.data_dir() / "runs", Path.home, Path.cwd, lambda: Path(tempfile.gettempdir())):
+        with suppress(OSError, RuntimeError):  # a home that nobody knows, a present folder that is gone
+            yield place()
+
+
+def _write_to_nobody() -> None:
+    """Let what is written to a stream that has lost its reader vanish, so that the rest of the work can go on."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nobody = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nobody, stream.fileno())
+            os.close(nobody)
 
 
 def _for_terminal(text: str, stream: TextIO) -> str:

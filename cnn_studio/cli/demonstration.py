@@ -10,7 +10,6 @@ from cnn_studio.cli.wording import accuracy_sentence
 from cnn_studio.core import paths
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.evaluation.predictions import predictions_csv
-from cnn_studio.core.job.jobs import JobContext
 
 
 def run_demonstration(out: Path, face: Face) -> None:
@@ -21,19 +20,19 @@ def run_demonstration(out: Path, face: Face) -> None:
         face: where to tell about it.
     """
     with face.working():
-        dataset = tasks.scan(paths.sample_dataset_dir(), JobContext(face.report, face.token))
+        dataset = tasks.scan(paths.sample_dataset_dir(), face.context)
         face.say(
             f"Sample data set {dataset.name}: {len(dataset.files):,} photographs of {len(dataset.class_names)} classes."
         )
         request = tasks.TrainRequest(dataset, tasks.demo_experiment(dataset), out / "run")
-        trained = tasks.train(request, JobContext(face.report, face.token))
+        trained = tasks.train(request, face.context)
         face.say(accuracy_sentence(trained.validation))
         if trained.test:
             face.say(accuracy_sentence(trained.test))
         held_out = tasks.held_out_images(trained.run, count=5)
         predictions = tasks.predict(
             tasks.PredictRequest(trained.model, tuple(path for path, _ in held_out)),
-            JobContext(face.report, face.token),
+            face.context,
         )
         face.say("Images it has never seen:")
         for (path, truth), prediction in zip(held_out, predictions, strict=True):
@@ -41,5 +40,5 @@ def run_demonstration(out: Path, face: Face) -> None:
             face.say(f"  {path.name}: {said}; it is {truth}")
         write_text(out / "predictions.csv", predictions_csv(predictions, trained.model))
         target = out / "model.keras"
-        tasks.export(tasks.ExportRequest(trained.model, target), JobContext(face.report, face.token))
+        tasks.export(tasks.ExportRequest(trained.model, target), face.context)
     face.say(f"Exported model: {target} (loaded again and compared: it answers the same)")

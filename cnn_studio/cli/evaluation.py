@@ -16,7 +16,6 @@ from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import DatasetError, ExperimentError
 from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
-from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
 
 if TYPE_CHECKING:
@@ -54,13 +53,13 @@ def evaluate(
         if folder is None and split is None:
             split = _usual_split(file)
         request = tasks.EvaluateRequest(file, folder, split, names_in(class_names), input_range)
-        measured = tasks.evaluate(request, JobContext(face.report, face.token))
+        measured = tasks.evaluate(request, face.context)
         if csv:
             write_text(csv, scores_csv(measured.evaluation))
         if images_csv:
             write_text(images_csv, measured_csv(measured))
         if html:
-            tasks.write_report(tasks.ReportRequest(measured, html, replace=True), JobContext(face.report, face.token))
+            tasks.write_report(tasks.ReportRequest(measured, html, replace=True), face.context)
     if as_json:
         face.print_json({"event": "evaluated", **asdict(measured.evaluation), **_sureness_values(measured)})
     else:
@@ -72,6 +71,8 @@ def evaluate(
 
 def _usual_split(model: Path) -> Split:
     """The split of a run to be measured when none was asked for."""
+    if run := runs.undamaged_run_of(model):
+        runs.read_manifest(run)  # which says what is wrong with it
     splits = runs.measurable_splits(model)
     if not splits:
         raise DatasetError(
@@ -168,7 +169,7 @@ def calibrate(
         file = model_file(model, face)
         names = names_in(class_names)
         request = tasks.CalibrateRequest(file, wanted, threshold, accuracy, folder, names, input_range)
-        calibrated = tasks.calibrate(request, JobContext(face.report, face.token))
+        calibrated = tasks.calibrate(request, face.context)
     if as_json:
         face.print_json({"event": "calibrated", **asdict(calibrated)})
     else:
@@ -215,7 +216,7 @@ def explain(
     with face.working():
         file = model_file(model, face)
         request = tasks.ExplainRequest(file, image, class_name, names_in(class_names), input_range)
-        found = tasks.explain(request, JobContext(face.report, face.token))
+        found = tasks.explain(request, face.context)
         tasks.write_overlay(found, out, opacity)
     face.say(f"{image}: {found.class_name} {found.probability:.1%}; where it looked: {out}")
     if not found.heat.any():

@@ -11,7 +11,6 @@ from cnn_studio import tasks
 from cnn_studio.cli.console import Face
 from cnn_studio.core.evaluation.class_name_file import read_class_names
 from cnn_studio.core.evaluation.input_range import InputRange
-from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output, nothing else.")]
@@ -34,12 +33,16 @@ ValueRange = Annotated[
 
 def model_file(path: Path, face: Face) -> Path:
     """The model file meant by a file or a run's folder; a run that was interrupted gets its model made."""
+    if not path.exists():
+        from cnn_studio.ml.model_inspection import missing_model
+
+        raise missing_model(path)
     if not path.is_dir():
         return path
-    run = runs.read_run(path)
-    if not run.model.exists():
-        tasks.recover(path, JobContext(face.report, face.token))
-    return run.model
+    model = path / runs.MODEL_NAME
+    if not model.exists():  # where there is one, the record of its run may be damaged
+        tasks.recover(path, face.context)
+    return model
 
 
 def names_in(text: str | None) -> tuple[str, ...] | None:

@@ -22,7 +22,6 @@ from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, DEFAU
 from cnn_studio.core.experiment.backbones import BACKBONES
 from cnn_studio.core.experiment.settings import Colour
 from cnn_studio.core.job.events import DeviceKind, Message
-from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs.run import refuse_used
 from cnn_studio.core.runs.trained import ENDED_TEXT, CrossValidation, TrainedModel
 
@@ -124,22 +123,18 @@ def train(
     refuse_used(out)
     table = _table_of_split(split_file, folds)
     with face.working():
-        found = tasks.scan(folder, JobContext(face.report, face.token))
+        found = tasks.scan(folder, face.context)
         if table:
             found, notes = with_split(found, table)
             for note in notes:
                 face.report(Message(note))
-        settings, notes = choices.on_data(
-            found, lambda: tasks.start_runtime(None, JobContext(face.report, face.token)).kind is DeviceKind.GPU
-        )
+        settings, notes = choices.on_data(found, lambda: tasks.start_runtime(None, face.context).kind is DeviceKind.GPU)
         for note in (*notes, *remarks(settings)):
             face.report(Message(note))
         if folds:
-            validated = tasks.cross_validate(
-                tasks.CrossValidateRequest(found, settings, out, folds), JobContext(face.report, face.token)
-            )
+            validated = tasks.cross_validate(tasks.CrossValidateRequest(found, settings, out, folds), face.context)
             return tell_cross_validated(face, validated)
-        trained = tasks.train(tasks.TrainRequest(found, settings, out), JobContext(face.report, face.token))
+        trained = tasks.train(tasks.TrainRequest(found, settings, out), face.context)
     if as_json:
         face.print_json(finished_event(trained))
     else:

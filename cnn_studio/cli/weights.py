@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from cnn_studio.cli.console import Face
-from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.weights.check import CheckedWeights
 from cnn_studio.core.weights.weights import (
     MEGABYTE,
@@ -79,7 +78,7 @@ def get(name: Annotated[str, typer.Argument(help="As `weights list` names it.")]
 
     face = Face(as_json=False)
     with face.working():
-        found = download_weights(name, JobContext(face.report, face.token))
+        found = download_weights(name, face.context)
     _tell(face, found)
     return 0
 
@@ -94,7 +93,7 @@ def import_file(
     """Copy weights you have to where Keras looks for them, once they are known to fit."""
     face = Face(as_json=False)
     with face.working():
-        found = import_weights(ImportRequest(file, name), JobContext(face.report, face.token))
+        found = import_weights(ImportRequest(file, name), face.context)
     _tell(face, found)
     return 0
 

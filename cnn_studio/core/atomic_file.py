@@ -64,9 +64,18 @@ def write_text(target: Path, text: str) -> None:
     Raises:
         StorageError: as ``replacing``.
     """
+    # A file name that is not UTF-8 on disk comes as surrogates; it goes out as the bytes it was.
+    write_bytes(target, text.encode("utf-8", "surrogateescape"))
+
+
+def write_bytes(target: Path, content: bytes | memoryview) -> None:
+    """Write ``content``, whole or not at all.
+
+    Raises:
+        StorageError: as ``replacing``.
+    """
     with replacing(target) as part:
-        # A file name that is not UTF-8 on disk comes as surrogates; it goes out as the bytes it was.
-        part.write_bytes(text.encode("utf-8", "surrogateescape"))
+        part.write_bytes(content)
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -9,9 +9,11 @@ from typing import Any
 
 import keras
 
-from cnn_studio.core.atomic_file import storage_error
+from cnn_studio.core.atomic_file import write_bytes
+from cnn_studio.core.errors import StorageError
 from cnn_studio.core.job.events import Message
 from cnn_studio.core.job.jobs import Report
+from cnn_studio.ml.in_memory import weights_file
 
 
 class BestWeights:
@@ -79,29 +81,14 @@ class BestWeights:
             self._write()
 
     def _write(self) -> None:
-        part = self._checkpoint.with_name(f".{self._checkpoint.name.removesuffix('.weights.h5')}.part.weights.h5")
         try:
-            self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            self._model.save_weights(part, overwrite=True)
-            part.replace(self._checkpoint)
+            write_bytes(self._checkpoint, weights_file(self._model).getbuffer())
             self._in_memory = None
             self._waits = False
-        except OSError as error:
+        except StorageError as error:
             self._in_memory = self._part.get_weights()
-            self._tell(error)
-        finally:
-            self._remove(part)
+            self._waits = True
+            if not self._told:
+                self._report(Message(f"{error.message} Training goes on; the best weights are kept in memory."))
+                self._told = True
         self._written = time.monotonic()
-
-    def _tell(self, error: OSError) -> None:
-        if not self._told:
-            reason = storage_error(self._checkpoint, error).message
-            self._report(Message(f"{reason} Training goes on; the best weights are kept in memory."))
-            self._told = True
-
-    @staticmethod
-    def _remove(part: Path) -> None:
-        try:
-            part.unlink(missing_ok=True)
-        except OSError:  # the folder itself is gone or read-only: there is nothing of ours left to remove
-            return

@@ -6,7 +6,6 @@ only where a model is really loaded or saved, so that facts can be read at once.
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import shutil
@@ -68,6 +67,7 @@ def write_archive(model: keras.Model, part: Path, facts: ModelFacts) -> ModelFac
     """
     import keras
 
+    from cnn_studio.ml.in_memory import keras_file
     from cnn_studio.ml.older_keras import as_older_keras_writes, oldest_keras
 
     # A model over the same layers that was never compiled: no optimizer state goes into the file.
@@ -76,14 +76,10 @@ def write_archive(model: keras.Model, part: Path, facts: ModelFacts) -> ModelFac
     versions = {**(facts.versions or {}), KERAS_AT_LEAST: oldest_keras(config)}
     facts = replace(facts, versions=versions, made_here=True, input_range=facts.input_range and InputRange.BYTES)
     bare.get_config = lambda: config
-    try:
-        bare.save(part, overwrite=True)
-    except OSError:
-        raise
-    except RuntimeError as error:  # how HDF5 says that it could not write
-        raise OSError(errno.EIO, str(error)) from error
-    with zipfile.ZipFile(part, "a") as archive:
+    file = keras_file(bare)
+    with zipfile.ZipFile(file, "a") as archive:
         archive.writestr(FACTS_MEMBER, _facts_text(facts))
+    part.write_bytes(file.getbuffer())
     return facts
 
 

@@ -112,7 +112,7 @@ def calibrate(request: CalibrateRequest, context: JobContext) -> Calibrated:
 def _measured(request: CalibrateRequest, context: JobContext) -> Measured:
     """What the model says, at its present temperature, of the images to calibrate on."""
     if request.folder is None:
-        if runs.run_of_model(request.model) is None:
+        if runs.undamaged_run_of(request.model) is None:
             raise ModelFileError(
                 f"{request.model.name} does not lie in the folder of a run, so it has no validation images to be "
                 "calibrated on.",

@@ -58,6 +58,7 @@ def evaluate(request: EvaluateRequest, context: JobContext) -> Measured:
         DatasetError: the folder is no data set, none of its classes is known to the model, or the run has no such
             images, or has them no more.
         ModelFileError: the model cannot be used.
+        CnnStudioError: the run is damaged.
     """
     dataset, split = None, request.split
     if request.folder is None:
@@ -128,7 +129,7 @@ def saved_evaluation(model: Path, images: Split | Path) -> Measured | None:
 
 
 def _run_and_split(request: EvaluateRequest) -> tuple[Run, Split]:
-    run = runs.run_of_model(request.model)
+    run = runs.undamaged_run_of(request.model)
     if run is None or request.split is None:
         raise DatasetError(
             f"{request.model.name} does not lie in the folder of a run, so there are no images of its own to measure "

@@ -14,7 +14,7 @@ from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import DatasetError, ModelFileError
 from cnn_studio.core.evaluation.label_review import LabelDoubt, LabelReview
 from cnn_studio.core.experiment.experiment import Experiment
-from cnn_studio.core.job.jobs import JobCancelled, JobContext
+from cnn_studio.core.job.jobs import JobCancelled, JobContext, nowhere
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.text import composed
 from cnn_studio.tasks.cross_validation import train_folds
@@ -92,7 +92,8 @@ def _only(dataset: Dataset, paths: Collection[str]) -> Dataset:
 
 def _judge_by_folds(dataset: Dataset, request: LabelErrorRequest, work: Path, context: JobContext) -> list[Answers]:
     judged = []
-    for trained in train_folds(dataset, request.experiment, work, request.folds, context):
+    passing = replace(context, elsewhere=nowhere)  # these networks are asked once and kept nowhere
+    for trained in train_folds(dataset, request.experiment, work, request.folds, passing):
         if context.cancel.stop_requested:
             raise JobCancelled  # a review of some of the images would look like one of all
         manifest = runs.read_manifest(runs.read_run(trained.run))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cnn_studio.core.advice.preflight import refuse
 from cnn_studio.core.advice.suggestions import suggest_experiment
-from cnn_studio.core.atomic_file import csv_text, write_text
+from cnn_studio.core.atomic_file import csv_text, write_bytes, write_text
 from cnn_studio.core.data import dataset as datasets
 from cnn_studio.core.data.cautions import cautions_of
 from cnn_studio.core.data.dataset import Dataset
@@ -28,7 +30,7 @@ from cnn_studio.core.experiment.settings import BackboneArchitecture
 from cnn_studio.core.job.events import EpochEnded, Event, Message, TrainingStageStarted
 from cnn_studio.core.job.jobs import JobCancelled, JobContext, Report
 from cnn_studio.core.runs import run as runs
-from cnn_studio.core.runs.run import Run
+from cnn_studio.core.runs.run import Run, RunStatus
 from cnn_studio.core.runs.trained import TrainedModel
 from cnn_studio.core.runs.training_lock import held
 from cnn_studio.core.weights.weights import find_weights
@@ -60,14 +62,15 @@ class TrainRequest:
 def train(request: TrainRequest, context: JobContext) -> TrainedModel:
     """Prepare the images, train, evaluate the best model and keep it, all in a new run folder.
 
-    On *stop* the best model so far is evaluated and kept; on *cancel* the run folder is removed.
+    On *stop* the best model so far is evaluated and kept; on *cancel* the run folder is removed. When the folder cannot
+    take the trained network, the whole run goes to the first folder of ``context.elsewhere`` that can.
 
     Raises:
         DatasetError: the data set cannot be trained on; says why.
         ExperimentError: the settings cannot work on it.
         WeightsError: a backbone's pre-trained weights are not on this machine, or are damaged.
         TrainingError: training could not go on; the run folder keeps the best weights if there are any.
-        StorageError: the run folder exists already or the disk is full.
+        StorageError: the run folder exists already, or the disk is full before there is a network, or everywhere.
         JobCancelled: the user cancelled.
     """
     from cnn_studio.core.experiment.layer_plan import plan_layers
@@ -96,7 +99,8 @@ def train(request: TrainRequest, context: JobContext) -> TrainedModel:
             raise
         except Exception as error:
             if run.checkpoint.exists():
-                runs.fail_run(run, error)
+                with suppress(StorageError):  # then it counts as interrupted; what went wrong is raised below
+                    runs.fail_run(run, error)
             else:
                 runs.discard_run(run)
             raise
@@ -163,6 +167,7 @@ def _train_in(
     from cnn_studio.core.evaluation.measured_file import measured_path, write_measured
     from cnn_studio.ml.evaluate import measure_model
     from cnn_studio.ml.features import RowSource
+    from cnn_studio.ml.in_memory import weights_file
     from cnn_studio.ml.model_file import save_model
     from cnn_studio.ml.split_batches import SplitBatches
 
@@ -186,14 +191,32 @@ def _train_in(
     metrics = _metrics(history, validation, test)
     facts = replace(facts, metrics=metrics)
     context.cancel.raise_if_cancelled()
-    save_model(model, run.model, facts)
+
+    def keep_in(place: Run) -> None:
+        try:
+            save_model(model, place.model, facts)
+        except StorageError:
+            if not _removed(place.checkpoint):  # as large: without it there may be room
+                raise
+            save_model(model, place.model, facts)
+        _removed(place.checkpoint)
+        runs.finish_run(place, metrics, history.ended)
+
+    try:
+        keep_in(run)
+    except StorageError as error:
+        try:
+            run = _kept_elsewhere(run, material, experiment, keep_in, error, context)
+        except StorageError:
+            with suppress(StorageError):
+                write_bytes(run.checkpoint, weights_file(model).getbuffer())  # as it was
+            raise
+        keep.write_to(run)
     try:
         for split, one in measured.items():
             write_measured(one, measured_path(run.model, split))
     except StorageError as error:  # the model is safe, and can be measured again
         context.report(Message(f"{error} The figures of each image were not kept."))
-    runs.finish_run(run, metrics, history.ended)
-    run.checkpoint.unlink(missing_ok=True)
     return TrainedModel(
         run=run.folder,
         model=run.model,
@@ -207,6 +230,50 @@ def _train_in(
         seconds=time.monotonic() - started,
         device=device.name,
     )
+
+
+def _removed(file: Path) -> bool:
+    """Remove a file; whether it was there and is gone."""
+    try:
+        file.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _kept_elsewhere(
+    run: Run,
+    material: _Material,
+    experiment: Experiment,
+    keep_in: Callable[[Run], None],
+    error: StorageError,
+    context: JobContext,
+) -> Run:
+    """Make the run anew, with its network, in another folder, since its own could not take it; then remove its own.
+
+    Raises:
+        StorageError: no other folder could take it.
+        JobCancelled: the user would rather discard it.
+    """
+    why = error.message
+    while (parent := context.elsewhere(error)) is not None:
+        folder = runs.free_folder(parent / run.folder.name)
+        try:
+            with held(folder):
+                made = runs.create_run(folder, material.dataset, material.assignment, experiment)
+                moved = replace(made, created=run.created)
+                try:
+                    keep_in(moved)
+                except BaseException:
+                    runs.discard_run(moved)
+                    raise
+        except StorageError as another:
+            error = another
+            continue
+        runs.discard_run(run)
+        context.report(Message(f"{why} The run, with its network, is kept in {folder} instead."))
+        return moved
+    raise error
 
 
 def _fitted(
@@ -304,6 +371,7 @@ class _HistoryKeeper:
         self._report = report
         self._rows: list[tuple[object, ...]] = []
         self._stage: tuple[str, ...] = ()
+        self._told = False
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, TrainingStageStarted):
@@ -311,9 +379,18 @@ class _HistoryKeeper:
         if isinstance(event, EpochEnded):
             figures = (event.epoch, event.loss, event.accuracy, event.val_loss, event.val_accuracy)
             self._rows.append((*figures, round(event.seconds, 3), *self._stage))
-            header = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"] + ["stage"] * len(self._stage)
-            write_text(self._run.history, csv_text(header, self._rows))
+            self.write_to(self._run)
         self._report(event)
+
+    def write_to(self, run: Run) -> None:
+        """Write what there is so far; where that cannot be it is told once, and is no reason to end a training."""
+        header = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"] + ["stage"] * len(self._stage)
+        try:
+            write_text(run.history, csv_text(header, self._rows))
+        except StorageError as error:
+            if not self._told:
+                self._told = True
+                self._report(Message(f"{error.message} Training goes on without it."))
 
 
 def recover(folder: Path, context: JobContext) -> ModelFacts:
@@ -328,6 +405,12 @@ def recover(folder: Path, context: JobContext) -> ModelFacts:
 
 
 def _recovered(run: Run, context: JobContext) -> ModelFacts:
+    if run.status is RunStatus.FINISHED and not run.checkpoint.exists():
+        raise CnnStudioError(
+            f"The run in {run.folder.name} was finished, but its model is gone: {run.model.name} is not in its folder.",
+            hint="Put it back, or train the run again with the same settings.",
+            path=run.folder,
+        )
     if not run.checkpoint.exists():
         raise CnnStudioError(
             f"The run in {run.folder.name} ended before its first epoch was complete, so it has no model.",

@@ -1,5 +1,7 @@
 import errno
 import json
+import os
+from datetime import datetime
 
 import pytest
 
@@ -105,7 +107,6 @@ def test_runs_are_listed_latest_first_and_strangers_passed_over(tmp_path, datase
         run = runs.create_run(tmp_path / str(number), dataset, split_dataset(dataset, Experiment().split), Experiment())
         rewrite(run, created=created)
     (tmp_path / "stranger").mkdir()
-    (tmp_path / "stranger" / "run.json").write_text("{]", encoding="utf-8")
     assert [run.folder.name for run in runs.list_runs(tmp_path)] == ["1", "0"]
 
 
@@ -144,26 +145,81 @@ def test_every_ending_has_words():
     assert set(ENDED_TEXT) == set(Ended)
 
 
+GOOD = {
+    "status": "finished",
+    "data_name": "pets",
+    "data_root": "/pets",
+    "class_names": ["cat", "dog"],
+    "created": "2026-11-28T10:00:00+00:00",
+    "architecture": "small_cnn",
+    "metrics": {"val_accuracy": 0.5},
+    "detail": "completed",
+}
+DAMAGED = {
+    "metrics null": json.dumps(GOOD | {"metrics": None}),
+    "metrics a list": json.dumps(GOOD | {"metrics": [1]}),
+    "a figure that is none": json.dumps(GOOD | {"metrics": {"val_loss": "low"}}),
+    "accuracy no number": json.dumps(GOOD | {"metrics": {"val_accuracy": float("nan")}}),
+    "accuracy beyond one": json.dumps(GOOD | {"metrics": {"test_accuracy": 91}}),
+    "created empty": json.dumps(GOOD | {"created": ""}),
+    "created a number": json.dumps(GOOD | {"created": 5}),
+    "created at no time of this place": json.dumps(GOOD | {"created": "0001-01-01T00:00:00+14:00"}),
+    "class names a text": json.dumps(GOOD | {"class_names": "cat"}),
+    "class names numbers": json.dumps(GOOD | {"class_names": [1, 2]}),
+    "data root a number": json.dumps(GOOD | {"data_root": 3}),
+    "an unknown status": json.dumps(GOOD | {"status": "asleep"}),
+    "an unknown ending": json.dumps(GOOD | {"detail": {}}),
+    "a value missing": json.dumps({key: value for key, value in GOOD.items() if key != "data_name"}),
+    "no object": "[1, 2]",
+    "cut off": json.dumps(GOOD)[:90],
+    "empty": "",
+    "not text": b"\xff\xfe\x00",
+    "brackets": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_run_is_listed_as_such_and_hides_no_other(tmp_path, content):
+    for name, text in (("good", json.dumps(GOOD)), ("bad", content)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    found = {run.folder.name: run for run in runs.list_runs(tmp_path)}
+    assert {name: run.state() for name, run in found.items()} == {"good": "finished", "bad": "damaged"}
+    assert datetime.fromisoformat(found["bad"].created).tzinfo
+    with pytest.raises(CnnStudioError, match=r"bad is damaged: its run\.json cannot be read"):
+        runs.read_run(tmp_path / "bad")
+    runs.discard_run(found["bad"])
+    assert [path.name for path in tmp_path.iterdir()] == ["good"]
+
+
+def test_a_record_that_is_no_ordinary_file_is_damaged_too(tmp_path):
+    (tmp_path / "folder" / "run.json").mkdir(parents=True)
+    (tmp_path / "huge").mkdir()
+    with (tmp_path / "huge" / "run.json").open("wb") as file:
+        file.truncate(64 * 1024**3)
+    names = {"folder", "huge"}
+    if hasattr(os, "mkfifo"):
+        (tmp_path / "pipe").mkdir()
+        os.mkfifo(tmp_path / "pipe" / "run.json")  # whoever opened it would wait for ever
+        names.add("pipe")
+    assert {run.folder.name for run in runs.list_runs(tmp_path) if run.status == "damaged"} == names
+
+
 @pytest.mark.parametrize(
-    ("key", "value"),
+    "text",
     [
-        ("created", None),
-        ("created", "yesterday"),
-        ("data_root", 3),
-        ("data_name", None),
-        ("class_names", [1, 2]),
-        ("metrics", {"val_accuracy": "high"}),
-        ("metrics", [1]),
-        ("detail", {}),
+        "path,class,split\ncat/1.png,cow,test\n",
+        "path,split\ncat/1.png,test\n",
+        "path,class,split\ncat/1.png,cat,exam\n",
+        "path,class,split\n\xff\x00",
     ],
 )
-def test_a_damaged_run_hides_no_other(run, tmp_path, key, value):
-    runs.finish_run(run, {"val_accuracy": 0.5}, Ended.COMPLETED)
-    file = run.folder / "run.json"
-    other = run.folder.with_name("other")
-    other.mkdir()
-    values = json.loads(file.read_text(encoding="utf-8"))
-    (other / "run.json").write_text(json.dumps(values | {key: value}), encoding="utf-8")
-    assert [found.folder for found in runs.list_runs(run.folder.parent)] == [run.folder]
-    with pytest.raises(CnnStudioError, match="is not the folder of a run"):
-        runs.read_run(other)
+def test_a_list_of_images_that_does_not_belong_to_the_run_is_damaged(run, text):
+    (run.folder / "manifest.csv").write_text(text, encoding="latin-1")
+    with pytest.raises(CnnStudioError, match=r"manifest\.csv, cannot be read"):
+        runs.read_manifest(run)
+
+
+def test_no_folder_is_not_called_one_of_no_run(tmp_path):
+    with pytest.raises(CnnStudioError, match=r"There is no folder .*nothere"):
+        runs.read_run(tmp_path / "nothere")

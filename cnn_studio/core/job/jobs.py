@@ -9,11 +9,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TypeVar
 
+from cnn_studio.core.errors import StorageError
 from cnn_studio.core.job.events import Event
 
 Report = Callable[[Event], None]
+
+Elsewhere = Callable[[StorageError], Path | None]
+"""Names a folder to keep in what could not be kept where it was meant to go; None when there is no other.
+
+Asked on the job's thread, again after each folder that would not do either, with what was wrong with the last.
+"""
 
 
 class JobCancelled(Exception):  # noqa: N818 -- not an error: the user asked for it
@@ -65,6 +73,11 @@ def ignore_reports(event: Event) -> None:
     """A ``Report`` for callers that do not listen."""
 
 
+def nowhere(error: StorageError) -> Path | None:  # noqa: ARG001 -- the shape of ``Elsewhere``
+    """An ``Elsewhere`` of callers that know no other folder."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class JobContext:
     """What a job is called with beside its request.
@@ -72,10 +85,12 @@ class JobContext:
     Attributes:
         report: takes what the job has to tell, on the job's thread.
         cancel: what the user wishes of it.
+        elsewhere: where a trained network may go that its own folder cannot take.
     """
 
     report: Report = ignore_reports
     cancel: CancelToken = field(default_factory=CancelToken)
+    elsewhere: Elsewhere = nowhere
 
     def reporting_to(self, report: Report) -> JobContext:
         """The same wishes, told to somebody else: who filters or keeps what passes."""

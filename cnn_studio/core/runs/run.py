@@ -44,6 +44,7 @@ class RunStatus(StrEnum):
     RUNNING = "running"
     FINISHED = "finished"
     FAILED = "failed"
+    DAMAGED = "damaged"  # of what ``list_runs`` could not read; stands in no file
 
 
 class RunState(StrEnum):
@@ -54,13 +55,20 @@ class RunState(StrEnum):
     INTERRUPTED = "interrupted"
     FINISHED = "finished"
     FAILED = "failed"
+    DAMAGED = "damaged"
 
 
 _STATE = {
     RunStatus.RUNNING: RunState.INTERRUPTED,  # when nobody holds its lock
     RunStatus.FINISHED: RunState.FINISHED,
     RunStatus.FAILED: RunState.FAILED,
+    RunStatus.DAMAGED: RunState.DAMAGED,
 }
+
+MODEL_NAME = "model.keras"
+
+_LARGEST_RECORD = 16 * 1024**2
+"""Bytes of a ``run.json``: 10,000 long class names take one million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +107,7 @@ class Run:
     @property
     def model(self) -> Path:
         """The best model, once training has ended."""
-        return self.folder / "model.keras"
+        return self.folder / MODEL_NAME
 
     @property
     def history(self) -> Path:
@@ -182,10 +190,18 @@ def read_run(folder: Path) -> Run:
     Raises:
         CnnStudioError: it is not a run's folder, or its run.json is damaged.
     """
+    if not (folder / "run.json").exists():
+        if not folder.exists():
+            raise CnnStudioError(f"There is no folder {folder}.", hint="Check the name.", path=folder)
+        raise CnnStudioError(
+            f"{folder} is not the folder of a run.",
+            hint="Name a folder that `cnn-studio train … --out FOLDER` or the window has made.",
+            path=folder,
+        )
     try:
-        values = parsed_json((folder / "run.json").read_text(encoding="utf-8", errors="surrogateescape"))
+        values = _record(folder / "run.json")
         status, detail = RunStatus(values["status"]), values["detail"]
-        _check_texts(values)
+        _check(values)
         return Run(
             folder=folder,
             status=status,
@@ -198,41 +214,66 @@ def read_run(folder: Path) -> Run:
             ended=Ended(detail) if status is RunStatus.FINISHED else None,
             failure=_failure(detail, values.get("error", "")) if status is RunStatus.FAILED else None,
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CnnStudioError(
-            f"{folder} is not the folder of a run.",
-            hint="Name a folder that `cnn-studio train … --out FOLDER` or the window has made.",
+            f"The run in {folder} is damaged: its run.json cannot be read.",
+            hint="Its model.keras, if there is one, can still be opened as a file.",
             path=folder,
         ) from error
 
 
-def _check_texts(values: dict[str, Any]) -> None:
-    """Refuse a record whose texts are none, or whose time is none: the list of runs is sorted by it."""
+def _record(file: Path) -> dict[str, Any]:
+    """What a ``run.json`` holds, unchecked."""
+    if not file.is_file() or file.stat().st_size > _LARGEST_RECORD:
+        raise ValueError("no file, or none of ours")
+    values: dict[str, Any] = parsed_json(file.read_text(encoding="utf-8", errors="surrogateescape"))
+    return values
+
+
+def _check(values: dict[str, Any]) -> None:
+    """Refuse a record whose texts are none, whose time is none that can be shown, or whose accuracies are none."""
+    names, metrics = values["class_names"], values["metrics"]
     texts = [values[key] for key in ("data_name", "data_root", "architecture", "created")]
-    if not all(isinstance(text, str) for text in (*texts, *values["class_names"])):
+    if not isinstance(names, list) or not all(isinstance(text, str) for text in (*texts, *names)):
         raise TypeError("what must be text is none")
-    datetime.fromisoformat(values["created"])
+    datetime.fromisoformat(values["created"]).astimezone()
+    if not all(0 <= figure <= 1 for name, figure in metrics.items() if "accuracy" in name):
+        raise ValueError("an accuracy is none")
 
 
 def list_runs(parent: Path) -> list[Run]:
-    """Every run in ``parent``, the latest first; folders that are not runs are passed over."""
+    """Every run in ``parent``, the latest first, damaged ones too; folders that are not runs are passed over."""
     runs = []
     for summary in parent.glob("*/run.json"):
         try:
             runs.append(read_run(summary.parent))
         except CnnStudioError:
-            continue
+            if damaged := _damaged(summary):
+                runs.append(damaged)
     return sorted(runs, key=lambda run: run.created, reverse=True)
+
+
+def _damaged(summary: Path) -> Run | None:
+    """What can be said of a run whose record cannot be read: where and when it was written; None if it is gone."""
+    try:
+        written = datetime.fromtimestamp(summary.lstat().st_mtime, UTC)
+    except (OSError, ValueError, OverflowError):
+        return None
+    return Run(summary.parent, RunStatus.DAMAGED, "", "", (), written.isoformat(timespec="seconds"), "", {})
 
 
 def new_run_folder(parent: Path, *words: str) -> Path:
     """A folder name that is not taken and says when and what: ``2026-11-22 21.05.17 flowers small_cnn``."""
     stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H.%M.%S")
-    name = " ".join([stamp, *(word[:60] for word in words)])
-    folder = parent / name
+    return free_folder(parent / " ".join([stamp, *(word[:60] for word in words)]))
+
+
+def free_folder(wanted: Path) -> Path:
+    """``wanted`` or, where that is taken, the same name with a number."""
+    folder = wanted
     number = 2
     while folder.exists():
-        folder = parent / f"{name} {number}"
+        folder = wanted.with_name(f"{wanted.name} {number}")
         number += 1
     return folder
 
@@ -244,18 +285,34 @@ def read_manifest(run: Run) -> list[tuple[str, str, Split]]:
         CnnStudioError: the file is gone or damaged.
     """
     try:
+        known = {name: name for name in run.class_names}
         with (run.folder / "manifest.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return [(row["path"], row["class"], Split(row["split"])) for row in csv_rows(file)]
+            return [(row["path"], known[row["class"]], Split(row["split"])) for row in csv_rows(file)]
     except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise CnnStudioError(f"The list of images in {run.folder} cannot be read.", path=run.folder) from error
+        raise CnnStudioError(
+            f"The run in {run.folder} is damaged: its list of images, manifest.csv, cannot be read.",
+            hint="Its model still works; measure it on a folder.",
+            path=run.folder,
+        ) from error
 
 
 def run_of_model(model: Path) -> Run | None:
-    """The run whose model a file is, or None when it is not a run's."""
+    """The run whose model a file is, or None when it is not a run's, or that of one that is damaged."""
     try:
-        run = read_run(model.parent)
+        return undamaged_run_of(model)
     except CnnStudioError:
         return None
+
+
+def undamaged_run_of(model: Path) -> Run | None:
+    """The run whose model a file is, or None when it is not a run's.
+
+    Raises:
+        CnnStudioError: it is that of a run that is damaged.
+    """
+    if not (model.parent / "run.json").exists():
+        return None
+    run = read_run(model.parent)
     return run if run.model.name == model.name else None
 
 

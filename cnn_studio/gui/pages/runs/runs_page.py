@@ -27,12 +27,12 @@ from cnn_studio.core.experiment.architectures import architecture_title
 from cnn_studio.core.job.events import EpochEnded, Event, TrainingStage
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.history import best_epoch, read_history
-from cnn_studio.core.runs.run import Run, RunState
+from cnn_studio.core.runs.run import Run, RunState, RunStatus
 from cnn_studio.core.runs.trained import ENDED_TEXT
 from cnn_studio.core.store.prepared import store_size
 from cnn_studio.gui.jobs.job_thread import AnyJob, JobKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent_within, format_size, plain_tip
+from cnn_studio.gui.look.wording import format_percent, format_percent_within, format_size, plain_tip
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.curves import CurvePlot
@@ -79,7 +79,7 @@ class RunsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._text(run, self._states[index.row()], index.column())
         if role == Qt.ItemDataRole.ToolTipRole:
-            return plain_tip(f"{run.folder}\nImages: {run.data_root}")
+            return plain_tip(f"{run.folder}\nImages: {run.data_root}" if run.data_root else str(run.folder))
         return None
 
     def _text(self, run: Run, state: RunState, column: int) -> str:
@@ -87,7 +87,7 @@ class RunsModel(QAbstractTableModel):
             case 0:
                 return datetime.fromisoformat(run.created).astimezone().strftime("%Y-%m-%d %H:%M")
             case 1:
-                return run.data_name
+                return run.data_name or run.folder.name
             case 2:
                 return architecture_title(run.architecture)
             case 3:
@@ -97,13 +97,18 @@ class RunsModel(QAbstractTableModel):
         return _ending(run, state)
 
 
+_STATE_TEXT = {
+    RunState.TRAINING: "being trained",
+    RunState.TRAINING_ELSEWHERE: "being trained by another cnn_studio",
+    RunState.DAMAGED: "damaged: its run.json cannot be read",
+}
+
+
 def _ending(run: Run, state: RunState) -> str:
-    if state is RunState.TRAINING:
-        return "being trained"
-    if state is RunState.TRAINING_ELSEWHERE:
-        return "being trained by another cnn_studio"
+    if state in _STATE_TEXT:
+        return _STATE_TEXT[state]
     if run.ended is not None:
-        return ENDED_TEXT[run.ended]
+        return ENDED_TEXT[run.ended] if run.model.exists() else f"{ENDED_TEXT[run.ended]}; its model is gone"
     if run.model.exists():
         return "interrupted; best model recovered"
     if run.failure is not None:
@@ -125,9 +130,10 @@ def _capitalised(text: str) -> str:
 
 
 def _accuracy(metrics: dict[str, float], split: str) -> str:
-    if f"{split}_accuracy" not in metrics:
-        return _NO_FIGURE
-    return format_percent_within(*(metrics[f"{split}_accuracy{end}"] for end in ("", "_low", "_high")))
+    figures = [metrics[name] for end in ("", "_low", "_high") if (name := f"{split}_accuracy{end}") in metrics]
+    if len(figures) < 3:
+        return format_percent(figures[0]) if f"{split}_accuracy" in metrics else _NO_FIGURE
+    return format_percent_within(*figures)
 
 
 class RunsPage(QWidget):
@@ -269,7 +275,9 @@ class RunsPage(QWidget):
     def _on_selection(self) -> None:
         run = self.chosen()
         running = run is not None and run.is_being_trained()
-        has_model = run is not None and not running and (run.model.exists() or run.checkpoint.exists())
+        damaged = run is not None and run.status is RunStatus.DAMAGED
+        recoverable = run is not None and not damaged and run.checkpoint.exists()
+        has_model = run is not None and not running and (run.model.exists() or recoverable)
         self.open_button.setEnabled(has_model)
         self.open_button.setToolTip(
             "Classify images with this run's model." if has_model else "This run has no model to open."
