@@ -15,6 +15,7 @@ from cnn_studio.core.data.events import FilesLeftOut, FolderListed
 from cnn_studio.core.evaluation.predictions import ImagesPredicted
 from cnn_studio.core.job import events
 from cnn_studio.core.job.jobs import CancelToken
+from cnn_studio.core.percent import format_percent
 from cnn_studio.core.runs.comparison import TrialStarted
 from cnn_studio.core.text import json_text, printable_lines
 
@@ -70,8 +71,9 @@ class Face:
                 self._tell(f"{text} (from epoch {first}; {parameters:,} parameters change)")
             case events.EpochEnded():
                 self._console.print(
-                    f"epoch {event.epoch:>3} of {self._epochs}  loss {event.loss:.4f}  accuracy {event.accuracy:.3f}  "
-                    f"validation loss {event.val_loss:.4f}  validation accuracy {event.val_accuracy:.3f}"
+                    f"epoch {event.epoch:>3} of {self._epochs}  loss {event.loss:.4f}  accuracy "
+                    f"{format_percent(event.accuracy):>5}  validation loss {event.val_loss:.4f}  validation accuracy "
+                    f"{format_percent(event.val_accuracy):>5}"
                     f"{'  best so far' if event.best else ''}"
                 )
             case TrialStarted(number, total, title):

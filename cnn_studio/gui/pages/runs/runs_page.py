@@ -20,17 +20,22 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from cnn_studio.core.percent import format_percent_within
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.run import Run, RunState
 from cnn_studio.core.runs.trained import ENDED_TEXT
 from cnn_studio.core.store.prepared import store_size
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent_within, format_size
+from cnn_studio.gui.look.wording import format_size
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.empty_state import EmptyState
 
+_TOLD = {
+    "Validation accuracy": "These images chose the epoch that was kept, so it flatters.",
+    "Test accuracy": "On images that chose nothing; in brackets the 95 % interval.",
+}
 COLUMNS = ("When", "Data set", "Architecture", "Validation accuracy", "Test accuracy", "How it ended")
 Index = QModelIndex | QPersistentModelIndex
 _USE_A_MODEL = (JobKind.EXPORT, JobKind.PREDICT, JobKind.EVALUATE, JobKind.CALIBRATE, JobKind.EXPLAIN, JobKind.REPORT)
@@ -62,6 +67,8 @@ class RunsModel(QAbstractTableModel):
         """The columns' titles."""
         if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
             return COLUMNS[section]
+        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.ToolTipRole:
+            return _TOLD.get(COLUMNS[section])
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
