@@ -17,6 +17,7 @@ from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS, Unit, au
 from cnn_studio.core.experiment.row import UNIT_TEXT
 from cnn_studio.core.experiment.table import ALL_SETTINGS
 from cnn_studio.core.job.events import DeviceKind
+from cnn_studio.core.percent import format_percent_within
 from cnn_studio.core.runs.comparison import AugmentationTrial
 from cnn_studio.core.runs.run import refuse_used
 from cnn_studio.core.runs.trained import Ended
@@ -120,9 +121,11 @@ def compare(
 def trial_text(trial: AugmentationTrial) -> str:
     """A trial's figures in a line."""
     measured = trial.validation
-    text = f"validation accuracy {measured.accuracy:.3f} ({measured.accuracy_low:.3f}–{measured.accuracy_high:.3f})"
+    within = format_percent_within(measured.accuracy, measured.accuracy_low, measured.accuracy_high)
+    text = f"validation accuracy {within}"
     if trial.verdict:
-        text += f", {trial.difference:+.3f} ({trial.low:+.3f} to {trial.high:+.3f}): {trial.verdict}"
+        difference, low, high = (f"{100 * value:+.1f}" for value in (trial.difference, trial.low, trial.high))
+        text += f", {difference} points ({low} to {high}): {trial.verdict}"
     return text
 
 

@@ -21,6 +21,7 @@ from cnn_studio.core.errors import StorageError
 from cnn_studio.core.evaluation.predictions import ImagesPredicted
 from cnn_studio.core.job import events
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext
+from cnn_studio.core.percent import format_percent
 from cnn_studio.core.text import json_text, printable, printable_lines
 
 
@@ -93,8 +94,9 @@ class Face:
                 self._tell(f"{text} (from epoch {first}; {parameters:,} parameters change)")
             case events.EpochEnded():
                 self._console.print(
-                    f"epoch {event.epoch:>3} of {self._epochs}  loss {event.loss:.4f}  accuracy {event.accuracy:.3f}  "
-                    f"validation loss {event.val_loss:.4f}  validation accuracy {event.val_accuracy:.3f}"
+                    f"epoch {event.epoch:>3} of {self._epochs}  loss {event.loss:.4f}  accuracy "
+                    f"{format_percent(event.accuracy):>5}  validation loss {event.val_loss:.4f}  validation accuracy "
+                    f"{format_percent(event.val_accuracy):>5}"
                     f"{'  best so far' if event.best else ''}"
                 )
             case events.DeviceChosen(detail=detail):

@@ -16,6 +16,7 @@ from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import DatasetError, ExperimentError
 from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
+from cnn_studio.core.percent import format_percent, format_percent_range
 from cnn_studio.core.runs import run as runs
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def evaluate(
         if html:
             tasks.write_report(tasks.ReportRequest(measured, html, replace=True), face.context)
     if as_json:
-        face.print_json({"event": "evaluated", **asdict(measured.evaluation), **_sureness_values(measured)})
+        face.print_json({"event": "evaluated", **measured.evaluation.values(), **_sureness_values(measured)})
     else:
         _tell(face, measured)
         for written in filter(None, (csv, images_csv, html)):
@@ -103,20 +104,20 @@ def _tell(face: Face, measured: Measured) -> None:
     evaluation = measured.evaluation
     face.say(accuracy_sentence(evaluation))
     for k, accuracy in evaluation.top_k:
-        face.say(f"true class among the {k} most likely (top-{k} accuracy): {accuracy:.3f}")
+        face.say(f"true class among the {k} most likely (top-{k} accuracy): {format_percent(accuracy)}")
     _tell_scores(face, evaluation)
     pairs = most_confused(evaluation.confusion, _CONFUSED)
     for pair in pairs:
         face.say(f"{pair.sentence(measured.class_names)}.")
     values = _sureness_values(measured)
     face.say(
-        f"Calibration error {values['calibration_error']:.3f} (how far its certainty is from how often it is right; "
-        f"temperature {measured.temperature:.3g})"
+        f"Calibration error {100 * values['calibration_error']:.1f} points (how far its certainty is from how often it "
+        f"is right; temperature {measured.temperature:.3g})"
     )
     if measured.threshold:
         face.say(
-            f"Not sure below {measured.threshold:.2f}: answers {values['coverage']:.1%} of the images, "
-            f"{values['accuracy_of_answers']:.1%} of the answers right."
+            f"Not sure below {format_percent(measured.threshold)}: answers {format_percent(values['coverage'])} of the "
+            f"images, {format_percent(values['accuracy_of_answers'])} of the answers right."
         )
 
 
@@ -150,7 +151,12 @@ def calibrate(
         float | None, typer.Option(help="Answers less likely than this count as not sure; 0 for none.")
     ] = None,
     accuracy: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Choose the threshold so that this part of answers is right.")
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Choose the threshold so that at least this part of the answers is right, shown with 95 % confidence.",
+        ),
     ] = None,
     class_names: ClassNames = None,
     input_range: ValueRange = None,
@@ -181,19 +187,31 @@ def _tell_calibrated(face: Face, calibrated: Calibrated) -> None:
     before, after = calibrated.before, calibrated.after
     on = f"on {calibrated.images:,} {calibrated.images_text}"
     if after.temperature != 1.0:
+        fitted = calibrated.fitted
+        interval = f" ({fitted.low:.3g}–{fitted.high:.3g}, 95 % interval)" if fitted else ""
         face.say(
-            f"Temperature {after.temperature:.3f}, fitted {on}: calibration error {before.error:.3f} → "
-            f"{after.error:.3f}, log loss {before.loss:.4f} → {after.loss:.4f}; accuracy stays {after.accuracy:.3f}."
+            f"Temperature {after.temperature:.3f}{interval}, fitted {on}: calibration error {100 * before.error:.1f} → "
+            f"{100 * after.error:.1f} points, log loss {before.loss:.4f} → {after.loss:.4f}; accuracy stays "
+            f"{format_percent(after.accuracy)}."
         )
     else:
-        face.say(f"Temperature 1: the model is as sure as it was trained; calibration error {after.error:.3f} {on}.")
+        face.say(
+            f"Temperature 1: the model is as sure as it was trained; calibration error {100 * after.error:.1f} points "
+            f"{on}."
+        )
     if calibrated.coverage is None:
         face.say("No threshold: it always answers.")
     else:
         found = calibrated.coverage
         face.say(
-            f"Not sure below {found.threshold:.3f}: it answers {found.coverage:.1%} {on}, and {found.accuracy:.1%} "
-            f"({found.low:.1%}–{found.high:.1%}, 95 % interval) of the answers are right."
+            f"Not sure below {100 * found.threshold:.1f} %: it answers {format_percent(found.coverage)} {on}, and "
+            f"{format_percent(found.accuracy)} ({format_percent_range(found.low, found.high)}, 95 % interval) of the "
+            "answers are right."
+        )
+    if calibrated.asked_accuracy is not None:
+        face.say(
+            f"Chosen by a lower bound: with 95 % confidence at least {format_percent(calibrated.asked_accuracy)} of "
+            "its answers to new pictures like these are right."
         )
 
 

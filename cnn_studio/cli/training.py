@@ -11,7 +11,7 @@ import typer
 from cnn_studio import tasks
 from cnn_studio.cli.console import Face
 from cnn_studio.cli.options import Sets, asked_for, choices_of, option
-from cnn_studio.cli.wording import accuracy_sentence, cross_validation_sentences
+from cnn_studio.cli.wording import NO_TEST, accuracy_sentence, cross_validation_sentences
 from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS
 from cnn_studio.core.advice.preflight import refuse, remarks
 from cnn_studio.core.data.image_file import Split
@@ -190,7 +190,7 @@ def tell_cross_validated(face: Face, validated: CrossValidation) -> int:
 
 def evaluation_values(evaluation: Evaluation) -> dict[str, Any]:
     """An evaluation as a JSON-ready object."""
-    return asdict(evaluation)
+    return evaluation.values()
 
 
 def _tell_trained(face: Face, trained: TrainedModel) -> None:
@@ -203,4 +203,6 @@ def _tell_trained(face: Face, trained: TrainedModel) -> None:
             face.say(accuracy_sentence(evaluation))
     for caution in trained.cautions:
         face.say(f"! {caution.text}")
+    if trained.test is None:
+        face.say(NO_TEST)
     face.say(f"Model: {trained.model}")

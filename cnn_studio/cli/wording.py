@@ -7,17 +7,25 @@ from cnn_studio.core.evaluation.class_name_file import ClassNamesFound
 from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.evaluation.input_range import InputRange, InputRangeUnknown
 from cnn_studio.core.job.events import Event, Message
+from cnn_studio.core.percent import format_percent, format_percent_range
 from cnn_studio.core.runs.comparison import TrialStarted
 from cnn_studio.core.runs.trained import CrossValidation
 
+CHOSE_EPOCH = "these images chose the epoch that was kept, so it flatters"
+NO_TEST = (
+    "No images were kept apart for a test, so there is no accuracy that chose nothing: --test 0.15 keeps some of them."
+)
+
 
 def accuracy_sentence(evaluation: Evaluation) -> str:
-    """Accuracy with its interval and the number of images it rests on."""
-    return (
-        f"{evaluation.accuracy_text} {evaluation.accuracy:.3f} "
-        f"({evaluation.accuracy_low:.3f}–{evaluation.accuracy_high:.3f}, 95 % interval, {evaluation.images:,} images), "
-        f"loss {evaluation.loss:.4f}"
+    """Accuracy with its interval, the number of images it rests on, what guessing would score, and what chose it."""
+    interval = format_percent_range(evaluation.accuracy_low, evaluation.accuracy_high)
+    text = (
+        f"{evaluation.accuracy_text} {format_percent(evaluation.accuracy)} "
+        f"({interval}, 95 % interval, {evaluation.images:,} images; guessing the largest class: "
+        f"{format_percent(evaluation.guessing)}), loss {evaluation.loss:.4f}"
     )
+    return f"{text}; {CHOSE_EPOCH}" if evaluation.chose_epoch else text
 
 
 def cross_validation_sentences(validated: CrossValidation) -> list[str]:
@@ -31,9 +39,10 @@ def cross_validation_sentences(validated: CrossValidation) -> list[str]:
         sentences.append(f"Stopped after {len(validated.folds)} of {validated.asked} folds.")
     if len(validated.folds) > 1:
         sentences.append(
-            f"mean test accuracy {validated.accuracy:.3f} "
-            f"({validated.accuracy_low:.3f}–{validated.accuracy_high:.3f}, 95 % interval over "
-            f"{len(validated.folds)} folds, standard deviation {validated.deviation:.3f}), loss {validated.loss:.4f}"
+            f"mean test accuracy {format_percent(validated.accuracy)} "
+            f"({format_percent_range(validated.accuracy_low, validated.accuracy_high)}, 95 % interval over "
+            f"{len(validated.folds)} folds, standard deviation {100 * validated.deviation:.1f} points), "
+            f"loss {validated.loss:.4f}"
         )
     return sentences
 

@@ -59,6 +59,7 @@ def adapt_model(model: keras.Model, height: int, width: int, path: Path) -> kera
     kind = _kind_of_outputs(model, height, width)
     if is_rgb and tuple(shape[1:3]) == (height, width) and kind is _Outputs.SHARES and classes > 1:
         return model
+    name = f"{model.name}_adapted"
     image = keras.Input((height, width, 3), name="image", dtype="float32")
     tensor: Any = image
     if not is_rgb:
@@ -70,15 +71,17 @@ def adapt_model(model: keras.Model, height: int, width: int, path: Path) -> kera
         if kind is _Outputs.SCORES:
             tensor = keras.layers.Activation("sigmoid", name="probability")(tensor)
         # One sigmoid is the probability of the second class, as Keras's directory loader numbers them.
-        tensor = keras.ops.concatenate([1.0 - tensor, tensor], axis=-1)
-    elif kind is not _Outputs.SHARES:
+        adapted = keras.Model(image, keras.ops.concatenate([1.0 - tensor, tensor], axis=-1), name=name)
+        adapted.single_output = tensor  # what ``ml.evaluate`` gives to Keras's loss
+        return adapted
+    if kind is not _Outputs.SHARES:
         if kind is _Outputs.SEPARATE:
             # Each says how likely it is by itself, and two may be certain at once. Given that a picture is of one class
             # exactly, p / (1 - p) are in proportion to the classes' probabilities.
             tensor = keras.ops.clip(tensor, _NEARLY, 1 - _NEARLY)
             tensor = keras.ops.subtract(keras.ops.log(tensor), keras.ops.log(keras.ops.subtract(1.0, tensor)))
         tensor = keras.layers.Activation("softmax", name="probabilities")(tensor)
-    return keras.Model(image, tensor, name=f"{model.name}_adapted")
+    return keras.Model(image, tensor, name=name)
 
 
 def _kind_of_outputs(model: keras.Model, height: int, width: int) -> _Outputs:

@@ -2,8 +2,9 @@
 
 Temperature scaling (Guo et al. 2017) divides the logits by one number before the softmax. Where a dense layer with a
 softmax makes the probabilities, as in every network built here, its weights are divided: softmax((W x + b) / T) is a
-dense layer with W / T and b / T, so nothing is added and the file stays as it was in every other way. After any other
-end the logarithm of the probabilities stands for the logits, which gives the same, with plain Keras operations.
+dense layer with W / T and b / T, so nothing is added and the file stays as it was in every other way. Before a softmax
+of another kind the logits are divided. After any other end the logarithm of the probabilities stands for the logits,
+which gives the same as far as float32 tells small probabilities apart.
 """
 
 from __future__ import annotations
@@ -29,11 +30,27 @@ def with_temperature(model: keras.Model, temperature: float) -> keras.Model:
         dense.set_weights([weight / np.float32(temperature) for weight in dense.get_weights()])
         return model
     tensor: Any = model.outputs[0]
-    logits = keras.ops.log(keras.ops.maximum(tensor, float(np.finfo(np.float32).tiny)))
+    logits = _softmax_input(tensor)
+    if logits is None:
+        logits = keras.ops.log(keras.ops.maximum(tensor, float(np.finfo(np.float32).tiny)))
     scaled = keras.ops.softmax(keras.ops.divide(logits, temperature))
     made = keras.Model(model.inputs[0], scaled, name=f"{model.name}_calibrated")
     made.jit_compile = model.jit_compile
     return made
+
+
+def _softmax_input(tensor: Any) -> Any:
+    """What the softmax that makes ``tensor`` is given, in networks within the network too; None after another end."""
+    history = tensor._keras_history  # Keras has no public way to it
+    operation = history.operation
+    inputs = operation._inbound_nodes[history.node_index].input_tensors
+    if isinstance(operation, keras.Model):
+        inner = _softmax_input(operation.outputs[0])
+        return None if inner is None else keras.Model(operation.inputs, inner, name=operation.name)(*inputs)
+    activation = getattr(operation, "activation", None)
+    ends_in_softmax = type(operation) is keras.layers.Activation and activation is keras.activations.softmax
+    is_softmax = type(operation).__name__ == "Softmax" and getattr(operation, "axis", None) in {-1, 1}
+    return inputs[0] if ends_in_softmax or is_softmax else None
 
 
 def _softmax_layer(model: keras.Model) -> keras.layers.Dense | None:

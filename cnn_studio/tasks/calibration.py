@@ -14,18 +14,20 @@ from cnn_studio.core.evaluation.input_range import InputRange
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.job.events import Message, Progress, Stage, StageStarted
 from cnn_studio.core.job.jobs import JobContext, Report
+from cnn_studio.core.percent import format_percent
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.text import parsed_json
 from cnn_studio.tasks.evaluation import EvaluateRequest, evaluate, saved_evaluation
 
 if TYPE_CHECKING:
-    from cnn_studio.core.evaluation.calibration import Calibrated
+    from cnn_studio.core.evaluation.calibration import Calibrated, FittedTemperature
     from cnn_studio.core.evaluation.measured import Measured
 
 LARGEST_DIFFERENCE = 1e-3
 """Between the calibrated model's probabilities and what the temperature should make of the old ones.
 
-In float32 a probability below 1e-38 is 0, and what a high temperature would make of it cannot be known exactly.
+Where the logits are not known, a probability below 1e-38 is 0 in float32, and what a high temperature would make of it
+cannot be known exactly.
 """
 
 _CHECKED_ON = 8  # images of noise
@@ -48,7 +50,8 @@ class CalibrateRequest:
         model: the model file of a run, or any ``.keras`` file.
         temperature: what becomes of its temperature.
         threshold: the probability (0–1) below which an answer counts as "not sure"; 0 for none, None to leave it.
-        accuracy: in place of ``threshold``: choose it so that this part (0–1) of the answers is right.
+        accuracy: in place of ``threshold``: choose it so that this part (0–1) of the answers is right, of new images
+            too, see ``core.evaluation.calibration.choose_threshold``.
         folder: images of known classes that the model was not trained on; None takes the run's validation images.
         class_names: for a file that carries none.
         input_range: which values the network takes, for a file made elsewhere that does not say it.
@@ -79,7 +82,7 @@ def calibrate(request: CalibrateRequest, context: JobContext) -> Calibrated:
         ModelFileError: the model cannot be used.
         DatasetError: there are no images of known classes to calibrate on.
         StorageError: the file cannot be written.
-        CnnStudioError: no threshold makes the answers as good as ``accuracy`` asks.
+        CnnStudioError: the images show of no threshold that the answers are as good as ``accuracy`` asks.
     """
     from cnn_studio.core.evaluation.calibration import Calibrated, at_threshold, calibration_figures
 
@@ -92,7 +95,9 @@ def calibrate(request: CalibrateRequest, context: JobContext) -> Calibrated:
         )
     context.report(StageStarted(Stage.CALIBRATE, _STEPS))
     plain = measured.at_temperature(1.0)
-    after = plain.at_temperature(_new_temperature(request, measured, context.report))
+    fitted = _fitted(request, plain, context.report)
+    keeps = request.temperature is Temperature.KEEP
+    after = measured if keeps else plain.at_temperature(fitted.value if fitted else 1.0)
     threshold = _new_threshold(request, measured, after)
     context.report(Progress(Stage.CALIBRATE, 1, _STEPS, unit="steps"))
     context.cancel.raise_if_cancelled()
@@ -106,6 +111,8 @@ def calibrate(request: CalibrateRequest, context: JobContext) -> Calibrated:
         before=calibration_figures(plain),
         after=calibration_figures(after),
         coverage=at_threshold(after.confidence, after.right, threshold) if threshold else None,
+        fitted=fitted,
+        asked_accuracy=request.accuracy,
     )
 
 
@@ -127,40 +134,36 @@ def _measured(request: CalibrateRequest, context: JobContext) -> Measured:
     return evaluate(wanted, context)
 
 
-def _new_temperature(request: CalibrateRequest, measured: Measured, report: Report) -> float:
+def _fitted(request: CalibrateRequest, plain: Measured, report: Report) -> FittedTemperature | None:
+    """The temperature that was asked for; None where none was, or the images do not determine it, which is told."""
     from cnn_studio.core.evaluation.calibration import fit_temperature
 
-    if request.temperature is Temperature.KEEP:
-        return measured.temperature
-    if request.temperature is Temperature.REMOVE:
-        return 1.0
-    if measured.right.all():
-        # Any model may then be called surer without end, which says nothing about the next image.
+    if request.temperature is not Temperature.FIT:
+        return None
+    fitted = fit_temperature(plain.logits, plain.labels)
+    if fitted is None:
+        images = f"{plain.evaluation.images:,} {plain.evaluation.images_text}"
+        # Any model may be called surer without end, or less sure; neither says anything about the next image.
+        why = (
+            f"The model is right about all {images}"
+            if plain.right.all()
+            else f"What the model says of the {images} is no better than an even guess"
+        )
         report(
             Message(
-                f"The model is right about all {measured.evaluation.images:,} {measured.evaluation.images_text}, so "
-                "they cannot tell how sure it should be; its probabilities were left as they were trained."
+                f"{why}, so they cannot tell how sure it should be; its probabilities were left as they were trained."
             )
         )
-        return 1.0
-    plain = measured.at_temperature(1.0)
-    return fit_temperature(plain.probabilities, plain.labels)
+    return fitted
 
 
 def _new_threshold(request: CalibrateRequest, measured: Measured, after: Measured) -> float:
-    from cnn_studio.core.evaluation.calibration import choose_threshold, coverage_curve, same_coverage
+    from cnn_studio.core.evaluation.calibration import choose_threshold, same_coverage
 
     if request.accuracy is not None:
         chosen = choose_threshold(after.confidence, after.right, request.accuracy)
         if chosen is None:
-            curve = coverage_curve(after.confidence, after.right)
-            best = int(curve.accuracy.argmax())
-            raise CnnStudioError(
-                f"No threshold makes {request.accuracy:.1%} of the answers right on the "
-                f"{after.evaluation.images_text}; the best reaches {curve.accuracy[best]:.1%}, answering "
-                f"{curve.coverage[best]:.1%} of them.",
-                hint="Ask for less.",
-            )
+            raise _none_chosen(request.accuracy, after)
         return chosen
     if request.threshold is not None:
         if not 0 <= request.threshold < 1:
@@ -171,6 +174,33 @@ def _new_threshold(request: CalibrateRequest, measured: Measured, after: Measure
     if measured.threshold and after.temperature != measured.temperature:
         return same_coverage(measured.confidence, measured.threshold, after.confidence)
     return measured.threshold
+
+
+def _none_chosen(accuracy: float, after: Measured) -> CnnStudioError:
+    """Why no threshold could be chosen."""
+    import numpy as np
+
+    from cnn_studio.core.evaluation.calibration import answers_needed, lower_bound
+
+    images, needed = after.evaluation.images, answers_needed(accuracy)
+    asked = format_percent(accuracy)
+    if needed > images:
+        few = "no number of images" if accuracy >= 1 else f"only {needed:,} images without a single mistake"
+        return CnnStudioError(
+            f"That {asked} of the answers are right, {few} could show; there are {images:,} "
+            f"{after.evaluation.images_text}.",
+            hint="Ask for less." if accuracy >= 1 else "Ask for less, or name a folder of more images.",
+        )
+    surest = np.argsort(-after.confidence, kind="stable")
+    good = np.cumsum(after.right[surest])
+    best = max(range(1, images + 1), key=lambda count: lower_bound(int(good[count - 1]), count))
+    right = int(good[best - 1])
+    return CnnStudioError(
+        f"With the {images:,} {after.evaluation.images_text} no threshold can be shown to make {asked} of the answers "
+        f"right. Of the {best:,} surest answers {right:,} are right, which shows "
+        f"{format_percent(lower_bound(right, best))} at best (lower bound, 95 % confidence).",
+        hint="Ask for less, or name a folder of more images.",
+    )
 
 
 def _write(request: CalibrateRequest, temperature: float, threshold: float, report: Report) -> ModelFacts:
@@ -203,16 +233,18 @@ def _write_calibrated(original: Path, path: Path, facts: ModelFacts, report: Rep
     """Write the original's network with the temperature in it, after making sure that it answers as it should."""
     import numpy as np
 
-    from cnn_studio.core.evaluation.measured import scaled
+    from cnn_studio.core.evaluation.measured import softmax
     from cnn_studio.ml import runtime
 
     runtime.start(report)
     from cnn_studio.ml.calibrate import with_temperature
+    from cnn_studio.ml.evaluate import measuring_network
     from cnn_studio.ml.model_file import class_count, load_model, read_facts, save_model
 
     model, _ = load_model(original)  # one of its own: its weights may be changed
     noise = np.random.default_rng(0).integers(0, 256, (_CHECKED_ON, facts.height, facts.width, 3)).astype(np.uint8)
-    expected = scaled(np.asarray(model.predict_on_batch(noise)), facts.temperature)
+    _, logits, _ = measuring_network(model).predict_on_batch([noise, np.zeros(len(noise), np.int32)])
+    expected = softmax(np.asarray(logits) / facts.temperature)
     calibrated = with_temperature(model, facts.temperature)
     difference = float(np.abs(np.asarray(calibrated.predict_on_batch(noise)) - expected).max())
     if not difference <= LARGEST_DIFFERENCE:  # written so that a NaN fails too

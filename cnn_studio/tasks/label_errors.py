@@ -116,7 +116,7 @@ def _review(judged: list[Answers], class_names: tuple[str, ...], method: str) ->
 
     paths = [path for one in judged for path in one.paths]
     labels = np.concatenate([one.labels for one in judged])
-    probabilities = np.concatenate([one.probabilities for one in judged])
+    probabilities = np.concatenate([one.said.probabilities for one in judged])
     doubts = []
     for index in likely_label_errors(labels, probabilities).tolist():
         given, suggested = int(labels[index]), int(probabilities[index].argmax())

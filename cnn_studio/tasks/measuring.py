@@ -17,17 +17,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cnn_studio.core.evaluation.measured import Measured
+    from cnn_studio.ml.evaluate import Said
 
 _BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a model says of n images: ``paths``, ``labels`` int32 (n,), ``probabilities`` float32 (n, classes)."""
+    """What a model says of n images: ``paths``, ``labels`` int32 (n,), and ``said``, in the same order."""
 
     paths: tuple[str, ...]
     labels: NDArray[np.int32]
-    probabilities: NDArray[np.float32]
+    said: Said
 
     def scored(self, facts: ModelFacts, model: Path, root: Path, split: Split | None, folder: str = "") -> Measured:
         """How good they are.
@@ -43,15 +44,18 @@ class Answers:
         from cnn_studio.core.evaluation.scores import score_probabilities
 
         return Measured(
-            evaluation=score_probabilities(self.probabilities, self.labels, facts.class_names, split, folder),
+            evaluation=score_probabilities(
+                self.said.probabilities, self.labels, facts.class_names, split, folder, self.said.losses
+            ),
             class_names=facts.class_names,
             model=model,
             root=root,
             paths=self.paths,
             labels=self.labels,
-            probabilities=self.probabilities,
+            probabilities=self.said.probabilities,
             temperature=facts.temperature,
             threshold=facts.threshold,
+            logits=self.said.logits,
         )
 
 

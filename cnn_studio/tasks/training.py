@@ -182,9 +182,9 @@ def _train_in(
     measured = {}
     for split in (Split.VALIDATION, Split.TEST):
         if places := material.assignment.indices(split):
-            probabilities = measure_model(network.model, batches.to_measure(network.source, split), context)
+            said = measure_model(network.model, batches.to_measure(network.source, split), context)
             paths = tuple(dataset.files[place].path for place in places)
-            answers = Answers(paths, batches.labels(split), probabilities)
+            answers = Answers(paths, batches.labels(split), said)
             measured[split] = answers.scored(facts, run.model, dataset.root, split)
     validation = measured[Split.VALIDATION].evaluation
     test = measured[Split.TEST].evaluation if Split.TEST in measured else None

@@ -7,6 +7,10 @@ validation loss, as we do. Each recipe and side runs in a process of its own, on
 Ours trains for --epochs, on features it computes first, and then once more for --plain-epochs on the features that are
 there, so that accuracies are compared after equal epochs. The plain script trains for --plain-epochs; its time for
 --epochs is its first epoch and the median of the others for the rest.
+
+One pair says little of which side is the more accurate. --seeds N compares accuracies alone, of --plain-epochs on both
+sides, N times, each with a split, initial weights and an order of its own. --kept FILE takes up what an earlier call
+has written there, so that it can be run in steps.
 """
 
 import argparse
@@ -57,6 +61,9 @@ def main():
         side = ours if options.side == "ours" else plain
         print(json.dumps(side(PARTS[options.part[0]], options)), flush=True)
         return
+    if options.seeds:
+        over_seeds(options)
+        return
     rows, notes = [], []
     for name in options.part:
         with tempfile.TemporaryDirectory() as home:
@@ -87,6 +94,10 @@ def parse():
     parser.add_argument("--images", type=int, default=0, help="at most about this many; 0 for all (0)")
     parser.add_argument("--epochs", type=int, default=20, help="ours, of each stage (20)")
     parser.add_argument("--plain-epochs", type=int, default=3, help="of the plain script, of each stage (3)")
+    parser.add_argument("--seeds", type=int, default=0, help="compare accuracies over so many seeds, and nothing else")
+    parser.add_argument("--kept", type=Path, help="with --seeds: a file of JSON lines, one for each pair that is done")
+    parser.add_argument("--seed", type=int, default=0, help="of split, initial weights and order (0)")
+    parser.add_argument("--accuracy-only", action="store_true", help="ours: no training of --epochs")
     parser.add_argument("--side", choices=("ours", "plain"), help="one side of one part, in this process, as JSON")
     options = parser.parse_args()
     options.part = options.part or list(PARTS)
@@ -101,13 +112,62 @@ def in_a_process(name, side, options, home):
             (models / file.name).symlink_to(file)
     own = {"CNN_STUDIO_HOME": str(home), "KERAS_HOME": str(home / "keras"), "PYTHONPATH": str(ROOT)}
     arguments = ["--part", name, "--side", side, "--folder", str(options.folder), "--weights", str(options.weights)]
-    for option in ("size", "images", "epochs", "plain_epochs"):
+    for option in ("size", "images", "epochs", "plain_epochs", "seed"):
         arguments += [f"--{option.replace('_', '-')}", str(getattr(options, option))]
+    if options.accuracy_only:
+        arguments.append("--accuracy-only")
     print(f"{name}, {side} …", file=sys.stderr, flush=True)
     ran = subprocess.run(
         [sys.executable, __file__, *arguments], env=os.environ | own, stdout=subprocess.PIPE, text=True, check=True
     )
     return json.loads(ran.stdout.splitlines()[-1])
+
+
+def over_seeds(options):
+    """Print the accuracies of both sides over --seeds seeds, and of their difference on the same images."""
+    options.accuracy_only = True
+    kept = [json.loads(line) for line in options.kept.read_text().splitlines()] if _is_file(options.kept) else []
+    rows = []
+    for name in options.part:
+        pairs = {pair["seed"]: pair for pair in kept if pair["part"] == name}
+        with tempfile.TemporaryDirectory() as home:
+            for seed in range(options.seeds):
+                if seed in pairs:
+                    continue
+                options.seed = seed
+                sides = {side: in_a_process(name, side, options, Path(home)) for side in ("ours", "plain")}
+                pair = {"part": name, "seed": seed, "images": sides["plain"]["test"]["images"]}
+                pair |= {side: found["test"]["accuracy"] for side, found in sides.items()}
+                pairs[seed] = pair
+                if options.kept:
+                    with options.kept.open("a") as file:
+                        file.write(json.dumps(pair) + "\n")
+        rows.append(row_over_seeds(PARTS[name]["title"], [pairs[seed] for seed in sorted(pairs)]))
+    print(heading("Transfer learning over seeds"))
+    print(
+        f"{options.folder.name} at {options.size} pixels, {options.plain_epochs} epochs, batches of {BATCH_SIZE}; each "
+        "seed has a split, initial weights and an order of its own, the same split on both sides. Test accuracy, mean "
+        "and standard deviation; of the difference its 95 % interval by Student's t.\n\n"
+        "| recipe | seeds | test images each | ours | plain Keras | ours less plain |\n"
+        "| --- | ---: | ---: | ---: | ---: | ---: |"
+    )
+    print("\n".join(rows))
+
+
+def _is_file(path):
+    return path is not None and path.is_file()
+
+
+def row_over_seeds(title, pairs):
+    from scipy.stats import t
+
+    sides = {side: [pair[side] for pair in pairs] for side in ("ours", "plain")}
+    spread = {side: f"{statistics.mean(each):.1%} ± {statistics.stdev(each):.1%}" for side, each in sides.items()}
+    differences = [ours - plain for ours, plain in zip(*sides.values(), strict=True)]
+    mean = statistics.mean(differences)
+    half = t.ppf(0.975, len(pairs) - 1) * statistics.stdev(differences) / len(pairs) ** 0.5
+    interval = f"{100 * mean:+.1f} points ({100 * (mean - half):+.1f} to {100 * (mean + half):+.1f})"
+    return f"| {title} | {len(pairs)} | {pairs[0]['images']} | {spread['ours']} | {spread['plain']} | {interval} |"
 
 
 def table_rows(title, mine, theirs, options):
@@ -164,15 +224,22 @@ def the_dataset(options):
     return dataclasses.replace(dataset, files=dataset.files[::step])
 
 
-def the_experiment(part, epochs, size):
+def the_experiment(part, epochs, options):
     from cnn_studio.core.experiment.experiment import build_experiment
 
     tuning = {"epochs": epochs, **part.get("fine_tuning", {})}
     return build_experiment(
         {
-            "image": {"height": size, "width": size},
+            "image": {"height": options.size, "width": options.size},
+            "split": {"seed": options.seed},
             "architecture": {"kind": "backbone", **part["architecture"], "fine_tuning": tuning},
-            "training": {**part["training"], "epochs": epochs, "batch_size": BATCH_SIZE, "early_stopping": False},
+            "training": {
+                **part["training"],
+                "epochs": epochs,
+                "batch_size": BATCH_SIZE,
+                "early_stopping": False,
+                "seed": options.seed,
+            },
         }
     )
 
@@ -182,8 +249,10 @@ def ours(part, options):
 
     tasks.start_runtime(None, JobContext())  # imports TensorFlow, as the plain script has done too
     dataset = the_dataset(options)
-    long = one_training(part, dataset, options.epochs, options.size)
-    short = one_training(part, dataset, options.plain_epochs, options.size)
+    if options.accuracy_only:
+        return {"test": dataclasses.asdict(one_training(part, dataset, options.plain_epochs, options)["trained"].test)}
+    long = one_training(part, dataset, options.epochs, options)
+    short = one_training(part, dataset, options.plain_epochs, options)
     return {
         "images": len(dataset.files),
         "test_images": long["trained"].test.images,
@@ -199,7 +268,7 @@ def ours(part, options):
     }
 
 
-def one_training(part, dataset, epochs, size):
+def one_training(part, dataset, epochs, options):
     from cnn_studio import tasks
     from cnn_studio.core.job import events
 
@@ -220,7 +289,7 @@ def one_training(part, dataset, epochs, size):
 
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        request = tasks.TrainRequest(dataset, the_experiment(part, epochs, size), Path(folder, "run"))
+        request = tasks.TrainRequest(dataset, the_experiment(part, epochs, options), Path(folder, "run"))
         trained = tasks.train(request, JobContext(report))
     edges = [min(losses["head"]), *(each[0] for name, each in losses.items() if name != "head")]
     return {
@@ -243,14 +312,14 @@ def plain(part, options):
     from cnn_studio.core.store.prepared import prepare_images
 
     dataset = the_dataset(options)
-    experiment = the_experiment(part, options.plain_epochs, options.size)
+    experiment = the_experiment(part, options.plain_epochs, options)
     prepared = prepare_images(dataset, options.size, options.size, JobContext())
     pixels = np.array(prepared.open()[prepared.rows])
     labels = np.array([file.label for file in dataset.files], "int32")
     assignment = split_dataset(dataset, experiment.split)
     index = {split: assignment.indices(split) for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)}
 
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(options.seed)
     architecture = experiment.architecture
     module = getattr(keras.applications, architecture.name)
     file = next(path for path in options.weights.glob("*.h5") if path.name.startswith(f"{architecture.name}_weights"))
@@ -267,7 +336,7 @@ def plain(part, options):
         tensor = keras.layers.GlobalAveragePooling2D()(tensor)
     model = keras.Model(inputs, keras.layers.Dense(len(dataset.class_names), activation="softmax")(tensor))
 
-    feeds = feeds_of(pixels, labels, index[Split.TRAIN], index[Split.VALIDATION])
+    feeds = feeds_of(pixels, labels, index[Split.TRAIN], index[Split.VALIDATION], options.seed)
     seconds = {"head": fit(model, optimizer(part["training"]), feeds, options.plain_epochs)}
     if "fine_tuning" in part:
         base.trainable = True
@@ -287,13 +356,13 @@ def plain(part, options):
     }
 
 
-def feeds_of(pixels, labels, training, validation):
+def feeds_of(pixels, labels, training, validation, seed):
     import tensorflow as tf
 
     def feed(chosen):
         return tf.data.Dataset.from_tensor_slices((pixels[chosen], labels[chosen]))
 
-    shuffled = feed(training).shuffle(len(training), seed=0).batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
+    shuffled = feed(training).shuffle(len(training), seed=seed).batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
     return shuffled, feed(validation).batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
 
 

@@ -2,13 +2,18 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
+from scipy.stats import binom, binomtest, chi2
+from sklearn.metrics import log_loss
 
 from cnn_studio.core.evaluation.calibration import (
+    answers_needed,
     at_threshold,
     choose_threshold,
     coverage_curve,
     fit_temperature,
+    lower_bound,
     reliability,
     same_coverage,
 )
@@ -66,7 +71,35 @@ def test_the_temperature_that_made_the_logits_too_large_is_found(true_temperatur
     labels = np.array([rng.choice(5, p=row) for row in honest])
     sharpened = np.exp(logits * true_temperature)
     sharpened /= sharpened.sum(1, keepdims=True)
-    assert fit_temperature(sharpened.astype(np.float32), labels) == pytest.approx(true_temperature, rel=0.05)
+    fitted = fit_temperature(np.log(sharpened.astype(np.float32)), labels)
+    assert fitted.value == pytest.approx(true_temperature, rel=0.05)
+    assert fitted.low < true_temperature < fitted.high
+
+
+@pytest.mark.parametrize("strength", [1e-4, 0.3, 1.0, 40.0, 1e5])
+def test_the_temperature_is_the_least_loss_whatever_the_scale(strength):
+    """Against scikit-learn's log loss, searched by scipy; the interval ends where chi-squared says of that loss."""
+    rng = np.random.default_rng(8)
+    logits = rng.normal(0, 1, (300, 4))
+    labels = np.where(rng.random(300) < 0.7, logits.argmax(1), rng.integers(0, 4, 300))
+    fitted = fit_temperature(strength * logits, labels)
+
+    def loss(temperature):
+        return log_loss(labels, softmax(strength * logits / temperature, axis=1), labels=range(4))
+
+    found = minimize_scalar(lambda x: loss(strength * math.exp(x)), bounds=(-4, 4), method="bounded")
+    assert fitted.value == pytest.approx(strength * math.exp(found.x), rel=1e-3)
+    for end in (fitted.low, fitted.high):
+        assert 2 * 300 * (loss(end) - loss(fitted.value)) == pytest.approx(chi2.ppf(0.95, 1), rel=1e-3)
+
+
+def test_a_temperature_that_is_not_determined_is_not_given():
+    logits = np.random.default_rng(1).normal(0, 2, (40, 3))
+    assert fit_temperature(logits, logits.argmax(1)) is None  # all right: the surer the better
+    assert fit_temperature(logits, logits.argmin(1)) is None  # all wrong: the less sure the better
+    assert fit_temperature(logits[:0], np.zeros(0, int)) is None
+    few = fit_temperature(np.array([[1.0, 0.0], [1.0, 0.0], [0.5, 0.0]]), np.array([0, 0, 1]))
+    assert few.high == math.inf  # three pictures do not tell it from guessing
 
 
 def test_the_curve_is_what_each_threshold_does(answers):
@@ -96,19 +129,62 @@ def test_what_a_threshold_does(answers):
 
 
 @pytest.mark.parametrize("wanted", [0.6, 0.75, 0.9])
-def test_the_threshold_chosen_keeps_as_many_answers_as_it_can(answers, wanted):
+def test_the_threshold_chosen_is_shown_to_be_good_enough_and_no_lower_one_is(answers, wanted):
     confidence, right = answers
     chosen = choose_threshold(confidence, right, wanted)
-    found = at_threshold(confidence, right, chosen)
-    assert found.accuracy >= wanted
     sure = confidence.astype(float)
-    for lower in np.unique(sure[sure < chosen]):
-        assert right[sure >= lower].mean() < wanted
+
+    def bound(threshold):
+        kept = right[sure >= threshold]
+        # Two-sided with 90 % is one-sided with 95 %.
+        return binomtest(int(kept.sum()), len(kept)).proportion_ci(0.9, method="exact").low
+
+    assert bound(chosen) >= wanted
+    assert all(bound(lower) < wanted for lower in np.unique(sure[sure < chosen - 0.1]))
+
+
+@pytest.mark.parametrize(("right", "count"), [(59, 59), (58, 59), (1, 1), (0, 4), (990, 1000)])
+def test_the_lower_bound_is_scipys(right, count):
+    expected = binomtest(right, count).proportion_ci(0.9, method="exact").low
+    assert lower_bound(right, count) == pytest.approx(expected, abs=1e-9)
+
+
+def test_how_many_answers_prove_an_accuracy():
+    assert [answers_needed(0.95), answers_needed(0.95, 1), answers_needed(0.9)] == [59, 93, 29]
+    assert answers_needed(1.0) == math.inf
 
 
 def test_no_threshold_is_needed_or_none_helps():
-    assert choose_threshold([0.6, 0.9], [True, True], 0.99) == 0
-    assert choose_threshold([0.6, 0.9], [True, False], 0.99) is None
+    sure = np.linspace(0.5, 1, 59)
+    assert choose_threshold(sure, np.ones(59, bool), 0.95) == 0
+    assert choose_threshold(sure[1:], np.ones(58, bool), 0.95) is None  # 58 of 58 do not show it
+    assert choose_threshold(sure, sure < 0.9, 0.95) is None
+
+
+WORLDS = {
+    "rises": lambda sure: 0.6 + 0.395 * sure,
+    "good": lambda sure: 0.5 + 0.49 * sure**0.3,
+    "in two steps": lambda sure: np.where(sure > 0.5, 0.985, 0.7),
+    "always just short": lambda sure: np.full_like(sure, 0.949),
+}
+
+
+@pytest.mark.parametrize("images", [100, 300, 1000])
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_chosen_threshold_seldom_falls_short_of_its_accuracy(world, images):
+    """What is promised holds of the pictures to come, in 19 of 20 calibrations at least; before, in fewer than half."""
+    chance, rng, rounds = WORLDS[world], np.random.default_rng(images), 400
+    everything = np.linspace(0, 1, 20_001)
+    short = chosen = 0
+    for _ in range(rounds):
+        sure = rng.random(images)
+        threshold = choose_threshold(sure, rng.random(images) < chance(sure), 0.95)
+        if threshold is not None:
+            chosen += 1
+            short += chance(everything[everything >= threshold]).mean() < 0.95
+    assert short <= binom.ppf(0.999, rounds, 0.05)
+    if world == "in two steps" and images >= 300:
+        assert chosen > 0.5 * rounds  # and it is not for want of choosing any
 
 
 def test_a_threshold_moves_along_with_the_confidences(answers):

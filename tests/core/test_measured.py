@@ -3,10 +3,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.special
 
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import CnnStudioError
-from cnn_studio.core.evaluation.measured import scaled
+from cnn_studio.core.evaluation.measured import logits_of, softmax
 from cnn_studio.core.evaluation.measured_file import measured_folder_path, measured_path, read_measured, write_measured
 
 
@@ -16,15 +17,23 @@ def random_measured(make_measured):
     return make_measured(rng.dirichlet(np.full(7, 0.3), 60), rng.integers(0, 7, 60))
 
 
-def softmax(logits):
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
-
-
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7, 4.0])
-def test_probabilities_are_scaled_as_their_logits_would_be(temperature):
+def test_the_softmax_is_scipys_and_probabilities_serve_as_their_logits():
     logits = np.random.default_rng(2).normal(0, 6, (50, 10))
-    np.testing.assert_allclose(scaled(softmax(logits), temperature), softmax(logits / temperature), atol=1e-6)
+    np.testing.assert_allclose(softmax(logits), scipy.special.softmax(logits, axis=1), rtol=1e-6)
+    for temperature in (0.5, 1.0, 4.0):
+        expected = softmax(logits / temperature)
+        np.testing.assert_allclose(softmax(logits_of(softmax(logits)) / temperature), expected, atol=1e-6)
+
+
+def test_what_float32_rounds_away_comes_back_with_a_temperature(make_measured):
+    logits = np.array([[0.0, 300.0, -900.0], [2000.0, 0.0, 1999.0]])
+    measured = make_measured(softmax(logits), [0, 1], logits=logits.astype(np.float32))
+    assert measured.probabilities[0, 0] == 0
+    cooler = measured.at_temperature(100.0)
+    np.testing.assert_allclose(cooler.probabilities, scipy.special.softmax(logits / 100, axis=1), rtol=1e-5)
+    expected = -scipy.special.log_softmax(logits / 100, axis=1)[[0, 1], [0, 1]].mean()
+    assert cooler.evaluation.loss == pytest.approx(expected, rel=1e-6)
+    assert cooler.at_temperature(1.0).evaluation.loss == pytest.approx((300 + 2000.3133) / 2, rel=1e-6)
 
 
 def test_another_temperature_changes_the_loss_and_no_answer(random_measured):
@@ -32,7 +41,7 @@ def test_another_temperature_changes_the_loss_and_no_answer(random_measured):
     np.testing.assert_array_equal(cooler.predicted, random_measured.predicted)
     assert cooler.evaluation.accuracy == random_measured.evaluation.accuracy
     truth = cooler.probabilities[np.arange(60), cooler.labels].astype(float)
-    assert cooler.evaluation.loss == pytest.approx(-np.log(np.clip(truth, np.finfo(np.float32).eps, 1)).mean())
+    assert cooler.evaluation.loss == pytest.approx(-np.log(truth).mean(), rel=1e-5)
     back = cooler.at_temperature(1.0)
     np.testing.assert_allclose(back.probabilities, random_measured.probabilities, atol=1e-6)
     assert random_measured.at_temperature(1.0) is random_measured
@@ -41,7 +50,7 @@ def test_another_temperature_changes_the_loss_and_no_answer(random_measured):
 def test_certainty_and_impossibility_stay_numbers():
     given = np.array([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0]], np.float32)
     for temperature in (0.1, 10.0):
-        found = scaled(given, temperature)
+        found = softmax(logits_of(given) / temperature)
         assert np.isfinite(found).all()
         np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
 
@@ -66,6 +75,7 @@ def test_what_was_measured_reads_back(random_measured, tmp_path):
     )
     np.testing.assert_array_equal(found.labels, random_measured.labels)
     np.testing.assert_array_equal(found.probabilities, random_measured.probabilities)
+    np.testing.assert_array_equal(found.logits, random_measured.logits)
     assert [item.name for item in tmp_path.iterdir()] == ["evaluation-test.npz"]
 
 
@@ -74,6 +84,7 @@ def write_as_before(measured, path, word):
     write_measured(measured, path)
     with np.load(path) as archive:
         arrays = dict(archive)
+    del arrays["logits"]
     facts = json.loads(arrays["facts"].tobytes())
     del facts["evaluation"]["folder"]
     facts["evaluation"]["split"] = word
@@ -94,8 +105,9 @@ def test_files_of_earlier_versions_are_read(random_measured, tmp_path, folder, w
     model, root = tmp_path / "model.keras", tmp_path / (folder or "pictures")
     path = measured_folder_path(model, root) if folder else measured_path(model, Split(word))
     write_as_before(replace(random_measured, root=root), path, word)
-    found = read_measured(path, model).evaluation
-    assert (found.split, found.folder) == (split, name)
+    measured = read_measured(path, model)
+    assert (measured.evaluation.split, measured.evaluation.folder) == (split, name)
+    np.testing.assert_array_equal(measured.logits, random_measured.logits)  # which are those of its probabilities
 
 
 def test_a_file_name_that_is_not_utf_8_survives(make_measured, tmp_path):

@@ -5,8 +5,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.evaluation.html_page import RunRecord, report_page
 from cnn_studio.core.evaluation.model_facts import ModelFacts
+from cnn_studio.core.percent import format_percent
 
 HISTORY = tuple(
     {"epoch": str(n), "loss": f"{2 / n}", "val_loss": f"{2.2 / n}", "accuracy": "0.5", "val_accuracy": "nan"}
@@ -76,7 +78,17 @@ def test_the_page_is_whole_and_needs_nothing_else(random_measured, classes):
     assert page.count("<g><title>") >= cells  # one for each cell, and some for the reliability diagram
     words = " ".join(found.texts)
     assert "no images" in words
-    assert f"{measured.evaluation.accuracy:.1%}" in words
+    assert format_percent(measured.evaluation.accuracy) in words
+
+
+def test_the_page_says_what_chose_the_figures_and_what_guessing_scores(make_measured):
+    measured = make_measured(np.eye(3)[[0, 0, 1, 2]], [0, 0, 1, 1])
+    facts = ModelFacts(measured.class_names, 16, 16)
+    words = " ".join(outline(report_page(measured, facts)).texts)
+    assert "50 % what guessing the largest class would score" in words
+    assert "chose the model" not in words
+    chosen = replace(measured, evaluation=replace(measured.evaluation, split=Split.VALIDATION))
+    assert "These images chose the model" in " ".join(outline(report_page(chosen, facts)).texts)
 
 
 def test_names_are_shown_as_they_are_and_never_run(random_measured):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from PySide6.QtCore import Qt
+from scipy.stats import binomtest
 
 from cnn_studio import tasks
 from cnn_studio.core.data.image_file import Split
@@ -84,8 +85,12 @@ def test_what_was_measured_before_shows_at_once(page, session, measured):
     open_model(session, measured)
     found = measured.evaluation
     assert page.title.text() == (
-        f"Test accuracy {found.accuracy:.2f} ({found.accuracy_low:.2f}–{found.accuracy_high:.2f}), 90 images"
+        f"Test accuracy {100 * found.accuracy:.0f} % "
+        f"({100 * found.accuracy_low:.0f}–{100 * found.accuracy_high:.0f} %), 90 images"
     )
+    share = np.bincount(measured.labels).max() / 90
+    assert f"guessing {100 * share:.0f} %" in page.facts.text()
+    assert "chose" not in page.facts.text() + page.report.words.text().replace("chose nothing", "")
     assert f"log loss {found.loss:.3f}" in page.facts.text()
     assert [page.source.itemText(row) for row in range(page.source.count())] == [
         "Test images (90)",
@@ -94,6 +99,13 @@ def test_what_was_measured_before_shows_at_once(page, session, measured):
     ]
     assert page.report_button.isVisible()
     assert not page.missing.isVisible()
+
+
+def test_images_that_chose_the_model_are_said_to_have(page, session, measured):
+    session.saved[Split.TEST] = replace(measured, evaluation=replace(measured.evaluation, split=Split.VALIDATION))
+    open_model(session, measured)
+    assert page.facts.text().startswith("these images chose the epoch · guessing")
+    assert "These images chose the model" in page.report.words.text()
 
 
 def test_images_not_measured_yet_are_measured_on_request(qtbot, page, session, measured, monkeypatch):
@@ -415,16 +427,16 @@ def test_a_threshold_can_be_chosen_by_the_accuracy_it_brings(page, session, meas
     tab = page.sureness
     tab.goals.aboutToShow.emit()
     actions = tab.goals.actions()
-    assert actions[0].text() == "90 % of the answers right"
-    actions[1].trigger()
-    chosen = tab.threshold()
-    assert measured.right[measured.confidence >= chosen].mean() >= 0.95
-    assert measured.right[measured.confidence >= chosen - 0.001].mean() < 0.95
+    assert actions[0].text() == "At least 90 % of the answers right"
+    assert actions[2].text() == "At least 99 % of the answers right: not shown by these images"
+    actions[0].trigger()
+    kept = measured.right[measured.confidence >= tab.threshold()]
+    assert binomtest(int(kept.sum()), len(kept)).proportion_ci(0.9, method="exact").low >= 0.9
     wrong = replace(measured, labels=((measured.predicted + 1) % 3).astype(np.int32))
     tab.show_measured(wrong)
     tab.goals.aboutToShow.emit()
     assert not any(action.isEnabled() for action in tab.goals.actions())
-    assert all("not reached" in action.text() for action in tab.goals.actions())
+    assert all("not shown by these images" in action.text() for action in tab.goals.actions())
 
 
 def test_no_threshold_can_be_asked_for_that_no_answer_meets(page, session, measured):

@@ -1,15 +1,17 @@
 """The Train page with a training that answers at once; tests/e2e/test_window.py does it with real ones."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PySide6.QtWidgets import QFileDialog
 
 from cnn_studio import tasks
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.split import split_dataset
 from cnn_studio.core.errors import CnnStudioError
-from cnn_studio.core.evaluation.figures import Evaluation
+from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.experiment.settings import Optimizer
@@ -68,7 +70,8 @@ class Training:
 @pytest.fixture
 def training(monkeypatch, tmp_path):
     facts = ModelFacts(("cat", "dog"), 32, 32, "small_cnn", data_name="pets")
-    validation = Evaluation("validation", 200, 0.91, 0.89, 0.93, 0.3)
+    classes = tuple(ClassScore(name, 0.9, 0.9, 0.9, count) for name, count in (("cat", 120), ("dog", 80)))
+    validation = Evaluation(Split.VALIDATION, 200, 0.91, 0.89, 0.93, 0.3, classes)
     made = Training(
         TrainedModel(tmp_path, tmp_path / "model.keras", facts, {}, validation, None, 2, 2, "completed", 65.0, "a CPU")
     )
@@ -164,6 +167,8 @@ def test_a_training_draws_its_curves_and_tells_how_good_it_became(qtbot, ready, 
     assert len(ready.curves.plot.history_points()["batch_loss"]) == 6
     assert ready.result.isVisible()
     assert ready.result_title.text() == "Validation accuracy 91 % (89–93 %)"
+    assert "These images chose the epoch that was kept, so the figure flatters" in ready.result_text.text()
+    assert "guessing the largest class would score 60 %" in ready.result_text.text()
     assert "The model of epoch 2 was kept" in ready.result_text.text()
     assert "1 min 5 s on a CPU" in ready.result_text.text()
     assert ready.settings.isEnabled()
@@ -173,6 +178,30 @@ def test_a_training_draws_its_curves_and_tells_how_good_it_became(qtbot, ready, 
     ready.evaluate_button.click()
     assert pages.shown == ["predict", "evaluate"]
     assert [request.dataset for request in training.requests] == [session.project.dataset]
+
+
+def test_where_no_images_were_kept_for_a_test_some_are_offered(ready, session, training, told, settle):
+    session.project.change({"split.test": 0.0})
+    training.go_on.set()
+    ready.train_button.click()
+    settle()
+    assert ready.keep_test_button.isVisible()
+    ready.keep_test_button.click()
+    assert session.project.experiment.split.test == 0.15
+    assert "15 % of the images are kept for a test when you train again" in told[-1].text
+    assert not ready.keep_test_button.isVisible()
+
+
+def test_a_test_is_what_is_told_first(ready, training, settle):
+    validation = training.trained.validation
+    test = replace(validation, split=Split.TEST, images=100, accuracy=0.88, accuracy_low=0.8, accuracy_high=0.93)
+    training.trained = replace(training.trained, test=test)
+    training.go_on.set()
+    ready.train_button.click()
+    settle()
+    assert ready.result_title.text() == "Test accuracy 88 % (80–93 %)"
+    assert "Validation accuracy 91 % (89–93 %): higher as a rule" in ready.result_text.text()
+    assert not ready.keep_test_button.isVisible()
 
 
 def test_a_cancelled_training_leaves_no_result(qtbot, ready, session, training, told, settle):

@@ -9,13 +9,9 @@ from sklearn.calibration import calibration_curve
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.evaluation.calibration import reliability
 from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
+from cnn_studio.core.percent import format_percent_range, format_percent_within
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import (
-    format_fraction,
-    format_fraction_within,
-    format_percent_range,
-    format_percent_within,
-)
+from cnn_studio.gui.look.wording import format_fraction
 from cnn_studio.gui.widgets.coverage_plot import CoveragePlot
 from cnn_studio.gui.widgets.lazy_list import LazyList
 from cnn_studio.gui.widgets.ranked_bars import RankedBars
@@ -298,11 +294,10 @@ def test_fractions_never_claim_more_than_is_known():
 
 
 def test_intervals_get_the_decimals_they_need():
-    assert format_fraction_within(0.91, 0.887, 0.931) == "0.91 (0.89–0.93)"
-    assert format_fraction_within(0.9965, 0.9956, 0.9972) == "0.997 (0.996–0.997)"
-    assert format_fraction_within(0.99965, 0.99956, 0.99972) == "0.9997 (0.9996–0.9997)"
-    assert format_fraction_within(1.0, 0.93, 1.0) == "1.00 (0.93–1.00)"
-    assert format_fraction_within(0.99, 0.965, 0.997) == "0.990 (0.965–0.997)"
+    assert format_percent_within(0.9965, 0.9956, 0.9972) == "99.7 % (99.6–99.7 %)"
+    assert format_percent_within(0.99965, 0.99956, 0.99972) == "99.97 % (99.96–99.97 %)"
+    assert format_percent_within(1.0, 0.93, 1.0) == "100 % (93–100 %)"
+    assert format_percent_within(0.99, 0.965, 0.997) == "99.0 % (96.5–99.7 %)"
     assert format_percent_range(0.94, 0.981) == "94–98 %"
     assert format_percent_range(0.9956, 0.9972, " and ") == "99.6 and 99.7 %"
     assert format_percent_range(0.0, 1.0) == "0–100 %"

@@ -1,10 +1,10 @@
 import pytest
 
 from cnn_studio.core.experiment.settings import Padding
+from cnn_studio.core.percent import format_percent
 from cnn_studio.gui.look.wording import (
     format_count,
     format_duration,
-    format_percent,
     format_rate,
     format_size,
     format_things,

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnn_studio.core.evaluation.measured import scaled
+from cnn_studio.core.evaluation.measured import logits_of, softmax
 from cnn_studio.ml.calibrate import with_temperature
 from cnn_studio.ml.model_file import load_model, save_model
 
@@ -50,7 +50,7 @@ def test_the_network_answers_as_the_temperature_says(make_model, facts, raw, tmp
     layers_before = len(model.layers)
     calibrated = with_temperature(model, temperature)
     after = calibrated.predict_on_batch(raw)
-    np.testing.assert_allclose(after, scaled(before, temperature), atol=1e-6)
+    np.testing.assert_allclose(after, softmax(logits_of(before) / temperature), atol=1e-6)
     np.testing.assert_array_equal(after.argmax(axis=1), before.argmax(axis=1))
     assert not np.allclose(after, before, atol=1e-3)
     if kind in {"ours", "nested"}:
@@ -67,7 +67,7 @@ def test_the_network_answers_as_the_temperature_says(make_model, facts, raw, tmp
 
 def test_plain_keras_loads_it_in_a_process_of_its_own(make_model, facts, raw, tmp_path):
     model = sharpened(networks(make_model)["two of a sigmoid"])
-    expected = scaled(model.predict_on_batch(raw), 3.0)
+    expected = softmax(logits_of(model.predict_on_batch(raw)) / 3.0)
     with_temperature(model, 3.0).save(tmp_path / "m.keras")
     np.save(tmp_path / "raw.npy", raw)
     code = (

@@ -1,6 +1,8 @@
+import keras
 import numpy as np
 import pytest
 
+from cnn_studio.core.evaluation.measured import softmax
 from cnn_studio.core.job.events import Progress, Stage, StageStarted
 from cnn_studio.core.job.jobs import JobCancelled, JobContext
 from cnn_studio.ml.evaluate import measure_model
@@ -12,9 +14,12 @@ def test_a_model_is_measured_on_every_image_in_order(make_model, make_store, can
     model = make_model()
     rows = np.arange(21)[::-1].copy()
     events = []
-    found = measure_model(model, evaluation_batches(images, rows, labels[rows], 8), JobContext(events.append, cancel))
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, model.predict(np.asarray(images)[rows], verbose=0), atol=1e-6)
+    said = measure_model(model, evaluation_batches(images, rows, labels[rows], 8), JobContext(events.append, cancel))
+    assert {found.dtype for found in (said.probabilities, said.logits, said.losses)} == {np.dtype(np.float32)}
+    expected = model.predict(np.asarray(images)[rows], verbose=0)
+    np.testing.assert_allclose(said.probabilities, expected, atol=1e-6)
+    np.testing.assert_allclose(softmax(said.logits), expected, atol=1e-6)
+    np.testing.assert_allclose(said.losses, -np.log(expected[np.arange(21), labels[rows]]), rtol=1e-4)
     assert events[0] == StageStarted(Stage.EVALUATE, 21)
     last = events[-1]
     assert isinstance(last, Progress)
@@ -24,7 +29,8 @@ def test_a_model_is_measured_on_every_image_in_order(make_model, make_store, can
 def test_no_image_gives_no_row(make_model, make_store, cancel):
     images, labels = make_store(3)
     batches = evaluation_batches(images, np.zeros(0, np.int64), labels[:0], 8)
-    assert measure_model(make_model(), batches, JobContext(cancel=cancel)).shape == (0, 3)
+    said = measure_model(make_model(), batches, JobContext(cancel=cancel))
+    assert (said.probabilities.shape, said.logits.shape, said.losses.shape) == ((0, 3), (0, 3), (0,))
 
 
 def test_cancel_acts_within_a_batch(make_model, make_store, cancel, monkeypatch):
@@ -32,12 +38,12 @@ def test_cancel_acts_within_a_batch(make_model, make_store, cancel, monkeypatch)
     model = make_model()
     calls = []
 
-    def predict(batch):
-        calls.append(len(batch))
+    def predict(_, batch):
+        calls.append(len(batch[0]))
         cancel.cancel()
-        return np.zeros((len(batch), 3))
+        return np.zeros((len(batch[0]), 3)), np.zeros((len(batch[0]), 3)), np.zeros(len(batch[0]))
 
-    monkeypatch.setattr(model, "predict_on_batch", predict)
+    monkeypatch.setattr(keras.Model, "predict_on_batch", predict)
     with pytest.raises(JobCancelled):
         measure_model(model, evaluation_batches(images, np.arange(21), labels, 8), JobContext(cancel=cancel))
     assert calls == [8]

@@ -7,22 +7,29 @@ Reliability diagram, expected calibration error and temperature scaling are thos
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.evaluation.figures import images_text
-from cnn_studio.core.evaluation.measured import Measured, log_loss, scaled
+from cnn_studio.core.evaluation.measured import Measured, cross_entropy, log_softmax
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.intervals import wilson_interval
 
 BINS = 15
 """Of equal width, as in the paper's tables."""
 
-TEMPERATURES = (0.1, 10.0)
-"""Between these a temperature is looked for. The paper's lie between 0.7 and 3.5."""
+RISK = 0.05
+"""How often a threshold that is chosen for an accuracy may fall short of it."""
+
+_MISTAKES = 10
+_GROWTH = 1.1
+_MOST_ANSWERS = 10_000_000
+_HALF_DROP = 1.92072941  # half of the 95 % quantile of chi-squared with one degree of freedom
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +88,66 @@ def reliability(confidence: ArrayLike, right: ArrayLike, bins: int = BINS) -> Re
     )
 
 
-def fit_temperature(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+@dataclass(frozen=True, slots=True)
+class FittedTemperature:
+    """The likeliest temperature, and the ends of its 95 % likelihood-ratio interval; ``high`` may be infinite."""
+
+    value: float
+    low: float
+    high: float
+
+
+def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> FittedTemperature | None:
     """The temperature that, dividing the logits, gives the images' true classes the highest likelihood.
 
+    The loss is convex in 1 / T, so there is one such temperature, however large or small, or none: the loss falls
+    without end as T falls where the model is right about every image, and as T rises where what it says of the true
+    classes is no better than an even guess.
+
     Args:
-        probabilities: (n, classes) of images the model was not trained on.
+        logits: (n, classes) of images the model was not trained on.
         labels: (n,) their true labels.
 
     Returns:
-        Within ``TEMPERATURES``; above 1 where the model is surer than it should be.
+        Above 1 where the model is surer than it should be; None when the images do not determine it.
     """
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import brentq
 
-    # The search goes over log T, in which twice and half as much are equally far.
-    found = minimize_scalar(
-        lambda exponent: log_loss(scaled(probabilities, math.exp(exponent)), labels),
-        bounds=tuple(math.log(end) for end in TEMPERATURES),
-        method="bounded",
-        options={"xatol": 1e-4},
-    )
-    return math.exp(float(found.x))
+    if not len(labels):
+        return None
+    scores = np.asarray(logits, np.float64)
+    scores = scores - scores.max(axis=1, keepdims=True)
+    of_truth = scores[np.arange(len(labels)), labels]
+    if not of_truth.any() or scores.mean() >= of_truth.mean():
+        return None
+
+    def slope(exponent: float) -> float:
+        """Of the mean loss, along 1 / T = exp(exponent)."""
+        return float((np.exp(log_softmax(scores * math.exp(exponent))) * scores).sum(axis=1).mean() - of_truth.mean())
+
+    def worse(exponent: float) -> float:
+        """How much less likely than at the best, less what the interval allows."""
+        loss = cross_entropy(scores * math.exp(exponent), labels)
+        return float((loss - least).sum()) - _HALF_DROP
+
+    low = high = -math.log(scores.std())
+    while slope(low) >= 0:
+        low -= 2
+    while slope(high) <= 0:
+        high += 2
+    best = brentq(slope, low, high, xtol=1e-6)
+    least = cross_entropy(scores * math.exp(best), labels)
+    high = best + 1
+    while worse(high) < 0:
+        high += 2
+    even = len(labels) * math.log(scores.shape[1])  # the loss at an infinite temperature
+    low = -math.inf
+    if even - least.sum() > _HALF_DROP:
+        low = best - 1
+        while worse(low) < 0:
+            low -= 2
+        low = brentq(worse, low, best)
+    return FittedTemperature(math.exp(-best), math.exp(-brentq(worse, best, high)), math.exp(-low))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,21 +216,60 @@ def at_threshold(confidence: ArrayLike, right: ArrayLike, threshold: float) -> C
 
 
 def choose_threshold(confidence: ArrayLike, right: ArrayLike, accuracy: float) -> float | None:
-    """The threshold that leaves the most answers of which at least ``accuracy`` (0–1) are right.
+    """A threshold above which at least ``accuracy`` (0–1) of the answers are right, of new images too.
+
+    That so many are right of those at hand proves little: the threshold was chosen for it. So ever lower thresholds
+    are tested, from a strict one on, each by whether the one-sided 95 % Clopper-Pearson bound of its answers reaches
+    ``accuracy``, until one does not (fixed-sequence testing, Angelopoulos et al., "Learn then Test", 2021). Which are
+    tested, and where that begins, follows from the number of images alone, so that all the tests together are wrong
+    with a probability of ``RISK`` at most.
 
     It lies half-way between the least sure answer it keeps and the surest it drops. Arguments as for ``reliability``.
 
     Returns:
-        0 when all answers together are that good; None when no threshold makes them so.
+        0 when all answers together are that good; None when these images show it of no threshold.
     """
-    curve = coverage_curve(confidence, right)
-    good = np.flatnonzero(curve.accuracy >= accuracy)
-    if not len(good):
+    sure = np.asarray(confidence, np.float64)
+    order = np.argsort(-sure, kind="stable")
+    ranked, good = sure[order], np.cumsum(np.asarray(right, np.float64)[order])
+    kept = None
+    for count in _tested_counts(len(ranked), accuracy):
+        answered = int(np.searchsorted(-ranked, -ranked[count - 1], side="right"))  # with all that are as sure
+        if lower_bound(int(good[answered - 1]), answered) < accuracy:
+            break
+        kept = answered
+    if kept is None:
         return None
-    if good[0] == 0:
-        return 0.0
-    below = np.unique(np.asarray(confidence, np.float64))[good[0] - 1]
-    return float((below + curve.thresholds[good[0]]) / 2)
+    return 0.0 if kept == len(ranked) else float((ranked[kept - 1] + ranked[kept]) / 2)
+
+
+def _tested_counts(images: int, accuracy: float) -> list[int]:
+    """How many answers each threshold that is tested leaves, the strictest first.
+
+    The first leaves a third at most, if that many can prove anything, and as few as allow some mistakes: of fewer
+    images one mistake would end it.
+    """
+    for mistakes in range(_MISTAKES, -1, -1):
+        first = answers_needed(accuracy, mistakes)
+        if first <= (images / 3 if mistakes else images):
+            steps = math.log(images / first) / math.log(_GROWTH)
+            return sorted({min(images, round(first * _GROWTH**step)) for step in range(math.ceil(steps) + 1)})
+    return []
+
+
+@lru_cache
+def answers_needed(accuracy: float, mistakes: int = 0) -> float:
+    """The fewest answers that prove ``accuracy`` (0–1) with so many mistakes among them; infinite for 1."""
+    counts = range(mistakes + 1, _MOST_ANSWERS)
+    place = bisect_left(counts, accuracy, key=lambda count: lower_bound(count - mistakes, count))
+    return counts[place] if place < len(counts) else math.inf
+
+
+def lower_bound(right: int, count: int) -> float:
+    """The one-sided 95 % lower bound of a fraction (Clopper and Pearson 1934); 0 when none is right."""
+    from scipy.stats import beta
+
+    return float(beta.ppf(RISK, right, count - right + 1)) if right else 0.0
 
 
 def same_coverage(confidence: ArrayLike, threshold: float, new_confidence: ArrayLike) -> float:
@@ -225,6 +311,9 @@ class Calibrated:
         before: at temperature 1.
         after: at the temperature the model has now.
         coverage: what the threshold does on these images; None without a threshold.
+        fitted: the temperature that was fitted now, with its interval; None when none was.
+        asked_accuracy: the part of the answers (0–1) that the threshold was chosen for now, see ``choose_threshold``;
+            None when it was not.
         folder: name of the folder it was done on; "" for the images of the model's run.
     """
 
@@ -234,6 +323,8 @@ class Calibrated:
     before: CalibrationFigures
     after: CalibrationFigures
     coverage: Coverage | None
+    fitted: FittedTemperature | None = None
+    asked_accuracy: float | None = None
     folder: str = ""
 
     @property

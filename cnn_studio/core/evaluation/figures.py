@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from cnn_studio.core.data.image_file import SPLIT_TEXT, Split
 
@@ -30,7 +31,8 @@ class Evaluation:
         images: how many.
         accuracy: fraction right, 0–1.
         accuracy_low, accuracy_high: its 95 % Wilson interval.
-        loss: mean cross-entropy in nats.
+        loss: mean cross-entropy in nats: what Keras's ``evaluate`` gives for the file and these images, see
+            ``ml.evaluate``.
         classes: scores per class, in label order.
         confusion: ``confusion[true][predicted]`` = number of images.
         macro: the mean of the classes' scores, each counting the same; classes that neither occur nor were answered
@@ -53,6 +55,20 @@ class Evaluation:
     weighted: ClassScore | None = None
     top_k: tuple[tuple[int, float], ...] = ()
     folder: str = ""
+
+    @property
+    def guessing(self) -> float:
+        """What naming the largest class each time would score on these images, 0–1; 0 without images."""
+        return max((score.support for score in self.classes), default=0) / self.images if self.images else 0.0
+
+    @property
+    def chose_epoch(self) -> bool:
+        """Whether the model was chosen by these images: of all epochs the one that did best on them was kept."""
+        return self.split == Split.VALIDATION and not self.folder
+
+    def values(self) -> dict[str, Any]:
+        """Everything as plain values, for JSON."""
+        return {**asdict(self), "guessing": self.guessing, "chose_epoch": self.chose_epoch}
 
     @property
     def images_text(self) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cnn_studio.core.evaluation.calibration import CoverageCurve, Reliability
 from cnn_studio.core.evaluation.confusion import Confusion
+from cnn_studio.core.percent import format_percent
 
 _WIDTH, _HEIGHT = 480, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 12, 44
@@ -77,7 +78,8 @@ def reliability_diagram(found: Reliability) -> str:
         left, right = chart.x(one.low) + 1, chart.x(one.high) - 1
         low, high = sorted((one.accuracy, one.confidence))
         place = f'x="{left:.1f}" width="{right - left:.1f}"'
-        tip = f"{one.count:,} images said to be {one.confidence:.0%} sure on average, {one.accuracy:.0%} of them right"
+        said, good = format_percent(one.confidence), format_percent(one.accuracy)
+        tip = f"{one.count:,} images said to be {said} sure on average, {good} of them right"
         opacity = 0.35 + 0.65 * one.count / largest
         parts.append(
             f"<g><title>{tip}</title>"
@@ -178,14 +180,14 @@ class _Chart:
         parts = []
         for value in _ticks(*self._y):
             y = self.y(value)
-            text = f"{value:.0%}" if percent else f"{value:g}"
+            text = f"{100 * value:.0f} %" if percent else f"{value:g}"
             parts.append(
                 f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
                 f'<text class="axis" x="{_LEFT - 6}" y="{y:.1f}" text-anchor="end" dominant-baseline="central">'
                 f"{text}</text>"
             )
         for value in _ticks(*self._x):
-            text = f"{value:.0%}" if percent else f"{value:g}"
+            text = f"{100 * value:.0f} %" if percent else f"{value:g}"
             parts.append(
                 f'<text class="axis" x="{self.x(value):.1f}" y="{_HEIGHT - _BOTTOM + 14}" text-anchor="middle">'
                 f"{text}</text>"

@@ -32,6 +32,7 @@ from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.experiment.architectures import architecture_title
 from cnn_studio.core.image.decoder import ImageError, read_picture
 from cnn_studio.core.paths import resource_dir
+from cnn_studio.core.percent import format_percent, format_percent_range
 from cnn_studio.core.text import printable
 
 PICTURES = 12
@@ -77,10 +78,9 @@ def report_page(
     """
     template = Template((resource_dir() / "report" / "report.html").read_text(encoding="utf-8"))
     evaluation = measured.evaluation
-    low, high = evaluation.accuracy_low, evaluation.accuracy_high
     headline = (
-        f"{evaluation.accuracy:.1%} of {_images(evaluation.images)} recognised; with this many images, "
-        f"{low:.1%} to {high:.1%} is plausible"
+        f"{format_percent(evaluation.accuracy)} of {_images(evaluation.images)} recognised; with this many images, "
+        f"{format_percent_range(evaluation.accuracy_low, evaluation.accuracy_high, ' to ')} is plausible"
     )
     return template.substitute(
         version=escape(__version__),
@@ -122,15 +122,19 @@ def _subtitle(measured: Measured, facts: ModelFacts) -> str:
 def _figures(measured: Measured) -> str:
     evaluation = measured.evaluation
     figures = [
-        (f"{evaluation.accuracy:.1%}", evaluation.accuracy_text),
-        (f"{evaluation.accuracy_low:.1%} – {evaluation.accuracy_high:.1%}", "its 95 % interval (Wilson)"),
-        *((f"{accuracy:.1%}", f"true class among the {k} likeliest (top-{k})") for k, accuracy in evaluation.top_k),
+        (format_percent(evaluation.accuracy), evaluation.accuracy_text),
+        (format_percent_range(evaluation.accuracy_low, evaluation.accuracy_high), "its 95 % interval (Wilson)"),
+        (format_percent(evaluation.guessing), "what guessing the largest class would score"),
+        *(
+            (format_percent(accuracy), f"true class among the {k} likeliest (top-{k})")
+            for k, accuracy in evaluation.top_k
+        ),
         *((f"{average.f1:.3f}", "F1, mean of all classes (macro)") for average in [evaluation.macro] if average),
         (f"{evaluation.loss:.3f}", "log loss (0 is perfect)"),
     ]
     if not measured.without_numbers:
         error = reliability(measured.confidence, measured.right).error
-        figures.append((f"{error:.1%}", "calibration error (ECE)"))
+        figures.append((f"{100 * error:.1f} points", "calibration error (ECE)"))
     return "".join(f"<div><b>{_text(value)}</b><small>{_text(name)}</small></div>" for value, name in figures)
 
 
@@ -140,6 +144,11 @@ def _notes(measured: Measured) -> str:
         notes.append(
             f"The model answered {_images(measured.without_numbers)} with what is no number (NaN), so these figures "
             "mean nothing: its training has gone astray."
+        )
+    if measured.evaluation.chose_epoch:
+        notes.append(
+            "These images chose the model: of all epochs the one with the lowest loss on them was kept, so their "
+            "figures flatter it. Test images, which chose nothing, tell what to expect."
         )
     if missing := [score.name for score in measured.evaluation.classes if not score.support]:
         named = ", ".join(missing[:10]) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
@@ -152,8 +161,9 @@ def _notes(measured: Measured) -> str:
     if measured.threshold:
         found = at_threshold(measured.confidence, measured.right, measured.threshold)
         notes.append(
-            f"Below a probability of {measured.threshold:.2f} it says that it is not sure. That leaves answers for "
-            f"{found.coverage:.1%} of these images, {found.accuracy:.1%} of them right."
+            f"Below a probability of {format_percent(measured.threshold)} it says that it is not sure. That leaves "
+            f"answers for {format_percent(found.coverage)} of these images, {format_percent(found.accuracy)} of them "
+            "right."
         )
     return "".join(f"<p>{_text(note)}</p>" for note in notes)
 
@@ -235,10 +245,10 @@ def _sureness(measured: Measured) -> str:
     difference = mean - measured.evaluation.accuracy
     lean = "surer than it is right" if difference > 0 else "more often right than it is sure"
     words = (
-        f"When it says 80%, is it right 80 times out of 100? On average it is {found.error:.1%} off (expected "
-        f"calibration error, {len(found.bins)} bins of equal width). All in all it is {lean}: {mean:.1%} sure, "
-        f"{measured.evaluation.accuracy:.1%} right. The line on each bar is what it got right, red the gap to what it "
-        "said; the darker a bar, the more images it stands for."
+        f"When it says 80 %, is it right 80 times out of 100? On average it is {100 * found.error:.1f} points off "
+        f"(expected calibration error, {len(found.bins)} bins of equal width). All in all it is {lean}: "
+        f"{format_percent(mean)} sure, {format_percent(measured.evaluation.accuracy)} right. The line on each bar is "
+        "what it got right, red the gap to what it said; the darker a bar, the more images it stands for."
     )
     coverage = (
         "How good the answers get when the model may say “I don’t know” to the pictures it is least sure of: left, it "
@@ -277,16 +287,11 @@ def _card(measured: Measured, index: int) -> str:
     right = bool(measured.right[index])
     (said, probability), *others = measured.ranked(index)[:_RANKED]
     verdict = (
-        f'<b class="{"ok" if right else "no"}">{_text(said)}</b>: {_percent(probability)}'
+        f'<b class="{"ok" if right else "no"}">{_text(said)}</b>: {format_percent(probability)}'
         + ("" if right else f"<br>it is <b>{_text(truth)}</b>")
-        + "".join(f"<br>{_text(name)}: {_percent(value)}" for name, value in others)
+        + "".join(f"<br>{_text(name)}: {format_percent(value)}" for name, value in others)
     )
     return f"<figure>{_picture(path)}<figcaption>{verdict}</figcaption></figure>"
-
-
-def _percent(probability: float) -> str:
-    """Never "100.0%" of what is a little less."""
-    return ">99.9%" if 0.9995 <= probability < 1 else f"{probability:.1%}"
 
 
 def _picture(path: Path) -> str:

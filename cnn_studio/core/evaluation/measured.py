@@ -7,7 +7,7 @@ needs no second pass over the images. Everything here is NumPy and quick, so the
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.evaluation.figures import Evaluation
 
-SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
-"""Probabilities are clipped here before the logarithm, as Keras's own cross-entropy nearly does (1e-7)."""
+_SMALLEST = float(np.finfo(np.float32).tiny)
+"""What a probability of 0 is taken for where its logarithm is needed: float32 tells nothing below apart."""
+
+_NOT_KNOWN = np.zeros((0, 0), np.float32)
 
 
 @dataclass(frozen=True, eq=False)  # arrays do not compare; no slots: it keeps what it has worked out
@@ -35,6 +37,8 @@ class Measured:
         probabilities: float32 (n, classes) 0–1, the model's answers at ``temperature``.
         temperature: of the model, 1 where none was fitted.
         threshold: the probability (0–1) below which the model's answer counts as "not sure"; 0 for none.
+        logits: float32 (n, classes) what the softmax made ``probabilities`` of, which float32 rounds to 0 and 1 where
+            the model is very sure; their logarithm if not given.
     """
 
     evaluation: Evaluation
@@ -46,9 +50,12 @@ class Measured:
     probabilities: NDArray[np.float32]
     temperature: float = 1.0
     threshold: float = 0.0
+    logits: NDArray[np.float32] = field(default_factory=lambda: _NOT_KNOWN)
 
     def __post_init__(self) -> None:
-        if not len(self.paths) == len(self.labels) == len(self.probabilities):
+        if self.logits is _NOT_KNOWN:
+            object.__setattr__(self, "logits", logits_of(self.probabilities))
+        if not len(self.paths) == len(self.labels) == len(self.probabilities) == len(self.logits):
             raise ValueError(
                 f"{len(self.paths)} paths, {len(self.labels)} labels and {len(self.probabilities)} rows of "
                 "probabilities do not go together"
@@ -100,32 +107,38 @@ class Measured:
         """
         if temperature == self.temperature:
             return self
-        probabilities = scaled(self.probabilities, temperature / self.temperature)
-        evaluation = replace(self.evaluation, loss=log_loss(probabilities, self.labels))
-        return replace(self, evaluation=evaluation, probabilities=probabilities, temperature=temperature)
+        logits = np.asarray(self.logits * (self.temperature / temperature), np.float32)
+        return replace(
+            self,
+            evaluation=replace(self.evaluation, loss=mean_loss(cross_entropy(logits, self.labels))),
+            probabilities=softmax(logits),
+            logits=logits,
+            temperature=temperature,
+        )
 
 
-def scaled(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float32]:
-    """What a softmax would have given, had its inputs been divided by ``temperature`` (Guo et al. 2017).
-
-    The softmax of log(p) is p itself, so log(p) serves as the logits that are not there any more.
-
-    Args:
-        probabilities: (n, classes) 0–1.
-        temperature: above 0; larger is less sure.
-
-    Returns:
-        float32 (n, classes), rows that sum to 1, with the same order of classes in each row.
-    """
-    logits = np.log(np.maximum(np.asarray(probabilities, np.float64), np.finfo(np.float64).tiny)) / temperature
-    logits -= logits.max(axis=1, keepdims=True)
-    raised = np.exp(logits)
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True), np.float32)
+def logits_of(probabilities: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Logits for probabilities (n, classes) whose own are not known: the softmax of log(p) is p itself."""
+    return np.asarray(np.log(np.maximum(np.asarray(probabilities, np.float32), _SMALLEST)), np.float32)
 
 
-def log_loss(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-    """Mean cross-entropy in nats, probabilities clipped at ``SMALLEST_PROBABILITY``; 0 without images."""
-    if not len(labels):
-        return 0.0
-    of_truth = np.clip(probabilities[np.arange(len(labels)), labels].astype(np.float64), SMALLEST_PROBABILITY, 1.0)
-    return math.fsum(-np.log(of_truth)) / len(labels)
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Probabilities float32 (n, classes) from logits, rows that sum to 1."""
+    return np.asarray(np.exp(log_softmax(logits)), np.float32)
+
+
+def cross_entropy(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """(n,) the cross-entropy of each image in nats, as Keras works it out from logits (n, classes): never clipped."""
+    return np.asarray(-log_softmax(logits)[np.arange(len(labels)), labels])
+
+
+def mean_loss(losses: NDArray[np.floating]) -> float:
+    """The mean of the images' losses (n,); 0 without images."""
+    return math.fsum(losses.tolist()) / len(losses) if len(losses) else 0.0
+
+
+def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The logarithms of the probabilities (n, classes), precise however small these are."""
+    wide = np.asarray(logits, np.float64)
+    wide = wide - wide.max(axis=1, keepdims=True, initial=-np.inf)
+    return np.asarray(wide - np.log(np.exp(wide).sum(axis=1, keepdims=True)))

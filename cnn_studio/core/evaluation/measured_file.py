@@ -1,8 +1,9 @@
 """What a model said of a split's images, kept in the run's folder as ``evaluation-test.npz``; of another folder's,
 as ``evaluation-NAME-….npz``.
 
-A NumPy archive that holds plain arrays and a JSON text, no pickles: ``labels`` int32 (n,), ``probabilities`` float32
-(n, classes) as they were measured, and ``facts``, the text in UTF-8: figures, class names, root, paths, temperature.
+A NumPy archive that holds plain arrays and a JSON text, no pickles: ``labels`` int32 (n,), ``probabilities`` and
+``logits`` float32 (n, classes) as they were measured (the first version kept no logits), and ``facts``, the text in
+UTF-8: figures, class names, root, paths, temperature.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from cnn_studio.core.atomic_file import replacing
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
-from cnn_studio.core.evaluation.measured import Measured
+from cnn_studio.core.evaluation.measured import Measured, logits_of
 from cnn_studio.core.text import parsed_json
 
 
@@ -59,7 +60,9 @@ def write_measured(measured: Measured, path: Path) -> None:
     # ASCII, so that a file name that is not UTF-8 on disk survives.
     text = np.frombuffer(json.dumps(facts).encode("ascii"), np.uint8)
     with replacing(path) as part, part.open("wb") as stream:
-        np.savez_compressed(stream, labels=measured.labels, probabilities=measured.probabilities, facts=text)
+        np.savez_compressed(
+            stream, labels=measured.labels, probabilities=measured.probabilities, logits=measured.logits, facts=text
+        )
 
 
 def read_measured(path: Path, model: Path) -> Measured:
@@ -86,7 +89,11 @@ def _measured(archive: Mapping[str, Any], path: Path, model: Path) -> Measured:
     names = tuple(facts["class_names"])
     labels = np.asarray(archive["labels"], np.int32)
     probabilities = np.asarray(archive["probabilities"], np.float32)
-    if probabilities.shape != (len(labels), len(names)) or not ((labels >= 0) & (labels < len(names))).all():
+    logits = np.asarray(archive["logits"], np.float32) if "logits" in archive else logits_of(probabilities)
+    if (
+        not probabilities.shape == logits.shape == (len(labels), len(names))
+        or not ((labels >= 0) & (labels < len(names))).all()
+    ):
         raise ValueError("labels and probabilities do not go together")
     return Measured(
         evaluation=_evaluation({**facts["evaluation"], **_which_images(facts, path, model)}),
@@ -97,6 +104,7 @@ def _measured(archive: Mapping[str, Any], path: Path, model: Path) -> Measured:
         labels=labels,
         probabilities=probabilities,
         temperature=float(facts["temperature"]),
+        logits=logits,
     )
 
 

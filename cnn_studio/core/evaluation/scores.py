@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.evaluation.confusion import confusion_counts
 from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
-from cnn_studio.core.evaluation.measured import log_loss
+from cnn_studio.core.evaluation.measured import cross_entropy, logits_of, mean_loss
 from cnn_studio.core.intervals import wilson_interval
 
 TOP = (3, 5)
@@ -23,6 +23,7 @@ def score_probabilities(
     class_names: Sequence[str],
     split: Split | None,
     folder: str = "",
+    losses: NDArray[np.floating] | None = None,
 ) -> Evaluation:
     """Score probabilities against the truth. Imports scikit-learn, so it is for jobs.
 
@@ -32,9 +33,10 @@ def score_probabilities(
         class_names: in label order.
         split: which images these are, see ``Evaluation``.
         folder: where they are of a folder, its name.
+        losses: (n,) the loss of each image as Keras works it out; from ``probabilities`` if not given.
 
     Returns:
-        Accuracy with its 95 % Wilson score interval, cross-entropy, scikit-learn's scores per class and their
+        Accuracy with its 95 % Wilson score interval, mean loss, scikit-learn's scores per class and their
         averages, top-k accuracy and the confusion matrix. Without images every figure is 0, the interval 0–1.
     """
     truth = np.asarray(labels, dtype=np.int64)
@@ -51,7 +53,7 @@ def score_probabilities(
         accuracy=right / count,
         accuracy_low=low,
         accuracy_high=high,
-        loss=log_loss(probabilities, truth),
+        loss=mean_loss(cross_entropy(logits_of(probabilities), truth) if losses is None else losses),
         classes=_class_scores(truth, predicted, class_names),
         confusion=tuple(tuple(map(int, row)) for row in confusion_counts(truth, predicted, len(class_names))),
         macro=_average(truth, predicted, "macro"),

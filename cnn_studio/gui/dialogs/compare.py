@@ -17,10 +17,10 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.core.experiment.augmentation import AUGMENTATION_KINDS
+from cnn_studio.core.percent import format_percent_within
 from cnn_studio.core.runs.comparison import AugmentationTrial, TrialVerdict
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent_within
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.fields import IntegerBox
 from cnn_studio.gui.widgets.paragraph import paragraph

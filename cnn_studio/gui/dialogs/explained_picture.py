@@ -12,9 +12,9 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
+from cnn_studio.core.percent import format_percent
 from cnn_studio.gui.dialogs.picture import PictureDialog
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent
 from cnn_studio.gui.state.evaluation import EvaluationState
 from cnn_studio.gui.widgets.lazy_list import LazyList
 from cnn_studio.gui.widgets.ranked_bars import Ranked, RankedBars

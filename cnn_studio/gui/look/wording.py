@@ -21,21 +21,6 @@ def format_things(number: int, singular: str, plural: str = "") -> str:
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
-def format_percent(fraction: float) -> str:
-    """A fraction 0–1 as a whole percentage that never claims more than is known.
-
-    ``100 %`` and ``0 %`` are only for exactly 1 and 0; close to them it says ``>99 %`` and ``<1 %``. A value that is
-    not a number gives ``–``.
-    """
-    if not math.isfinite(fraction):
-        return "–"
-    if 0.0 < fraction < 0.01:
-        return "<1 %"
-    if 0.99 < fraction < 1.0:
-        return ">99 %"
-    return f"{fraction * 100:.0f} %"
-
-
 def format_fraction(value: float) -> str:
     """A fraction 0–1 with two decimals, as careful as ``format_percent``: ``0.91``, ``>0.99``, ``1.00`` only for 1."""
     if not math.isfinite(value):
@@ -45,33 +30,6 @@ def format_fraction(value: float) -> str:
     if 0.99 < value < 1.0:
         return ">0.99"
     return f"{value:.2f}"
-
-
-def format_fraction_within(value: float, low: float, high: float) -> str:
-    """A fraction 0–1 with the interval it lies in: ``0.91 (0.89–0.93)``, with more decimals where two say nothing."""
-    digits = 2 + _decimals_needed(low, high)
-    return f"{value:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
-
-
-def format_percent_within(value: float, low: float, high: float) -> str:
-    """A fraction 0–1 in per cent with the interval it lies in: ``91 % (89–93 %)``."""
-    return f"{format_percent(value)} ({100 * low:.0f}–{100 * high:.0f} %)"
-
-
-def format_percent_range(low: float, high: float, between: str = "–") -> str:
-    """An interval of fractions 0–1 in per cent: ``89–93 %``, ``99.6–99.7 %``."""
-    digits = _decimals_needed(low, high)
-    return f"{100 * low:.{digits}f}{between}{100 * high:.{digits}f} %"
-
-
-def _decimals_needed(low: float, high: float) -> int:
-    """Decimals of per cents, 0 to 2, with which two ends differ and neither claims to be a 0 or 1 that it is not."""
-    for digits in range(2):
-        ends = [round(100 * end, digits) for end in (low, high)]
-        claims = any(shown in {0, 100} and shown != 100 * end for shown, end in zip(ends, (low, high), strict=True))
-        if ends[0] != ends[1] and not claims:
-            return digits
-    return 2 if low != high else 0
 
 
 def format_duration(seconds: float) -> str:

@@ -26,8 +26,9 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.core.evaluation.confusion import row_shares
+from cnn_studio.core.percent import format_percent
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent, plain_tip
+from cnn_studio.gui.look.wording import plain_tip
 from cnn_studio.gui.widgets.matrix_colours import FAINTEST, FAINTEST_SPECK, cell_colours
 from cnn_studio.gui.widgets.matrix_labels import fits_upright, longest, paint_columns, paint_rows
 from cnn_studio.gui.widgets.matrix_picture import Cell, MatrixPicture

@@ -11,8 +11,9 @@ from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QKeySequence, QPainte
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from cnn_studio.core.evaluation.predictions import Prediction
+from cnn_studio.core.percent import format_percent
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent, plain_tip
+from cnn_studio.gui.look.wording import plain_tip
 from cnn_studio.gui.widgets.class_chart import paint_bar
 from cnn_studio.gui.widgets.thumbnail_grid import paint_picture
 from cnn_studio.gui.widgets.thumbnail_loader import Decode, ThumbnailLoader, decode_picture

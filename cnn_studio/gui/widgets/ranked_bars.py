@@ -9,8 +9,8 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QRect, QSiz
 from PySide6.QtGui import QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
+from cnn_studio.core.percent import format_percent
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent
 from cnn_studio.gui.widgets.class_chart import paint_bar
 from cnn_studio.gui.widgets.tile_view import Index, TileView, draw_text, one_line, paint_tile
 

@@ -9,8 +9,9 @@ from PySide6.QtGui import QBrush, QColor, QHelpEvent
 from PySide6.QtWidgets import QToolTip, QWidget
 
 from cnn_studio.core.evaluation.calibration import Reliability, ReliabilityBin
+from cnn_studio.core.percent import format_percent
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent, format_things
+from cnn_studio.gui.look.wording import format_things
 from cnn_studio.gui.widgets.pens import mixed, pen
 from cnn_studio.gui.widgets.plain_plot import PlainPlot
 

@@ -10,8 +10,8 @@ from PySide6.QtCore import QObject, QPoint, QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
+from cnn_studio.core.percent import format_percent
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent
 from cnn_studio.gui.widgets.lazy_list import LazyList
 from cnn_studio.gui.widgets.thumbnail_grid import PATH_ROLE, ThumbnailGrid, paint_picture
 from cnn_studio.gui.widgets.thumbnail_loader import Decode, decode_picture

@@ -36,10 +36,10 @@ from cnn_studio.core.experiment.augmentation import (
 )
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.experiment.settings import BackboneArchitecture, Colour
+from cnn_studio.core.percent import format_percent
 from cnn_studio.gui.dialogs.compare import CompareDialog
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent
 from cnn_studio.gui.pages.augment.augmentation_cost import CostCard
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.pages.settings_form import SettingsForm

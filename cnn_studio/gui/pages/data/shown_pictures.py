@@ -13,8 +13,8 @@ from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.findings import Finding, FindingKind
 from cnn_studio.core.data.image_file import ImageFile, Split
 from cnn_studio.core.evaluation.label_review import LabelDoubt
+from cnn_studio.core.percent import format_percent
 from cnn_studio.core.text import printable
-from cnn_studio.gui.look.wording import format_percent
 from cnn_studio.gui.state.data import DataState
 from cnn_studio.gui.state.decisions import UNDECIDED
 from cnn_studio.gui.widgets.thumbnail_grid import PLAIN, TileMark

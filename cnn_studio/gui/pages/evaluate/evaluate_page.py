@@ -22,10 +22,11 @@ from cnn_studio.core.data.image_file import SPLIT_TEXT, Split
 from cnn_studio.core.evaluation.measured import Measured
 from cnn_studio.core.evaluation.score_csv import scores_csv
 from cnn_studio.core.experiment.architectures import architecture_title
+from cnn_studio.core.percent import format_percent, format_percent_within
 from cnn_studio.core.runs import run as runs
 from cnn_studio.gui.dialogs.save_file import ask_target, save_file
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_fraction, format_fraction_within, format_things
+from cnn_studio.gui.look.wording import format_things
 from cnn_studio.gui.pages.evaluate.galleries import GalleriesTab
 from cnn_studio.gui.pages.evaluate.matrix import MatrixTab
 from cnn_studio.gui.pages.evaluate.report import ReportTab
@@ -186,12 +187,17 @@ class EvaluatePage(QWidget):
         found = measured.evaluation
         self.title.setText(
             f"{self._accuracy_name()} "
-            f"{format_fraction_within(found.accuracy, found.accuracy_low, found.accuracy_high)}, "
+            f"{format_percent_within(found.accuracy, found.accuracy_low, found.accuracy_high)}, "
             f"{format_things(found.images, 'image')}"
         )
         self.title.setToolTip("The part that is classified rightly; in brackets the 95 % interval (Wilson).")
-        top = [f"top-{k} accuracy {format_fraction(among)}" for k, among in found.top_k]
-        self.facts.setText(" · ".join([facts, *top, f"log loss {found.loss:.3f}"]))
+        figures = [
+            *(["these images chose the epoch"] if found.chose_epoch else []),
+            f"guessing {format_percent(found.guessing)}",
+            *(f"top-{k} accuracy {format_percent(among)}" for k, among in found.top_k),
+            f"log loss {found.loss:.3f}",
+        ]
+        self.facts.setText(" · ".join([*figures, facts]))
 
     def _accuracy_name(self) -> str:
         source = self._evaluation.source

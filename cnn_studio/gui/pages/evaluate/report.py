@@ -11,8 +11,9 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from cnn_studio.core.evaluation.confusion import most_confused
 from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.evaluation.measured import Measured
+from cnn_studio.core.percent import format_percent, format_percent_range
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_fraction, format_percent, format_percent_range, format_things
+from cnn_studio.gui.look.wording import format_fraction, format_things
 from cnn_studio.gui.widgets.paragraph import breakable, reading_width
 from cnn_studio.gui.widgets.score_table import ScoreTable, classes_by
 from cnn_studio.gui.widgets.tile_view import one_line
@@ -83,8 +84,13 @@ def _words(measured: Measured) -> list[str]:
     parts = [
         f"<b>{right:,} of {format_things(found.images, 'image')}</b> are classified rightly. On other images of the "
         f"same kind, expect between {format_percent_range(found.accuracy_low, found.accuracy_high, ' and ')} "
-        "(95 % interval)."
+        f"(95 % interval). Guessing the largest class would be right for {format_percent(found.guessing)}."
     ]
+    if found.chose_epoch:
+        parts.append(
+            "These images chose the model: of all epochs the one with the lowest loss on them was kept, so their "
+            "figures flatter it. Test images, which chose nothing, tell what to expect."
+        )
     if found.top_k:
         k, among = found.top_k[0]
         parts.append(f"The true class is among the {k} most likely for {format_percent(among)} of them (top-{k}).")
@@ -125,8 +131,8 @@ def _few_images(found: Evaluation) -> str:
     if width < 0.1:
         return ""
     return (
-        f"With only {format_things(found.images, 'image')} the accuracy is known to within "
-        f"{100 * width:.0f} percentage points: more images would narrow it down."
+        f"With only {format_things(found.images, 'image')} it may be anywhere from "
+        f"{format_percent_range(found.accuracy_low, found.accuracy_high, ' to ')}: more images would narrow it down."
     )
 
 

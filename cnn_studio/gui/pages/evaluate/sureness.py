@@ -7,10 +7,10 @@ import math
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMenu, QPushButton, QSlider, QVBoxLayout, QWidget
 
-from cnn_studio.core.evaluation.calibration import Coverage, at_threshold, reliability
+from cnn_studio.core.evaluation.calibration import Coverage, at_threshold, choose_threshold, reliability
 from cnn_studio.core.evaluation.measured import Measured
+from cnn_studio.core.percent import format_percent, format_percent_range
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent, format_percent_range
 from cnn_studio.gui.state.evaluation import EvaluationState
 from cnn_studio.gui.widgets.coverage_plot import CoveragePlot
 from cnn_studio.gui.widgets.paragraph import paragraph
@@ -91,7 +91,10 @@ class SurenessTab(QWidget):
         self.keep_button = QPushButton("Keep in the model")
         self.keep_button.clicked.connect(lambda: self._evaluation.set_threshold(self.threshold()))
         self.goal_button = QPushButton("Choose by accuracy ▾")
-        self.goal_button.setToolTip("Put the line where so many of the answers are right on these images.")
+        self.goal_button.setToolTip(
+            "Put the line where at least so many of the answers are right, of new pictures too: these images show it "
+            "with 95 % confidence."
+        )
         self.goals = QMenu(self.goal_button)
         self.goals.aboutToShow.connect(self._fill_goals)
         self.goal_button.setMenu(self.goals)
@@ -181,20 +184,18 @@ class SurenessTab(QWidget):
         self.goals.clear()
         for goal in _GOALS:
             value = self._first_step(goal)
-            action = self.goals.addAction(f"{100 * goal:.0f} % of the answers right")
+            action = self.goals.addAction(f"At least {format_percent(goal)} of the answers right")
             if value is None:
-                action.setText(f"{action.text()}: not reached")
+                action.setText(f"{action.text()}: not shown by these images")
                 action.setEnabled(False)
             else:
                 action.triggered.connect(lambda _=False, value=value: self.slider.setValue(value))
 
     def _first_step(self, goal: float) -> int | None:
-        """The lowest place of the slider at which so many of the answers (0–1) are right."""
+        """The lowest place of the slider at which at least so many of the answers (0–1) are shown to be right."""
         measured = self._measured
-        if measured is None:
-            return None
-        found = ((value, at_threshold(measured.confidence, measured.right, value / _STEPS)) for value in range(_STEPS))
-        return next((value for value, kept in found if kept.answered and kept.accuracy >= goal), None)
+        chosen = None if measured is None else choose_threshold(measured.confidence, measured.right, goal)
+        return None if chosen is None else min(math.ceil(chosen * _STEPS), _STEPS - 1)
 
     @Slot(float)
     def _on_dragged(self, threshold: float) -> None:

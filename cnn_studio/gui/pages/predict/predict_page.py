@@ -24,13 +24,14 @@ from cnn_studio.core.evaluation.input_range import INPUT_RANGE_TEXT
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.evaluation.predictions import predictions_csv
 from cnn_studio.core.experiment.architectures import architecture_title
+from cnn_studio.core.percent import format_percent_within
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.run import Run
 from cnn_studio.gui.dialogs.export import ExportDialog
 from cnn_studio.gui.dialogs.save_file import ask_target, save_file
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent_within, format_things, plain_tip
+from cnn_studio.gui.look.wording import format_things, plain_tip
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.notices import NoticeKind
 from cnn_studio.gui.state.session import Session

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.experiment.architectures import architecture_title
 from cnn_studio.core.job.events import EpochEnded, Event, TrainingStage
+from cnn_studio.core.percent import format_percent, format_percent_within
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.history import best_epoch, read_history
 from cnn_studio.core.runs.run import Run, RunState, RunStatus
@@ -32,13 +33,17 @@ from cnn_studio.core.runs.trained import ENDED_TEXT
 from cnn_studio.core.store.prepared import store_size
 from cnn_studio.gui.jobs.job_thread import AnyJob, JobKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent, format_percent_within, format_size, plain_tip
+from cnn_studio.gui.look.wording import format_size, plain_tip
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.curves import CurvePlot
 from cnn_studio.gui.widgets.elided_label import ElidedLabel
 from cnn_studio.gui.widgets.empty_state import EmptyState
 
+_TOLD = {
+    "Validation accuracy": "These images chose the epoch that was kept, so it flatters.",
+    "Test accuracy": "On images that chose nothing; in brackets the 95 % interval.",
+}
 COLUMNS = ("When", "Data set", "Architecture", "Validation accuracy", "Test accuracy", "How it ended")
 Index = QModelIndex | QPersistentModelIndex
 _NO_FIGURE = "–"
@@ -71,6 +76,8 @@ class RunsModel(QAbstractTableModel):
         """The columns' titles."""
         if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
             return COLUMNS[section]
+        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.ToolTipRole:
+            return _TOLD.get(COLUMNS[section])
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:

@@ -18,21 +18,24 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.core.advice.preflight import remarks
+from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.experiment.architectures import architecture_title
 from cnn_studio.core.experiment.augmentation import describe
 from cnn_studio.core.experiment.settings import (
     BackboneArchitecture,
     Colour,
+    SplitSettings,
     TransferMode,
 )
 from cnn_studio.core.experiment.table import SETTINGS
 from cnn_studio.core.job import events
+from cnn_studio.core.percent import format_percent, format_percent_within
 from cnn_studio.core.runs.trained import ENDED_TEXT, TrainedModel
 from cnn_studio.gui.dialogs.save_file import save_file
 from cnn_studio.gui.jobs.job_thread import AnyJob, JobKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_duration, format_percent_within
+from cnn_studio.gui.look.wording import format_duration
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.state.session import Session
@@ -42,6 +45,8 @@ from cnn_studio.gui.widgets.fields import FieldRow
 from cnn_studio.gui.widgets.paragraph import breakable, paragraph
 from cnn_studio.gui.widgets.settings_column import SettingsColumn, group
 from cnn_studio.tasks import TrainRequest
+
+_TEST_SHARE = SplitSettings().test
 
 
 class TrainPage(QWidget):
@@ -133,11 +138,17 @@ class TrainPage(QWidget):
         self.predict_button.clicked.connect(lambda: self._use_model(Page.PREDICT))
         self.evaluate_button = QPushButton("See where it errs")
         self.evaluate_button.clicked.connect(lambda: self._use_model(Page.EVALUATE))
+        self.keep_test_button = QPushButton("Keep images for a test")
+        self.keep_test_button.setToolTip(
+            f"From the next training on, {format_percent(_TEST_SHARE)} of the images are kept apart for a test."
+        )
+        self.keep_test_button.clicked.connect(self._keep_test_images)
         words = QVBoxLayout()
         words.addWidget(self.result_title)
         words.addLayout(paragraph(self.result_text))
         inner = QHBoxLayout(self.result)
         inner.addLayout(words, 1)
+        inner.addWidget(self.keep_test_button)
         inner.addWidget(self.evaluate_button)
         inner.addWidget(self.predict_button)
         self.result.setVisible(False)
@@ -257,13 +268,24 @@ class TrainPage(QWidget):
     @Slot(object)
     def _on_trained(self, trained: TrainedModel) -> None:
         self._model = trained.model
-        self.result_title.setText(f"Validation accuracy {accuracy_text(trained.validation)}")
+        shown = trained.test or trained.validation
+        self.result_title.setText(f"{shown.accuracy_text.capitalize()} {accuracy_text(shown)}")
         parts = [
             f"{architecture_title(trained.facts.architecture)} on {trained.facts.data_name}.",
-            f"In brackets the 95 % interval, from {trained.validation.images:,} images.",
+            f"In brackets the 95 % interval, from {shown.images:,} images; guessing the largest class would score "
+            f"{format_percent(shown.guessing)}.",
         ]
         if trained.test:
-            parts.append(f"Test accuracy {accuracy_text(trained.test)} on {trained.test.images:,} images kept apart.")
+            parts.append(
+                f"Validation accuracy {accuracy_text(trained.validation)}: higher as a rule, since its images chose "
+                "the epoch that was kept."
+            )
+        else:
+            parts.append(
+                "These images chose the epoch that was kept, so the figure flatters; none were kept for a test."
+            )
+        given = self._project.dataset.given_splits if self._project.dataset else frozenset()
+        self.keep_test_button.setVisible(trained.test is None and not given - {Split.TRAIN})
         parts.append(f"{ENDED_TEXT[trained.ended].capitalize()}.")
         if trained.best_epoch:
             parts.append(f"The model of epoch {trained.best_epoch} was kept: it had the lowest validation loss.")
@@ -287,6 +309,14 @@ class TrainPage(QWidget):
         if self._model is not None:
             self._models.use(self._model)
         self._navigation.show_page(page)
+
+    @Slot()
+    def _keep_test_images(self) -> None:
+        self._project.change({"split.test": _TEST_SHARE})
+        self.keep_test_button.setVisible(False)
+        self._notices.tell_info(
+            f"{format_percent(_TEST_SHARE)} of the images are kept for a test when you train again."
+        )
 
     @Slot()
     def _save_picture(self) -> None:
