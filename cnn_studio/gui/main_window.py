@@ -29,11 +29,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from cnn_studio.core.percent import format_percent_within
 from cnn_studio.core.runs.trained import TrainedModel
 from cnn_studio.gui import dropped
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent_within
 from cnn_studio.gui.pages.data.data_page import DataPage
 from cnn_studio.gui.pages.navigation import PAGE_TITLES, Page
 from cnn_studio.gui.state.kept_window import KeptWindow, keep_window, kept_window

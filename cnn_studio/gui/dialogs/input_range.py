@@ -20,9 +20,10 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.core.data.dataset import Dataset, some_of_each_class
 from cnn_studio.core.evaluation.input_range import INPUT_RANGE_TEXT, InputRange, RangeTrial, best_fit
+from cnn_studio.core.percent import format_percent
 from cnn_studio.gui.jobs.job_thread import AnyJob
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_percent, format_things
+from cnn_studio.gui.look.wording import format_things
 from cnn_studio.gui.state.models import Models
 from cnn_studio.gui.widgets.tile_view import one_line
 
