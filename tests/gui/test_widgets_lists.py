@@ -115,7 +115,7 @@ def test_what_is_not_trainable_is_told(table):
 
 def test_the_layer_that_breaks_is_named_in_red_below_those_that_work(table):
     with pytest.raises(ImpossibleArchitectureError) as caught:
-        plan_layers(architecture_preset("lenet5").architecture, ImageSettings(height=12, width=12), 5)
+        plan_layers(architecture_preset("lenet5").architecture, ImageSettings(height=8, width=8), 5)
     table.set_broken(caught.value)
     rows = table.row_texts()
     assert rows[-1][:2] == (caught.value.layer, "cannot be built")
