@@ -18,6 +18,7 @@ from PIL import Image, ImageFile, ImageOps
 from cnn_studio.core.experiment.settings import Fit
 from cnn_studio.core.image import decoder as images
 from cnn_studio.core.image import recipe
+from cnn_studio.core.image.causes import Reason
 from cnn_studio.core.image.decoder import (
     ImageError,
     ImageFacts,
@@ -316,10 +317,56 @@ def test_sixteen_bits_mean_the_same_in_every_format(tmp_path):
         values = dark * np.uint16(factor)
         Image.fromarray(values).save(tmp_path / "wide.png")
         Image.fromarray(values).save(tmp_path / "wide.tif")
+        Image.fromarray(values.astype(">u2")).save(tmp_path / "big end.tiff")
+        Image.fromarray(values).save(tmp_path / "wide.jp2")
         (tmp_path / "wide.pgm").write_bytes(b"P5\n40 32\n65535\n" + values.astype(">u2").tobytes())
-        for suffix in ("png", "tif", "pgm"):
-            pixels = read_at_own_size(tmp_path / f"wide.{suffix}")
+        for name in ("wide.png", "wide.tif", "big end.tiff", "wide.jp2", "wide.pgm"):
+            pixels = read_at_own_size(tmp_path / name)
             np.testing.assert_array_equal(pixels[..., 1], np.rint(values / 257))
+
+
+@pytest.mark.parametrize("brightest", [100, 255, 1023, 4095])
+def test_a_portable_grey_map_says_itself_what_white_is(tmp_path, brightest):
+    values = np.tile(np.linspace(0, brightest, 40).round().astype(np.uint16), (32, 1))
+    head = f"40 32\n{brightest}\n".encode()
+    (tmp_path / "bytes.pgm").write_bytes(b"P5\n" + head + values.astype(">u2" if brightest > 255 else "u1").tobytes())
+    (tmp_path / "digits.pgm").write_bytes(b"P2\n" + head + b" ".join(b"%d" % value for value in values.ravel()))
+    for name in ("bytes.pgm", "digits.pgm"):
+        pixels = read_at_own_size(tmp_path / name)
+        np.testing.assert_allclose(pixels[..., 1], values * (255 / brightest), atol=0.51)
+
+
+def tiff(values, *, sample_format, white_is_zero=False):
+    """A TIFF file of one grey channel that no library here writes."""
+    data = np.ascontiguousarray(values).tobytes()
+    height, width = values.shape
+    short, long = 3, 4
+    tags = [
+        (256, long, width), (257, long, height), (258, short, 8 * values.itemsize), (259, short, 1),
+        (262, short, 0 if white_is_zero else 1), (273, long, 8), (277, short, 1), (278, long, height),
+        (279, long, len(data)), (339, short, sample_format),
+    ]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    return struct.pack("<2sHI", b"II", 42, 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+def test_what_is_whole_and_cannot_be_read_is_not_called_damaged(tmp_path):
+    ramp = np.tile(np.linspace(0, 1, 40), (32, 1))
+    good, inverted = tmp_path / "good.tif", tmp_path / "inverted.tif"
+    good.write_bytes(tiff(ramp.astype("<f4"), sample_format=3))
+    inverted.write_bytes(tiff(((1 - ramp) * 255).astype("u1"), sample_format=1, white_is_zero=True))
+    for path in (good, inverted):
+        np.testing.assert_allclose(read_at_own_size(path)[..., 1], ramp * 255, atol=1)
+    varieties = {
+        "double.tif": tiff(ramp.astype("<f8"), sample_format=3),
+        "half.tif": tiff(ramp.astype("<f2"), sample_format=3),
+        "complex.tif": tiff(ramp.astype("<c8"), sample_format=6),
+    }
+    for name, content in varieties.items():
+        (tmp_path / name).write_bytes(content)
+        assert error_of(tmp_path / name).cause.reason is Reason.UNSUPPORTED, name
+        (tmp_path / f"cut {name}").write_bytes(content[: len(content) // 2])
+        assert error_of(tmp_path / f"cut {name}").cause.reason is not Reason.UNSUPPORTED, name
 
 
 @pytest.mark.parametrize("place", [33, -12])
@@ -341,6 +388,17 @@ def test_cmyk_becomes_rgb(tmp_path):
     path = tmp_path / "cyan.jpg"
     Image.new("CMYK", (16, 16), (255, 0, 0, 0)).save(path, quality=95)
     np.testing.assert_allclose(read_at_own_size(path)[8, 8].astype(int), [0, 255, 255], atol=6)
+
+
+def test_lab_keeps_its_colours(tmp_path):
+    from PIL import ImageCms
+
+    colours = [(200, 30, 40), (30, 160, 60), (240, 240, 240), (20, 20, 20)]
+    picture = Image.new("RGB", (4, 1))
+    picture.putdata(colours)
+    profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    ImageCms.applyTransform(picture, ImageCms.buildTransform(*profiles, "RGB", "LAB")).save(tmp_path / "lab.tif")
+    np.testing.assert_allclose(read_at_own_size(tmp_path / "lab.tif")[0].astype(int), colours, atol=4)
 
 
 def test_what_transparency_hides_stays_hidden(tmp_path):

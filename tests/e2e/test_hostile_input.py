@@ -1,7 +1,11 @@
 """Names and settings that were made to do harm, through the command line."""
 
+import csv
 import io
 import json
+import os
+import shutil
+import subprocess
 import sys
 import time
 
@@ -15,6 +19,7 @@ from cnn_studio.core.data.events import FilesLeftOut
 from cnn_studio.core.data.split_file import read_split
 from cnn_studio.core.image.issues import Issue, IssueKind
 from cnn_studio.core.job.events import Message
+from cnn_studio.core.runs import run as runs
 
 
 def command(*arguments):
@@ -116,3 +121,43 @@ def test_answers_that_are_no_numbers_are_errors_and_valid_json(folder_of, tmp_pa
     assert "nan%" not in capsys.readouterr().out
     assert command("explain", tmp_path / "nan.keras", picture, "--out", tmp_path / "map.png") == 1
     assert "no number (NaN), so there is nothing to explain" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_names_that_the_console_cannot_write_are_escaped_in_a_file_too(folder_of, tmp_path, encoding):
+    """As ``scan FOLDER > file`` on a Windows console."""
+    folder = folder_of("猫", "ñandú\u202e", "dog")
+    shutil.copytree(folder / "dog", folder / "猫" / "深")
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    with (tmp_path / "out.txt").open("wb") as out:
+        done = subprocess.run(
+            [sys.executable, "-m", "cnn_studio", "scan", folder], stdout=out, stderr=subprocess.PIPE, env=environment,
+            timeout=120, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    said = (tmp_path / "out.txt").read_bytes().decode(encoding)
+    assert ("猫 " if encoding == "utf-8" else "\\u732b ") in said
+    assert ("\\xf1and\\xfa\\u202e" if encoding == "ascii" else "ñandú\\u202e") in said
+    assert "18 images" not in said
+    assert "24 images, 3 classes" in said
+
+
+def test_tables_of_an_evaluation_hold_no_formula_and_no_escape(folder_of, tmp_path, capsys):
+    folder = folder_of("=1+1", "@b", "red\x1b[31m")
+    options = ("--epochs", "1", "--batch-size", "4", "--image-size", "16")
+    assert command("train", folder, "--out", tmp_path / "run", *options) == 0
+    tables = [tmp_path / "scores.csv", tmp_path / "images.csv", tmp_path / "predicted.csv"]
+    assert command("evaluate", tmp_path / "run", "--csv", tables[0], "--images-csv", tables[1]) == 0
+    assert command("predict", tmp_path / "run", folder, "--csv", tables[2]) == 0
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    for table in (*tables, tmp_path / "run" / "manifest.csv"):
+        text = table.read_text(encoding="utf-8")
+        with table.open(encoding="utf-8", newline="") as file:
+            cells = [cell for row in csv.reader(file) for cell in row]
+        assert not [cell for cell in cells if cell[:1] in {"=", "+", "@", "\t", "\r"}], table
+        assert "1+1" in text
+    manifest = runs.read_manifest(runs.read_run(tmp_path / "run"))
+    assert {path for path, _, _ in manifest} == {file.relative_to(folder).as_posix() for file in folder.glob("*/*")}
+    assert {name for _, name, _ in manifest} == {"=1+1", "@b", "red\\x1b[31m"}
