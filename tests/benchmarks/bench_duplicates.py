@@ -24,7 +24,6 @@ from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOp
 from cnn_studio.core.job.jobs import JobContext
 
 SETS = ("flowers", "cats_dogs", "cifar10", "fashion_mnist", "sign_digits")
-ORIGINALS = 2000
 
 
 def jpeg(picture, quality=90):
@@ -125,6 +124,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="the folder with cifar10, flowers and so on: ../shared/data")
     parser.add_argument("--sets", nargs="*", choices=SETS, default=SETS)
+    parser.add_argument("--images", type=int, default=2000, help="of each set, before copies are added")
     parser.add_argument("--sizes", type=int, nargs="*", default=[5_000, 20_000, 100_000], help="images to time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--show", type=Path, help="draw the false pairs of each set into this folder")
@@ -134,7 +134,7 @@ def main():
         with tempfile.TemporaryDirectory() as home:
             os.environ["CNN_STUDIO_HOME"] = home
             folder = Path(home, "planted")
-            planted, copies = plant(options.data / name, folder, random.Random(options.seed))
+            planted, copies = plant(options.data / name, folder, random.Random(options.seed), options.images)
             began = time.process_time()
             files = scanned(folder)
             seconds = time.process_time() - began
@@ -167,10 +167,10 @@ def main():
         print(f"| {size:,} | {seconds:.1f} s | {processor:.1f} s |", flush=True)
 
 
-def plant(source, folder, dice):
+def plant(source, folder, dice, most):
     """Write originals and copies; gives how many originals, and of each change (original's name, copy's name)."""
     paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
-    paths = dice.sample(paths, min(ORIGINALS, len(paths)))
+    paths = dice.sample(paths, min(most, len(paths)))
     (folder / "a").mkdir(parents=True)
     (folder / "b").mkdir()
     names = [f"{number:05}{path.suffix}" for number, path in enumerate(paths)]

@@ -110,6 +110,34 @@ def test_what_is_merely_alike_is_not_called_the_same():
     assert found.same == ((), (), ())
 
 
+def capped(print_seed: int) -> Image.Image:
+    """A bottle cap on a table: all are alike but for what is printed on them."""
+    picture = scene(0, 96, 96).convert("L").point(lambda level: level // 4)
+    ImageDraw.Draw(picture).ellipse((8, 8, 88, 88), fill=200)
+    printed = scene(print_seed, 32, 32).convert("L").point(lambda level: 150 + level // 4)
+    picture.paste(printed, (32, 32))
+    return picture
+
+
+@pytest.mark.parametrize("turn", [0, 90])
+def test_things_that_differ_in_one_place_are_not_the_same(turn):
+    caps = [capped(1), capped(2).rotate(turn)]
+    assert grouped(caps).same == ((), ())
+    assert grouped([caps[0], caps[0].rotate(turn).resize((64, 64))]).same == ((1,), (1,))
+
+
+def test_a_marked_copy_is_alike_but_not_verified():
+    found = grouped([scene(1), marked(scene(1), (0, 0, 50, 40)), scene(2)])
+    assert found.alike == ((1,), (1,), ())
+    assert found.same == ((), (), ())
+
+
+def test_many_versions_of_one_picture_are_found():
+    """Sets that were augmented before they were shared hold more versions of a picture than make a crowd."""
+    versions = [scene(1).rotate(degrees, Image.Resampling.BICUBIC) for degrees in range(-12, 13, 3)]
+    assert groups([*versions, scene(2), scene(3)]) == [1] * len(versions) + [0, 0]
+
+
 def test_copies_of_copies_stay_together_but_are_not_shown_as_one():
     wide = scene(1, 120, 240)
     chain = [wide.crop((start, 0, start + 120, 120)) for start in (0, 30, 60, 90, 120)]
@@ -183,6 +211,23 @@ def test_few_and_no_pictures():
     assert groups([scene(1)]) == [0]
     nothing = find_pairs(np.zeros((0, FINGERPRINT_BYTES), np.uint8), JobContext())
     assert nothing.shape == (0, 3)
+
+
+def test_cancelling_between_two_steps():
+    class Impatient(CancelToken):
+        looks = 0
+
+        def raise_if_cancelled(self) -> None:
+            self.looks += 1
+            if self.looks > 8:
+                self.cancel()
+            super().raise_if_cancelled()
+
+    rows = rows_of([scene(seed) for seed in range(12)])
+    patient = JobContext(cancel=(token := Impatient()))
+    with pytest.raises(JobCancelled):
+        find_pairs(rows, patient)
+    assert token.looks == 9
 
 
 def test_cancelling():

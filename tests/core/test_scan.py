@@ -594,6 +594,20 @@ def test_damaged_pairs_in_the_memory_are_found_again(class_folders, numbers):
     assert scanned(root) == first
 
 
+def test_fingerprints_of_an_earlier_version_are_made_anew(class_folders, decoded):
+    root = class_folders({"a": 2, "b": 1})
+    (root / "b" / "copy.png").write_bytes((root / "a" / "0000.png").read_bytes())
+    first = scanned(root)
+    (memory,) = (cache_dir() / "scan").iterdir()
+    head, rest = memory.read_bytes().split(b"\n", 1)
+    content = json.loads(head)
+    assert content["fingerprint"] > 1
+    memory.write_bytes(json.dumps(content | {"fingerprint": 1}).encode() + b"\n" + rest[:-900])
+    decoded.clear()
+    assert scanned(root) == first
+    assert len(decoded) == 4
+
+
 def test_cancelling_ends_the_scan_and_keeps_what_was_found(class_folders, monkeypatch, decoded):
     root = class_folders({"a": 40, "b": 40})
     cancel = CancelToken()

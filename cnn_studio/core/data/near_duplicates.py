@@ -42,8 +42,8 @@ _STANDS_OUT = 0.6
 _GAP = 0.4
 """Or than the next one: a picture may have more versions than make a crowd, and then comes nothing for a while."""
 
-_UNKNOWN = 0.2
-"""Difference of the nearest picture that was not found."""
+_UNKNOWN, _ALL_KNOWN = 0.2, 9
+"""Difference of the nearest picture that was not found, where fewer than so many were; more may be the best of many."""
 
 _SAME, _SAME_EVERYWHERE = 0.05, 0.12
 """Differences up to which two pictures are the same one: as above, and in the window that agrees least (share of the
@@ -57,11 +57,11 @@ _LARGEST_COLOUR_DIFFERENCE = 40.0  # of 255 levels; brightened copies were seen 
 _COLOURLESS = 6.0  # levels
 
 _LARGEST_COUNTED = 0.4  # difference
-_CANDIDATES = 150_000  # for all pictures together and each kind of search, but so many for each:
-_FEWEST, _MOST = 2, 32
-_FINALISTS = 16  # of each picture
+_CANDIDATES = 100_000  # for all pictures together and each kind of search, but so many for each:
+_FEWEST, _MOST = 2, 16
+_FINALISTS = 12  # of each picture
 _FINE_STEPS = 5
-_BLOCK = 512  # pictures
+_BLOCK = 2048  # pictures
 _PAIRS = 2048  # aligned between two looks at whether to cancel
 
 _Floats = NDArray[np.float32]
@@ -242,8 +242,9 @@ def _stand_out(count: int, first: _Ints, second: _Ints, difference: _Floats) -> 
     rank = np.arange(len(order)) - np.searchsorted(picture, picture)
     limit = np.full(count, np.inf, np.float32)
     limit[picture[rank == _CROWD - 1]] = _STANDS_OUT * value[rank == _CROWD - 1]
-    following = np.append(value[1:], _UNKNOWN)
-    following[np.append(np.diff(picture) != 0, True)[: len(following)]] = _UNKNOWN
+    following = np.append(value[1:], 0)[: len(value)]
+    last = np.append(picture[1:], -1)[: len(picture)] != picture
+    following[last] = np.where(rank[last] < _ALL_KNOWN, _UNKNOWN, 0)
     before_gap = value <= _GAP * following
     np.maximum.at(limit, picture[before_gap], value[before_gap])
     return difference <= np.minimum(limit[first], limit[second])

@@ -33,7 +33,8 @@ _LEAST_CONTRAST = 2.0  # standard deviation in levels, below which there is no p
 
 _AT_ONCE = 4096  # views: what a core's cache holds of their products with a cell
 _COMPARED = 1024  # descriptions that each view is compared with, on average
-_PRODUCTS = 2**20  # of them worked out at once, and of near ones waiting to be compared
+_PRODUCTS = 2**18  # of them worked out at once: what a core's cache holds
+_WAITING = 2**20  # near ones before the best of them are chosen
 _LEVELS = 512  # of cosine
 _CELL = 256  # descriptions in a cell, on average
 
@@ -224,7 +225,7 @@ class ViewSearch:
     Args:
         pictures: (n, SIDE, SIDE), 0–255; at least one.
         most: candidates for each picture and kind of view.
-        cancel: looked at while the search is prepared.
+        cancel: looked at all the time.
 
     Raises:
         JobCancelled: the user discarded the job.
@@ -235,11 +236,14 @@ class ViewSearch:
         self._most = most
         self._indexes = []
         for search in _SEARCHES:
-            cancel.raise_if_cancelled()
-            self._indexes.append(_Index(search, pictures))
+            self._indexes.append(_Index(search, pictures, cancel))
 
     def candidates(self, start: int, stop: int) -> Candidates:
-        """What the pictures from ``start`` to before ``stop`` are like."""
+        """What the pictures from ``start`` to before ``stop`` are like.
+
+        Raises:
+            JobCancelled: the user discarded the job.
+        """
         pictures = self._pictures[start:stop]
         return joined([index.candidates(pictures, start, self._most) for index in self._indexes])
 
@@ -247,8 +251,9 @@ class ViewSearch:
 class _Index:
     """Descriptions among which near ones are found: in cells round centres, a few of which are looked through."""
 
-    def __init__(self, search: _Search, pictures: NDArray[np.uint8]) -> None:
+    def __init__(self, search: _Search, pictures: NDArray[np.uint8], cancel: CancelToken) -> None:
         self._near = search.near
+        self._cancel = cancel
         self._sought = np.stack([_descriptor(view) for view in search.sought])
         # From the agreeing orientation of two views to places in the one, and from places in the other to there.
         self._to_sought = np.stack([view.matrix() @ _TURNS for view in search.sought])
@@ -257,7 +262,7 @@ class _Index:
         descriptors = np.stack([_descriptor(view) for view in search.among])
         row, self._orientation, self._vectors = _upright_in_blocks(pictures, descriptors)
         self._picture, self._view = np.divmod(row, len(search.among))
-        self._centres = _centres(self._vectors)
+        self._centres = _centres(self._vectors, cancel)
         nearest = _nearest(self._vectors, self._centres)
         order = np.argsort(nearest, kind="stable")
         self._cells = np.split(order, np.searchsorted(nearest[order], np.arange(1, len(self._centres))))
@@ -277,12 +282,13 @@ class _Index:
     def _gaps(self, vectors: _Floats) -> _Floats:
         """How much less near each centre is than the nearest one."""
         cosines = vectors @ self._centres.T
-        return cosines.max(axis=1, keepdims=True) - cosines
+        return np.subtract(cosines.max(axis=1, keepdims=True), cosines, out=cosines)
 
     def _near_to(self, sought: _Floats, owner: _Ints, most: int) -> tuple[_Ints, _Ints]:
         """Which of those sought (n, _LENGTH) are nearest to which descriptions, ``most`` for each owner."""
-        probes = [np.nonzero(self._gaps(part) <= self._reach) for part in _in_blocks(sought)]
-        asking = np.concatenate([rows + place * _AT_ONCE for place, (rows, _) in enumerate(probes)])
+        size = max(1, _PRODUCTS // len(self._cells))
+        probes = [np.nonzero(self._gaps(part) <= self._reach) for part in _in_blocks(sought, size)]
+        asking = np.concatenate([rows + place * size for place, (rows, _) in enumerate(probes)])
         cell = np.concatenate([cells for _, cells in probes])
         order = np.argsort(cell, kind="stable")
         asked = np.split(asking[order], np.searchsorted(cell[order], np.arange(1, len(self._cells))))
@@ -295,6 +301,7 @@ class _Index:
             return one[kept], other[kept], cosine[kept]
 
         for members, askers in zip(self._cells, asked, strict=True):
+            self._cancel.raise_if_cancelled()
             vectors = self._vectors[members].T
             # Where everything looks alike a cell holds many, and nearly all are near: there is memory for so many.
             for some in _in_blocks(askers, max(1, _PRODUCTS // max(len(members), 1))):
@@ -303,7 +310,7 @@ class _Index:
                 row, column = np.divmod(hit, len(members))
                 found.append((some[row], members[column], products[hit]))
                 waiting += len(hit)
-                if waiting > _PRODUCTS:
+                if waiting > _WAITING:
                     found, waiting = [best()], 0
         return best()[:2]
 
@@ -322,12 +329,13 @@ def _in_blocks(rows: NDArray[Any], size: int = _AT_ONCE) -> list[NDArray[Any]]:
     return [rows[start : start + size] for start in range(0, max(len(rows), 1), size)]
 
 
-def _centres(vectors: _Floats) -> _Floats:
+def _centres(vectors: _Floats, cancel: CancelToken) -> _Floats:
     """Centres of cells of ``_CELL`` descriptions on average, of length 1 (k-means by cosine on a part of them)."""
     count = max(1, round(len(vectors) / _CELL))
     some = vectors[np.random.default_rng(0).permutation(len(vectors))[: 32 * count]]
     centres = some[:count] if len(some) else np.zeros((1, _LENGTH), np.float32)
     for _ in range(6):
+        cancel.raise_if_cancelled()
         nearest = _nearest(some, centres)
         sums = np.zeros_like(centres)
         np.add.at(sums, nearest, some)
