@@ -265,12 +265,12 @@ class MainWindow(QMainWindow):
         page = self.page(Page.DATA)
         assert isinstance(page, DataPage)
         page.choose_folder()
-        self._show_data()
+        if self.session.queue.is_busy_with(JobKind.SCAN):
+            self._show_data()
 
     def _show_data(self) -> None:
-        """Show the folder that is being opened, unless it waits for something to end: there is nothing to see yet."""
-        current = self.session.queue.current
-        if current is not None and current.kind in {JobKind.SCAN, JobKind.START}:
+        """Show the folder that is being opened, unless it waits for something long: there is nothing to see yet."""
+        if not self.session.queue.is_busy_with(JobKind.TRAIN, JobKind.COMPARE, JobKind.LABEL_ERRORS):
             self.show_page(Page.DATA)
 
     @Slot()
@@ -374,13 +374,15 @@ class MainWindow(QMainWindow):
 
     def _keep(self) -> None:
         project, model = self.session.project, self.session.models.opened
-        opening = [job.request for job in self.session.queue.of_kind(JobKind.SCAN)]
+        opening, coming = (
+            [job.request for job in self.session.queue.of_kind(kind)] for kind in (JobKind.SCAN, JobKind.OPEN_MODEL)
+        )
         keep_window(
             KeptWindow(
                 folder=opening[-1] if opening else project.dataset.root if project.dataset else None,
                 chosen=project.chosen,
                 decided_in=project.decided_in,
-                model=model.path if model else None,
+                model=coming[-1] if coming else model.path if model else None,
                 class_names=model.facts.class_names if model else (),
                 page=list(Page)[self.navigation.currentRow()],
             )

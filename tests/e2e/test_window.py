@@ -376,14 +376,16 @@ def test_the_next_start_has_folder_and_model_ready(qtbot, window, session, blobs
     window.close()
     again = Session()
     later = MainWindow(again)
-    later.first_painted.connect(again.runtime.start)
-    later.restore()
-    later.show()
-    qtbot.waitUntil(lambda: again.models.opened is not None, timeout=60_000)
-    assert again.models.opened.path == trained.model
-    assert again.models.opened.facts.class_names == ("blue", "green", "red")
-    assert again.project.dataset.root == blobs
-    assert again.project.experiment == session.project.experiment
-    assert later.stack.currentWidget() is later.page("predict")
-    later.close()
-    again.close()
+    try:
+        later.first_painted.connect(again.runtime.start)
+        later.restore()
+        later.show()
+        qtbot.waitUntil(lambda: again.models.opened is not None, timeout=60_000)
+        assert again.models.opened.path == trained.model
+        assert again.models.opened.facts.class_names == ("blue", "green", "red")
+        assert again.project.dataset.root == blobs
+        assert again.project.experiment == session.project.experiment
+        assert later.stack.currentWidget() is later.page("predict")
+    finally:
+        later.close()
+        again.close()

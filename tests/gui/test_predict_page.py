@@ -112,7 +112,7 @@ def test_without_a_model_there_is_a_notice_that_goes_when_there_is_one(page, ses
     session.predictions.predict([Path("/a.png")])
     assert told[-1].topic == NO_MODEL
     session.models.take(Path("/models/pets.keras"), FACTS)
-    assert NO_MODEL in withdrawn
+    assert withdrawn == [NO_MODEL]
 
 
 def test_images_wait_for_a_model_that_is_on_its_way(qtbot, page, session, settle, asked, monkeypatch):

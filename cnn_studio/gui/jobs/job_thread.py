@@ -54,7 +54,7 @@ class JobKind(StrEnum):
 QUIET = frozenset({JobKind.PREVIEW, JobKind.INPUT_RANGE})
 """Jobs that come many times a second, or that a dialog waits for: the window neither announces nor counts them."""
 
-_MAKES_MANY_OBJECTS = frozenset({JobKind.SCAN})
+_MAKES_MANY_OBJECTS = frozenset({JobKind.SCAN, JobKind.START})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +156,7 @@ def _collector_at_rest(wanted: bool) -> Iterator[None]:
 
     It holds every thread for as long as there are objects: 60 to 140 ms at a time, again and again, while a list of
     100,000 files is made (measured), and the window would stand still. What a scan makes holds no cycles, so nothing is
-    lost.
+    lost; the modules of TensorFlow and Keras stay until the end anyway, and there are half a million objects in them.
     """
     if not wanted or not gc.isenabled():
         yield

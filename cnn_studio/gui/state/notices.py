@@ -65,6 +65,7 @@ class Notices(QObject):
 
     def __init__(self, queue: JobQueue, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._topics: set[str] = set()
         queue.started.connect(self._on_started)
         queue.failed.connect(self._on_failed)
         queue.reported.connect(self._on_reported)
@@ -78,6 +79,7 @@ class Notices(QObject):
         actions: tuple[tuple[str, Callable[[], object]], ...] = (),
     ) -> None:
         """Show a notice."""
+        self._topics.add(topic)
         self.told.emit(Notice(kind, text, details, topic, actions))
 
     def tell_info(self, text: str, topic: str = "") -> None:
@@ -90,7 +92,9 @@ class Notices(QObject):
 
     def withdraw(self, topic: str) -> None:
         """Take back what was told about a state that has ended."""
-        self.withdrawn.emit(topic)
+        if topic in self._topics:
+            self._topics.remove(topic)
+            self.withdrawn.emit(topic)
 
     @Slot(object)
     def _on_started(self, job: AnyJob) -> None:
