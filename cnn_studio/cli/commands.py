@@ -27,6 +27,7 @@ from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.evaluation.predictions import Prediction, predictions_csv
 from cnn_studio.core.job.jobs import JobContext, ignore_reports
 from cnn_studio.core.runs import run as runs
+from cnn_studio.core.system.logs import apart_from_third_parties
 
 OpenWindow = Callable[[Path | None, Path | None], int]
 
@@ -59,7 +60,7 @@ def run(arguments: Sequence[str], open_window: OpenWindow) -> int:
         return 2
     status: list[int] = []
     try:
-        with telling_failures(status):
+        with apart_from_third_parties(), telling_failures(status):
             result = app(list(arguments), standalone_mode=False, obj=open_window, prog_name="cnn-studio")
             status.append(result if isinstance(result, int) else 0)
     except typer.Exit as ended:

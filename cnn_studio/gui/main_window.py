@@ -30,6 +30,7 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.gui import dropped
+from cnn_studio.gui.jobs.job_thread import PlaceQuestion
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.pages.data.data_page import DataPage
 from cnn_studio.gui.pages.navigation import PAGE_TITLES, Page
@@ -68,6 +69,7 @@ class MainWindow(QMainWindow):
         session.models.class_names_wanted.connect(self._ask_class_names)
         session.predictions.added.connect(self._on_predictions)
         session.queue.ended.connect(self._on_job_ended)
+        session.queue.place_wanted.connect(self._ask_place)
         if geometry := QSettings().value("window_geometry"):
             self.restoreGeometry(geometry)
         self.show_page(Page.DATA)
@@ -219,6 +221,12 @@ class MainWindow(QMainWindow):
         dataset = self.session.project.dataset
         ClassNamesDialog(self.session.models, dataset.class_names if dataset else (), self).open()
 
+    @Slot(object)
+    def _ask_place(self, question: PlaceQuestion) -> None:
+        from cnn_studio.gui.dialogs.place import PlaceDialog
+
+        PlaceDialog(question, self).open()
+
     # -- opening and dropping -----------------------------------------------------------------------------------
 
     @Slot()
@@ -339,6 +347,13 @@ class MainWindow(QMainWindow):
         keep.clicked.connect(lambda: self._close_after(self.session.training.stop))
         discard.clicked.connect(lambda: self._close_after(self.session.training.cancel))
         box.open()
+
+    def close_keeping(self) -> None:
+        """Close without a question, since nobody may be there to answer: what is being trained is stopped and kept."""
+        if self.session.training.is_running():
+            self._close_after(self.session.training.stop)
+        else:
+            self.close()
 
     def _close_after(self, end: Callable[[], None]) -> None:
         self._closing = True
