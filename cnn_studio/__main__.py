@@ -49,9 +49,11 @@ def open_window(folder: Path | None = None, demo: Path | None = None) -> int:
         sys.stderr.write(f"{problem.sentence} {problem.hint}\n")
         return 1
     with _ended_by_ctrl_c():
+        from cnn_studio.core.system.logs import apart_from_third_parties
         from cnn_studio.gui.app import run_application
 
-    return run_application(folder=folder, demo=demo)
+    with apart_from_third_parties():
+        return run_application(folder=folder, demo=demo)
 
 
 @contextmanager

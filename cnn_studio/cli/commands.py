@@ -30,6 +30,7 @@ from cnn_studio.core.evaluation.predictions import Prediction, predictions_csv
 from cnn_studio.core.job.events import Event, event_name
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
+from cnn_studio.core.system.logs import apart_from_third_parties
 
 OpenWindow = Callable[[Path | None, Path | None], int]
 
@@ -62,7 +63,7 @@ def run(arguments: Sequence[str], open_window: OpenWindow) -> int:
         return 2
     status: list[int] = []
     try:
-        with telling_failures(status, as_json="--json" in arguments):
+        with apart_from_third_parties(), telling_failures(status, as_json="--json" in arguments):
             result = app(list(arguments), standalone_mode=False, obj=open_window, prog_name="cnn-studio")
             status.append(result if isinstance(result, int) else 0)
     except typer.Exit as ended:

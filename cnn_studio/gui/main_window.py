@@ -32,7 +32,7 @@ from PySide6.QtWidgets import (
 from cnn_studio.core.percent import format_percent_within
 from cnn_studio.core.runs.trained import TrainedModel
 from cnn_studio.gui import dropped
-from cnn_studio.gui.jobs.job_thread import JobKind
+from cnn_studio.gui.jobs.job_thread import JobKind, PlaceQuestion
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.pages.data.data_page import DataPage
 from cnn_studio.gui.pages.navigation import PAGE_TITLES, Page
@@ -73,6 +73,7 @@ class MainWindow(QMainWindow):
         session.models.input_range_wanted.connect(self._ask_input_range)
         session.predictions.added.connect(self._on_predictions)
         session.queue.ended.connect(self._on_job_ended)
+        session.queue.place_wanted.connect(self._ask_place)
         session.training.trained.connect(self._on_trained)
         geometry = QSettings().value("window_geometry")
         if isinstance(geometry, QByteArray):  # a damaged store holds anything
@@ -258,6 +259,12 @@ class MainWindow(QMainWindow):
         shown = [prediction.path for prediction in self.session.predictions.found]
         InputRangeDialog(self.session.models, self.session.project.dataset, shown, self).open()
 
+    @Slot(object)
+    def _ask_place(self, question: PlaceQuestion) -> None:
+        from cnn_studio.gui.dialogs.place import PlaceDialog
+
+        PlaceDialog(question, self).open()
+
     # -- opening and dropping -----------------------------------------------------------------------------------
 
     @Slot()
@@ -416,6 +423,13 @@ class MainWindow(QMainWindow):
         keep.clicked.connect(lambda: self._close_after(self.session.training.stop))
         discard.clicked.connect(lambda: self._close_after(self.session.training.cancel))
         box.open()
+
+    def close_keeping(self) -> None:
+        """Close without a question, since nobody may be there to answer: what is being trained is stopped and kept."""
+        if self.session.training.is_running():
+            self._close_after(self.session.training.stop)
+        else:
+            self.close()
 
     def _close_after(self, end: Callable[[], None]) -> None:
         self._closing = True

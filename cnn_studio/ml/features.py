@@ -244,16 +244,17 @@ def _cached(work: _Work, dtype: np.dtype[Any], context: JobContext, cache: Path 
             os.utime(folder)  # used now: what make_room goes by
             found = [_row_of(store, entry) for entry in work.entries]
             rows = [row.number if row else -1 for row in found]
-            total = store.total_rows
+            # While it is locked: somebody else may clear the cache as soon as it is not.
+            shape = (store.total_rows, *work.shape)
+            values = np.memmap(folder / name, dtype=dtype, mode="c", shape=shape) if room else None
     except OSError as error:
         raise storage_error(folder / name, error) from error
     except _TooLargeForHalfError:
         remove_folder(folder)
         raise
-    if not room:
+    if values is None:
         remove_folder(folder)
         return _in_memory(work, key, context, needed=len(todo) * row_bytes, parent=parent)
-    values = np.memmap(folder / name, dtype=dtype, mode="c", shape=(total, *work.shape))
     return work.found(rows, values, key, folder)
 
 

@@ -15,6 +15,9 @@ from cnn_studio.core.system.memory import available_memory, total_memory
 BYTES_PER_PARAMETER = 16
 """float32 value, gradient, and Adam's two moments."""
 
+START_BYTES = 220_000_000
+"""What TensorFlow takes by itself once it is loaded (measured: 236 MB, without what can be read from disk again)."""
+
 _SHARE_FOR_PARAMETERS = 0.6
 
 
@@ -34,10 +37,13 @@ def check_parameters(layers: Sequence[PlannedLayer], height: int, width: int) ->
     needed = parameters * BYTES_PER_PARAMETER
     if needed <= _SHARE_FOR_PARAMETERS * total:
         return
+    allowed = f"{_SHARE_FOR_PARAMETERS:.0%}".replace("%", " %")
     largest = max(layers, key=lambda layer: layer.parameters)
     raise TooLittleMemoryError(
         f"The network has {parameters:,} parameters at {height} × {width} pixels, {largest.parameters:,} of them in "
-        f"layer {largest.name}. Training it takes {gigabytes(needed)} of memory; there are {gigabytes(total)}.",
+        f"layer {largest.name}. Training it takes {gigabytes(needed)} of memory; it may take "
+        f"{gigabytes(_SHARE_FOR_PARAMETERS * total)}, {allowed} of the {gigabytes(total)} there are, since "
+        "pictures and what is made of them need room too.",
         hint="Use a smaller image size, fewer dense units, pooling, or global average pooling in place of flatten.",
         field="image",
     )
@@ -84,6 +90,19 @@ def out_of_memory(batch_size: int, height: int, width: int, detail: str = "") ->
     )
 
 
-def gigabytes(count: int) -> str:
-    """``count`` bytes as people say it: “3.2 GB”."""
-    return f"{count / 1e9:,.1f} GB"
+def check_start() -> None:
+    """Refuse to start TensorFlow where a limit leaves it no room: it would be killed without a word.
+
+    Raises:
+        TooLittleMemoryError: there is less than TensorFlow takes by itself.
+    """
+    if (available := available_memory()) < START_BYTES:
+        raise TooLittleMemoryError(
+            f"TensorFlow alone takes {gigabytes(START_BYTES)} of memory, and {gigabytes(available)} are free.",
+            hint="Close other programs, or raise the limit of the container or session that this runs in.",
+        )
+
+
+def gigabytes(count: float) -> str:
+    """``count`` bytes as people say it: “3.2 GB”, “310 MB”."""
+    return f"{count / 1e9:,.1f} GB" if count >= 0.95e9 else f"{count / 1e6:.0f} MB"

@@ -23,6 +23,7 @@ from cnn_studio.core.errors import TrainingError
 from cnn_studio.core.job.events import DeviceChosen, DeviceKind, Message, Stage, StageStarted
 from cnn_studio.core.job.jobs import Report
 from cnn_studio.ml.acceleration import Acceleration, choose_acceleration
+from cnn_studio.ml.memory import check_start
 from cnn_studio.ml.quiet_stderr import without_banners
 
 SMOKE_TEST_SECONDS = 90.0
@@ -67,10 +68,12 @@ def start(report: Report) -> Device:
         What computes.
 
     Raises:
+        TooLittleMemoryError: there is not enough memory for TensorFlow itself.
         TrainingError: Keras or its backend cannot be imported.
     """
     with _Started.lock:
         if _Started.device is None:
+            check_start()
             report(StageStarted(Stage.START))
             _set_environment()
             with without_banners():

@@ -79,6 +79,6 @@ def ask_about(model: Any, facts: ModelFacts, dataset: Dataset, context: JobConte
         context.report(FilesLeftOut(prepared.issues))
     readable = np.flatnonzero(prepared.rows >= 0)
     labels = np.asarray([dataset.files[index].label for index in readable], np.int32)
-    batches = evaluation_batches(prepared.open(), prepared.rows[readable], labels, _BATCH)
+    batches = evaluation_batches(prepared.pixels, prepared.rows[readable], labels, _BATCH)
     paths = tuple(dataset.files[index].path for index in readable)
     return Answers(paths, labels, measure_model(model, batches, context))

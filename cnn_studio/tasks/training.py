@@ -174,7 +174,7 @@ def _train_in(
     context.cancel.raise_if_cancelled()
     dataset = material.dataset
     batches = SplitBatches(dataset, material.assignment, experiment.training)
-    images = RowSource(material.prepared.open(), material.prepared.rows, material.prepared.path.parent.name)
+    images = RowSource(material.prepared.pixels, material.prepared.rows, material.prepared.path.parent.name)
     keep = _HistoryKeeper(run, context.report)
     model, network, history = _fitted(material, experiment, run, batches, images, context.reporting_to(keep))
 

@@ -81,7 +81,7 @@ def epochs(dataset, feeds, options):
     from cnn_studio.ml.pipeline import training_batches
 
     prepared, labels = in_store(dataset, options)
-    store = prepared.open()
+    store = prepared.pixels
     arguments = {
         OURS: lambda: {"x": training_batches(store, prepared.rows, labels, options.batch_size, 0).dataset},
         TENSOR: lambda: {
@@ -135,7 +135,7 @@ def accuracies(dataset, divided, options):
     from cnn_studio.ml.pipeline import evaluation_batches, training_batches
 
     prepared, labels = in_store(dataset, options)
-    store = prepared.open()
+    store = prepared.pixels
     assignment = split_dataset(dataset, SplitSettings(validation=0.2, test=0.0))
     rows = {split: np.array(assignment.indices(split)) for split in (Split.TRAIN, Split.VALIDATION)}
     for split, chosen in rows.items():

@@ -48,7 +48,7 @@ def main():
         prepared = prepare_images(dataset, options.size, options.size, JobContext(), cache=Path(work, "cache"))
         seconds_to_prepare = time.perf_counter() - began
         labels = np.array([file.label for file in dataset.files], np.int32)
-        store = prepared.open()
+        store = prepared.pixels
         feeds = {
             "our store": training_batches(store, prepared.rows, labels, options.batch_size, 0).dataset,
             "tf.data over arrays in memory": in_memory(np.array(store)[prepared.rows], labels, options.batch_size),

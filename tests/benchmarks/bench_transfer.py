@@ -314,7 +314,7 @@ def plain(part, options):
     dataset = the_dataset(options)
     experiment = the_experiment(part, options.plain_epochs, options)
     prepared = prepare_images(dataset, options.size, options.size, JobContext())
-    pixels = np.array(prepared.open()[prepared.rows])
+    pixels = np.array(prepared.pixels[prepared.rows])
     labels = np.array([file.label for file in dataset.files], "int32")
     assignment = split_dataset(dataset, experiment.split)
     index = {split: assignment.indices(split) for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)}

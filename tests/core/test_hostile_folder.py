@@ -163,7 +163,7 @@ def test_every_file_is_used_or_listed_and_none_is_changed(hostile):
     used = {Path(file.path).name: index for index, file in enumerate(dataset.files)}
     expected = {name: entry for name, entry in good_files().items() if not name.startswith(".")}
     assert used.keys() == {*expected, "the only one.png"}
-    pixels = prepared.open()
+    pixels = prepared.pixels
     for name, (_, seen, tolerance) in expected.items():
         difference = np.abs(pixels[prepared.rows[used[name]]].astype(int) - seen)
         assert difference.max() <= tolerance, (name, difference.max())

@@ -101,3 +101,57 @@ def test_a_log_folder_that_cannot_be_made_stops_nothing(tmp_path, monkeypatch):
     child = run_child("print('still here')")
     assert child.returncode == 0, child.stderr
     assert "still here" in child.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_what_is_logged_is_for_the_owner_alone(home):
+    (home / "logs").mkdir()
+    logs.log_file().write_text("of an earlier version\n", encoding="utf-8")
+    logs.log_file().chmod(0o644)
+    assert run_child("import faulthandler; faulthandler._sigsegv()").returncode
+    assert logs.previous_crash()
+    files = sorted((home / "logs").iterdir())
+    assert [path.name for path in files] == ["cnn_studio.log", "crash-previous.txt", "crash.txt"]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+def test_a_report_of_crashes_that_nobody_reads_does_not_grow_for_ever(home):
+    (home / "logs").mkdir()
+    crashes = home / "logs" / "crash.txt"
+    crashes.write_bytes(b"x" * 2_000_000)
+    assert run_child("pass").returncode == 0
+    assert crashes.stat().st_size == 0
+
+
+def test_a_log_on_a_full_disk_is_silent(home):
+    child = run_child(
+        "import errno, io, logging\n"
+        "def full(*rest): raise OSError(errno.ENOSPC, 'full')\n"
+        "logs._handler.stream.write = full\n"
+        "logging.getLogger('cnn_studio').warning('lost')"
+    )
+    assert (child.returncode, child.stdout, child.stderr) == (0, "", "")
+
+
+def test_what_is_shown_does_not_name_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ana")
+    monkeypatch.setenv("USERPROFILE", "/home/ana")
+    assert logs.without_home('File "/home/ana/x.py"') == 'File "~/x.py"'
+    monkeypatch.setenv("HOME", "/")
+    monkeypatch.setenv("USERPROFILE", "/")
+    assert logs.without_home("a/b") == "a/b"
+
+
+def test_text_of_libraries_stays_out_of_the_terminal_and_ours_does_not(home):
+    child = run_child(
+        "import os, sys, warnings\n"
+        "with logs.apart_from_third_parties():\n"
+        "    os.write(2, b'TIFFReadDirectory: Warning\\n')\n"
+        "    warnings.warn('a library thinks')\n"
+        "    sys.stderr.write('ours\\n')\n"
+        "os.write(2, b'after\\n')"
+    )
+    assert child.stderr == "ours\nafter\n"
+    text = logs.log_file().read_text(encoding="utf-8")
+    assert "TIFFReadDirectory" in text
+    assert "a library thinks" in text

@@ -39,11 +39,10 @@ def prepared(dataset: Dataset, height: int = 8, width: int = 6, cache: Path | No
 
 def assert_right(dataset: Dataset, images: store.PreparedImages) -> None:
     """Every row holds what the decoder gives for its file."""
-    pixels = images.open()
-    assert pixels.shape == (images.total_rows, images.height, images.width, 3)
+    pixels = images.pixels
     assert images.rows.shape == (len(dataset.files),)
     for file, row in zip(dataset.files, images.rows, strict=True):
-        expected = read_image(dataset.path_of(file), images.height, images.width)
+        expected = read_image(dataset.path_of(file), *pixels.shape[1:3])
         np.testing.assert_array_equal(pixels[row], expected)
 
 
@@ -75,7 +74,7 @@ def the_store() -> Path:
 
 def test_every_row_is_the_decoders_picture(dataset):
     images = prepared(dataset)
-    assert (images.height, images.width, images.total_rows) == (8, 6, 30)
+    assert images.pixels.shape == (30, 8, 6, 3)
     assert images.rows.dtype == np.int64
     assert images.issues == ()
     assert_right(dataset, images)
@@ -94,7 +93,7 @@ def test_the_second_time_nothing_is_decoded(dataset, decoded):
 
 def test_writing_to_the_open_array_leaves_the_disk_alone(dataset):
     images = prepared(dataset)
-    pixels = images.open()
+    pixels = images.pixels
     pixels[:] = 7
     assert_right(dataset, images)
 
@@ -114,7 +113,7 @@ def test_each_fit_has_its_own_store(dataset, decoded):
         images = prepare_images(dataset, 8, 6, JobContext(), fit=fit)
         assert images.path != squashed.path
         expected = read_image(dataset.path_of(dataset.files[7]), 8, 6, fit)
-        np.testing.assert_array_equal(images.open()[images.rows[7]], expected)
+        np.testing.assert_array_equal(images.pixels[images.rows[7]], expected)
     assert len(decoded) == 90
     assert prepare_images(dataset, 8, 6, JobContext(), fit=Fit.SQUASH).path == squashed.path
     assert len(decoded) == 90
@@ -137,7 +136,7 @@ def test_added_and_changed_files_only_cost_themselves(dataset, decoded, write_im
     images = prepared(changed)
     assert sorted(decoded) == ["a/0003.png", "b/new.png"]
     assert_right(changed, images)
-    assert images.total_rows == 32
+    assert len(images.pixels) == 32
 
 
 def test_the_same_content_under_a_new_time_is_decoded_again(dataset, decoded):
@@ -206,7 +205,7 @@ def test_pixels_without_a_line_are_overwritten(dataset):
     kept = lines.read_bytes().splitlines(keepends=True)[:10]
     lines.write_bytes(b"".join(kept))
     images = prepared(dataset)
-    assert images.total_rows == 30
+    assert len(images.pixels) == 30
     assert images.path.stat().st_size == 30 * 8 * 6 * 3
     assert_right(dataset, images)
 
@@ -231,7 +230,7 @@ def test_a_store_of_mostly_outdated_pictures_is_started_anew(dataset, monkeypatc
             os.utime(dataset.path_of(file), ns=(round_number, round_number))
         dataset = scanned(dataset.root)
         images = prepared(dataset)
-    assert images.total_rows <= 2 * 30 + 5 + 30
+    assert len(images.pixels) <= 2 * 30 + 5 + 30
     assert_right(dataset, images)
 
 
@@ -249,7 +248,7 @@ def test_files_that_went_bad_since_the_scan_are_named(dataset, decoded, monkeypa
         }
         bad = [index for index, file in enumerate(dataset.files) if file.path in {"a/0001.png", "a/0002.png"}]
         assert [index for index, row in enumerate(images.rows) if row < 0] == bad
-        assert images.total_rows == 28
+        assert len(images.pixels) == 28
     # What lies in the file's content is not tried again, what may pass is.
     assert decoded.count("a/0002.png") == 1
     assert decoded.count("a/0001.png") == 2
@@ -283,7 +282,7 @@ def test_a_file_that_comes_back_is_used(dataset, monkeypatch):
 
 def test_a_folder_that_was_deleted_gets_a_sentence(dataset):
     gone = replace(dataset, root=dataset.root / "moved")
-    with pytest.raises(DatasetError, match=r"None of the images of moved .*no longer there") as caught:
+    with pytest.raises(DatasetError, match=r"The folder .*moved is gone") as caught:
         prepared(gone)
     assert "moved" in caught.value.hint
 
@@ -457,3 +456,23 @@ def test_names_that_are_no_text_are_kept(class_folders, write_image, decoded):
     assert decoded == []
     for line in (the_store() / "rows.jsonl").read_text(encoding="ascii").splitlines():
         json.loads(line)
+
+
+def test_what_was_prepared_stays_when_another_process_clears_the_cache(dataset):
+    """The lock is let go when the images are prepared, and the training that wants them begins after that."""
+    images = prepared(dataset)
+    clear_store()
+    assert not images.path.exists() or os.name == "nt"
+    assert_right(dataset, images)
+
+
+def test_a_folder_that_goes_while_it_is_prepared_is_told(dataset, monkeypatch):
+    def decode(path, *rest):
+        if path.name == "0005.png" and path.exists():
+            dataset.root.rename(dataset.root.with_name("moved"))
+        return read_image(path, *rest)
+
+    monkeypatch.setattr(store, "read_image", decode)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    with pytest.raises(DatasetError, match=f"The folder .*{dataset.root.name} is gone, while"):
+        prepared(dataset)

@@ -180,7 +180,11 @@ def test_an_interrupted_run_is_recovered_from_its_best_weights(blobs, tmp_path, 
 def test_nothing_to_recover_is_told(blobs, tmp_path):
     trained = train(blobs, tmp_path / "run")
     trained.model.unlink()
-    with pytest.raises(CnnStudioError, match="no model"):
+    with pytest.raises(CnnStudioError, match="was finished, but its model is gone"):
+        tasks.recover(trained.run, JobContext())
+    record = trained.run / "run.json"
+    record.write_text(record.read_text(encoding="utf-8").replace('"finished"', '"running"'), encoding="utf-8")
+    with pytest.raises(CnnStudioError, match=r"ended before its first epoch .* no model"):
         tasks.recover(trained.run, JobContext())
     with held(trained.run), pytest.raises(StorageError, match="is being trained"):
         tasks.recover(trained.run, JobContext())

@@ -248,3 +248,29 @@ def test_a_damaged_history_is_a_sentence(page, make_run, damaged):
     assert page.result.text().endswith("(89–93 %)")
     assert not page.curves.isVisible()
     assert page.open_button.isEnabled()
+
+
+def test_a_damaged_run_is_listed_beside_the_others_and_can_be_deleted(page, make_run):
+    good, bad = make_run("good"), make_run("bad")
+    (bad.folder / "run.json").write_text('{"status": "finished", "metrics": null}', encoding="utf-8")
+    page.refresh()
+    rows = {row(page, number)[DATA]: row(page, number)[ENDING] for number in range(2)}
+    assert rows == {"pictures": "all epochs done", "bad": "damaged: its run.json cannot be read"}
+    page.table.selectRow([run.folder for run in page.model.runs].index(bad.folder))
+    assert page.open_button.isEnabled(), "its model is whole"
+    bad.model.unlink()
+    bad.checkpoint.write_bytes(b"weights of nobody knows which network")
+    page.refresh()
+    assert not page.open_button.isEnabled()
+    delete(page)
+    assert not bad.folder.exists()
+    assert [run.folder for run in page.model.runs] == [good.folder]
+
+
+def test_a_run_without_interval_or_model_says_so(page, make_run):
+    run = make_run("first", model=False)
+    runs.finish_run(run, {"val_accuracy": 0.5}, Ended.COMPLETED)
+    page.refresh()
+    assert row(page)[VALIDATION] == "50 %"
+    assert row(page)[ENDING] == "all epochs done; its model is gone"
+    assert not page.open_button.isEnabled()

@@ -56,27 +56,18 @@ class PreparedImages:
 
     Attributes:
         path: the file of raw pixels.
-        rows: int64, shape (n_files,), aligned with ``Dataset.files``: the row of each image in ``open()``, -1 where
+        pixels: RGB, uint8 0–255, shape (total_rows, height, width, 3); some rows may be of files that are not in the
+            data set any more. They come from disk as they are used; writing to the array changes memory only (mode
+            "c"). Opened while nobody else may clear the cache, they stay whatever becomes of the file.
+        rows: int64, shape (n_files,), aligned with ``Dataset.files``: the row of each image in ``pixels``, -1 where
             the file could not be read any more.
         issues: why, for each of those.
-        height, width: of every row, in pixels.
-        total_rows: rows in the file; some may be of files that are not in the data set any more.
     """
 
     path: Path
+    pixels: NDArray[np.uint8]
     rows: NDArray[np.int64]
     issues: tuple[Issue, ...]
-    height: int
-    width: int
-    total_rows: int
-
-    def open(self) -> np.memmap[tuple[int, int, int, int], np.dtype[np.uint8]]:
-        """The pixels: RGB, uint8 0–255, shape (total_rows, height, width, 3).
-
-        They come from disk as they are used; writing to the array changes memory only (mode "c").
-        """
-        shape = (self.total_rows, self.height, self.width, 3)
-        return np.memmap(self.path, dtype=np.uint8, mode="c", shape=shape)
 
 
 def prepare_images(
@@ -103,7 +94,7 @@ def prepare_images(
         fit: how pictures of other proportions are made to fit.
 
     Raises:
-        DatasetError: not one of the images can be read any more.
+        DatasetError: the folder is gone, or not one of the images can be read any more.
         StorageError: the disk has too little room or is full, the cache cannot be written to, or another process is
             preparing the same images for long.
         JobCancelled: the user discarded the job.
@@ -113,6 +104,12 @@ def prepare_images(
         try:
             return read_image(dataset.path_of(file), height, width, fit)
         except ImageError as error:
+            if not error.cause.lasting and not _is_there(dataset.root):
+                raise DatasetError(
+                    f"The folder {dataset.root} is gone, while its images were being prepared.",
+                    hint="Was it moved, or its disk taken out? What was prepared until then need not be done again.",
+                    path=dataset.root,
+                ) from None
             return error.alone()
 
     stores = _stores_folder(cache)
@@ -183,6 +180,13 @@ def _store_name(root: Path, height: int, width: int, fit: Fit) -> str:
     return hashlib.blake2b(key, digest_size=12).hexdigest()
 
 
+def _is_there(folder: Path) -> bool:
+    try:
+        return folder.is_dir()
+    except OSError:  # of a disk that was taken out
+        return False
+
+
 def _row_of(store: StoreRows, file: ImageFile) -> Row | None:
     return store.find(file.path, file.bytes, file.modified_ns)
 
@@ -223,7 +227,9 @@ def _result(store: StoreRows, dataset: Dataset, height: int, width: int, passing
             issues.append(Issue(file.path, cause.kind, cause.sentence()))
         elif row is not None:
             rows[index] = row.number
-    return PreparedImages(store.images, rows, tuple(issues), height, width, store.total_rows)
+    shape = (store.total_rows, height, width, 3)
+    pixels = np.memmap(store.images, np.uint8, "c", shape=shape) if store.total_rows else np.empty(shape, np.uint8)
+    return PreparedImages(store.images, pixels, rows, tuple(issues))
 
 
 def _make_room(stores: Path, used: Path, needed: int) -> None:

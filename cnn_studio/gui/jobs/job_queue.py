@@ -44,6 +44,9 @@ class JobQueue(QObject):
     waiting_changed = Signal()
     """Other jobs wait than before."""
 
+    place_wanted = Signal(object)
+    """A ``PlaceQuestion`` of the job that runs, which waits for the answer."""
+
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._listeners: dict[AnyJob, _Listener] = {}
@@ -54,6 +57,7 @@ class JobQueue(QObject):
         self._thread.succeeded.connect(self._on_succeeded)
         self._thread.failed.connect(self._on_failed)
         self._thread.cancelled.connect(self._on_cancelled)
+        self._thread.place_wanted.connect(self.place_wanted)
         self._thread.start()
 
     def submit(

@@ -11,16 +11,18 @@ import logging
 import queue
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from PySide6.QtCore import QObject, QThread, Signal
 
-from cnn_studio.core.errors import CnnStudioError
+from cnn_studio.core.errors import CnnStudioError, StorageError
 from cnn_studio.core.job.events import Event
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled, JobContext
+from cnn_studio.core.system.logs import without_home
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +93,29 @@ class Failure:
         return f"{self.message} {self.hint}".strip()
 
 
+class PlaceQuestion:
+    """Where to keep what could not be kept where it was meant to go; the job waits for the answer.
+
+    Attributes:
+        error: what was wrong with the place before.
+    """
+
+    def __init__(self, error: StorageError) -> None:
+        self.error = error
+        self._answers: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
+
+    def answer(self, folder: Path | None) -> None:
+        """Name a folder; None for none."""
+        self._answers.put(folder)
+
+    def wait(self, token: CancelToken) -> Path | None:
+        """The answer; raises ``JobCancelled`` when the job is cancelled before there is one."""
+        while True:
+            token.raise_if_cancelled()
+            with suppress(queue.Empty):
+                return self._answers.get(timeout=0.1)
+
+
 class JobThread(QThread):
     """Runs submitted jobs in order until ``shut_down``.
 
@@ -102,6 +127,7 @@ class JobThread(QThread):
     succeeded = Signal(object, object)
     failed = Signal(object, object)
     cancelled = Signal(object)
+    place_wanted = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -125,11 +151,16 @@ class JobThread(QThread):
         def report(event: Event) -> None:
             self.reported.emit(job, event)
 
+        def elsewhere(error: StorageError) -> Path | None:
+            question = PlaceQuestion(error)
+            self.place_wanted.emit(question)
+            return question.wait(job.token)
+
         self.job_started.emit(job)
         try:
             job.token.raise_if_cancelled()
             with _collector_at_rest(job.kind in _MAKES_MANY_OBJECTS):
-                result = job.function(job.request, JobContext(report, job.token))
+                result = job.function(job.request, JobContext(report, job.token, elsewhere))
         except JobCancelled:
             self.cancelled.emit(job)
         except CnnStudioError as error:
@@ -142,7 +173,7 @@ class JobThread(QThread):
                 Failure(
                     f"{job.title} ended with an error that should not happen ({type(error).__name__}).",
                     "What you had is unharmed. Please report it with the details.",
-                    traceback.format_exc(),
+                    without_home(traceback.format_exc()),
                     job.kind,
                 ),
             )
