@@ -26,6 +26,7 @@ from cnn_studio.core.evaluation.label_review import LabelReview, label_review_cs
 from cnn_studio.core.experiment.architectures import DEFAULT_ARCHITECTURE
 from cnn_studio.core.image.issues import issues_csv
 from cnn_studio.core.job.jobs import JobContext, ignore_reports
+from cnn_studio.core.percent import format_percent
 from cnn_studio.core.text import listed, printable
 
 _SHOWN = 5
@@ -139,7 +140,7 @@ def label_errors(
     csv: Annotated[Path | None, typer.Option(help="Also write the list to this CSV file.")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Find images that probably lie in the wrong class, by asking networks that did not learn from them."""
+    """Find images that may lie in the wrong class, by asking networks that did not learn from them."""
     face = Face(as_json=False)
     report = ignore_reports if as_json else face.report
     asked = asked_for({"architecture.name": architecture, "training.epochs": epochs}, sets)
@@ -163,7 +164,7 @@ def label_errors(
     if csv:
         write_text(csv, label_review_csv(review))
     if as_json:
-        face.print_json(asdict(review))
+        face.print_json({**asdict(review), "expected": review.expected})
     else:
         _say_review(face, review)
     return 0
@@ -172,13 +173,13 @@ def label_errors(
 def _say_review(face: Face, review: LabelReview) -> None:
     count = len(review.doubts)
     face.say(
-        f"{count:,} of {review.images:,} images probably lie in the wrong class. {review.method} Look at them before "
-        "you move any: the network may be wrong."
+        f"{count:,} of {review.images:,} images may lie in the wrong class; {review.expected_text}. {review.method} "
+        "Look at them before you move any: the network may be wrong."
         if count
         else f"None of {review.images:,} images looks as if it lay in the wrong class. {review.method}"
     )
     for doubt in review.doubts:
         face.say(
             f"  {doubt.path}: {doubt.suggested} {doubt.suggested_probability:.1%}, "
-            f"{doubt.given} {doubt.given_probability:.1%}"
+            f"{doubt.given} {doubt.given_probability:.1%}; chance of an error {format_percent(doubt.chance)}"
         )

@@ -41,7 +41,8 @@ class LabelErrorRequest:
 
 
 def find_label_errors(request: LabelErrorRequest, context: JobContext) -> LabelReview:
-    """Rank the images that networks which never saw them most confidently put into another class.
+    """Rank the images that networks which never saw them confidently put into another class, and say how many errors
+    are to be expected among them.
 
     Raises:
         DatasetError: a class has too few images for so many folds, or the run is of other images or classes.
@@ -112,13 +113,15 @@ def _judge(model_file: Path, dataset: Dataset, context: JobContext) -> Answers:
 def _review(judged: list[Answers], class_names: tuple[str, ...], method: str) -> LabelReview:
     import numpy as np
 
-    from cnn_studio.core.evaluation.label_errors import likely_label_errors
+    from cnn_studio.core.evaluation.label_errors import chance_of_error, likely_label_errors
 
     paths = [path for one in judged for path in one.paths]
     labels = np.concatenate([one.labels for one in judged])
     probabilities = np.concatenate([one.said.probabilities for one in judged])
+    chances = chance_of_error(labels, np.concatenate([one.said.logits for one in judged]))
+    found = likely_label_errors(labels, probabilities)
     doubts = []
-    for index in likely_label_errors(labels, probabilities).tolist():
+    for index in found[np.argsort(-chances[found], kind="stable")].tolist():
         given, suggested = int(labels[index]), int(probabilities[index].argmax())
         doubts.append(
             LabelDoubt(
@@ -127,6 +130,7 @@ def _review(judged: list[Answers], class_names: tuple[str, ...], method: str) ->
                 suggested=class_names[suggested],
                 given_probability=float(probabilities[index, given]),
                 suggested_probability=float(probabilities[index, suggested]),
+                chance=float(chances[index]),
             )
         )
     return LabelReview(tuple(doubts), len(paths), method)

@@ -111,7 +111,7 @@ def test_what_is_not_there_is_left_out_or_told(random_measured):
     assert "How it learnt" not in words
     assert "Settings of the run" not in words
     assert "temperature of 1.500" in words
-    assert "Below a probability of 0.70" in words
+    assert "Below a probability of 70 %" in words
     assert "no longer there" in words
     assert told[-1][0] == told[-1][1] == len(told)
 

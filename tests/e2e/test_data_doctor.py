@@ -174,6 +174,8 @@ def test_planted_label_errors_are_found_by_cross_validation(mislabelled):
     assert review.images == 36
     assert {doubt.path: doubt.suggested for doubt in review.doubts[:3]} == planted
     assert len(review.doubts) <= 5
+    assert review.expected == 3
+    assert [doubt.chance for doubt in review.doubts] == sorted((doubt.chance for doubt in review.doubts), reverse=True)
     for doubt in review.doubts:
         assert doubt.given == doubt.path.split("/")[0]
         assert 0 <= doubt.given_probability < doubt.suggested_probability <= 1
@@ -315,7 +317,10 @@ def test_label_errors(mislabelled, quick_experiment, tmp_path):
     table = tmp_path / "doubts.csv"
     done = run_command("label-errors", folder, "--experiment", quick_experiment, "--folds", 3, "--csv", table)
     assert done.returncode == 0, done.stderr
-    assert "of 36 images probably lie in the wrong class" in done.stdout
+    assert (
+        "of 36 images may lie in the wrong class; about 3 of them are expected to be, the likeliest first"
+        in done.stdout
+    )
     with table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert planted.items() <= {row["path"]: row["suggested"] for row in rows}.items()

@@ -436,8 +436,8 @@ def test_likely_label_errors_are_looked_for_shown_and_decided(
     def fake(request, context: JobContext):
         asked.append(request)
         doubts = (
-            LabelDoubt("apple/stray pear.png", "apple", "pear", 0.02, 0.97),
-            LabelDoubt("pear/patient3_15.png", "pear", "apple", 0.3, 0.6),
+            LabelDoubt("apple/stray pear.png", "apple", "pear", 0.02, 0.97, 0.9),
+            LabelDoubt("pear/patient3_15.png", "pear", "apple", 0.3, 0.6, 0.3),
         )
         return LabelReview(doubts, 54, "Each was judged by a network that never saw it.")
 
@@ -451,11 +451,14 @@ def test_likely_label_errors_are_looked_for_shown_and_decided(
     qtbot.waitUntil(lambda: session.label_errors.review is not None)
     assert asked[0].run is None
     assert asked[0].dataset is session.project.dataset
-    assert "2 of the 54 pictures that were judged may be" in told[-1].text
+    assert (
+        "2 of the 54 pictures that were judged may be in the wrong class; about 1 of them is expected to be"
+        in told[-1].text
+    )
 
     assert names(page) == ["apple/stray pear.png", "pear/patient3_15.png"]
     assert [page.browse.shown.mark(row).note for row in range(2)] == ["pear? 97 %", "apple? 60 %"]
-    assert page.findings.list.item(0).text() == "2 pictures may be in the wrong class."
+    assert page.findings.list.item(0).text() == "2 pictures may be in the wrong class; about 1 is."
     choose(page, "apple/stray pear.png")
     menu = page.browse.bar.context_menu(page.grid)
     classes = next(action.menu() for action in menu.actions() if action.text() == "Belongs to")

@@ -90,7 +90,8 @@ class LabelErrors(QObject):
         self.changed.emit()
         found = f"{len(review.doubts):,}" if review.doubts else "None"
         judged = f"{format_things(review.images, 'picture')} that were judged"
-        text = f"{found} of the {judged} may be in the wrong class. {review.method}"
+        expected = f"; {review.expected_text}" if review.doubts else ""
+        text = f"{found} of the {judged} may be in the wrong class{expected}. {review.method}"
         self._notices.tell_info(text, JobKind.LABEL_ERRORS)
 
     @Slot()

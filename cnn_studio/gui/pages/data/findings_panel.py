@@ -140,7 +140,10 @@ class FindingsPanel(QWidget):
         colour = theme.colours()
         if self._shown_review is not None:
             doubts = format_things(len(self._shown_review.doubts), "picture")
-            item = QListWidgetItem(theme.icon("warning", colour.warning), f"{doubts} may be in the wrong class.")
+            expected = self._shown_review.expected
+            about = f"about {expected:,} {'is' if expected == 1 else 'are'}" if expected else "none need be"
+            text = f"{doubts} may be in the wrong class; {about}."
+            item = QListWidgetItem(theme.icon("warning", colour.warning), text)
             item.setToolTip(self._shown_review.method)
             self.list.addItem(item)
         for finding in self._shown:
