@@ -34,7 +34,14 @@ def with_input_range(model: keras.Model, input_range: InputRange) -> keras.Model
         tensor = keras.layers.Rescaling(1 / 255, name="preprocessing")(image)
     else:
         tensor = preprocess(image, _AS_IN_KERAS[input_range])
-    made = keras.Model(image, model(tensor), name=f"{model.name}_from_bytes")
+    name = f"{model.name}_from_bytes"
+    single = getattr(model, "single_output", None)  # see ``ml.adapt``
+    if single is None:
+        made = keras.Model(image, model(tensor), name=name)
+    else:
+        probabilities, single = keras.Model(model.inputs, [model.outputs[0], single])(tensor)
+        made = keras.Model(image, probabilities, name=name)
+        made.single_output = single
     made.jit_compile = model.jit_compile
     return made
 

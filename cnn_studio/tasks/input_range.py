@@ -83,7 +83,7 @@ def try_on(model: Any, facts: ModelFacts, dataset: Dataset, context: JobContext)
     trials = []
     for input_range, ranged in _in_each_range(model):
         answers = ask_about(ranged, facts, sample, quiet)
-        trials.append(_trial(input_range, answers.probabilities, answers.labels, facts))
+        trials.append(_trial(input_range, answers.said.probabilities, answers.labels, facts))
     return tuple(trials)
 
 
@@ -98,11 +98,11 @@ def _trial(input_range: InputRange, probabilities: Any, labels: Any, facts: Mode
     """Args: ``probabilities`` (n, classes), ``labels`` (n,), −1 where the class is not known."""
     import numpy as np
 
-    from cnn_studio.core.evaluation.measured import log_loss
+    from cnn_studio.core.evaluation.measured import cross_entropy, logits_of, mean_loss
 
     known = labels >= 0
     right = (probabilities.argmax(axis=1) == labels) & np.isfinite(probabilities).all(axis=1)
-    loss = log_loss(probabilities[known], labels[known])
+    loss = mean_loss(cross_entropy(logits_of(probabilities[known]), labels[known]))
     best = probabilities.argmax(axis=1)
     return RangeTrial(
         input_range,
