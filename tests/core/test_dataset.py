@@ -147,7 +147,7 @@ def test_files_that_went_bad_are_taken_out(made_up_dataset):
 def test_suggested_settings_fit_the_pictures(made_up_dataset):
     dataset = made_up_dataset({"a": 3, "b": 3})  # 100 × 120 pixels, colour
     assert suggest_image_settings(dataset, "small_cnn").height == 100
-    assert suggest_image_settings(dataset, "lenet5").width == 32
+    assert suggest_image_settings(dataset, "lenet5").width == 28
     assert suggest_image_settings(dataset, "small_cnn").colour is Colour.RGB
     small_and_grey = replace(dataset, files=tuple(replace(f, height=4, width=28, grey=True) for f in dataset.files))
     suggested = suggest_image_settings(small_and_grey, "small_cnn")

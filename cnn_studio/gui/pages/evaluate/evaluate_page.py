@@ -197,7 +197,7 @@ class EvaluatePage(QWidget):
             *(f"top-{k} accuracy {format_percent(among)}" for k, among in found.top_k),
             f"log loss {found.loss:.3f}",
         ]
-        self.facts.setText(" · ".join([*figures, facts]))
+        self.facts.setText(" · ".join([facts, *figures]))
 
     def _accuracy_name(self) -> str:
         source = self._evaluation.source
