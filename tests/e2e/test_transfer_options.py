@@ -173,6 +173,14 @@ def test_asking_for_a_depth_asks_for_fine_tuning(photographs):
     assert last.trained_depth == "block5"
 
 
+def test_a_depth_for_what_is_trained_at_once_stays_at_once(photographs):
+    choices = Choices(preset="vgg16_from_block3", unfreeze="block4")
+    architecture = choices.on_data(photographs, not_asked)[0].architecture
+    assert (architecture.transfer, architecture.trained_depth) == ("one_stage", "block4")
+    asked = Choices(architecture="vgg16", transfer="one_stage").on_data(photographs, not_asked)[0].architecture
+    assert (asked.transfer, asked.trained_depth) == ("one_stage", "block5")
+
+
 def test_a_preset_keeps_its_size_and_gives_way_to_single_settings(photographs):
     choices = Choices(preset="cats_dogs_features", changes={"training.epochs": 3})
     experiment, _ = choices.on_data(photographs, not_asked)

@@ -178,7 +178,7 @@ def test_a_size_that_leaves_a_backbone_little_to_see_is_told(page, session):
     choose(page, "resnet50")
     assert "ResNet50 learnt" not in page.note.text()
     page.form.row("image.height").field.setValue(32)
-    assert "ResNet50 learnt at 224 pixels; at 32 × 32 it tells apart no more than 1 × 1 places" in page.note.text()
+    assert "ResNet50 learnt at 224 pixels; at 32 × 32 its feature maps shrink to 1 × 1" in page.note.text()
 
 
 def test_every_preset_of_the_menu_is_shown_without_a_field_marked_wrong(page, session):

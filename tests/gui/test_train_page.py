@@ -148,6 +148,16 @@ def test_what_is_likely_not_meant_is_said_before_training(ready, session):
     assert "the warm-up of 9 epochs is longer than the 3" in ready.state.text()
 
 
+def test_momentum_can_be_set_where_it_does_something(ready, session):
+    session.project.choose_preset("cats_dogs_fine_tuned")
+    fields = {name: ready.form.row(f"{name}.momentum").field for name in ("training", "architecture.fine_tuning")}
+    assert [field.isEnabled() for field in fields.values()] == [False, False]
+    assert "for SGD" in fields["training"].toolTip()
+    session.project.change({"architecture.fine_tuning.optimizer": "sgd"})
+    assert [field.isEnabled() for field in fields.values()] == [False, True]
+    assert fields["architecture.fine_tuning"].toolTip() == ""
+
+
 def test_trained_at_once_there_is_no_second_stage_to_set(ready, session):
     session.project.choose_architecture("vgg16")
     session.project.change({"architecture.transfer": "fine_tuned"})

@@ -128,7 +128,7 @@ def too_small(experiment: Experiment) -> str:
     if not 0 < min(rows, columns) <= _FEW_PLACES:
         return ""
     return (
-        f"{backbone.title} learnt at {backbone.usual_size} pixels; at {image.height} × {image.width} it tells apart no "
-        f"more than {rows} × {columns} places of a picture. A larger image size usually does better, even where the "
-        "pictures themselves are small; so may a network trained from scratch."
+        f"{backbone.title} learnt at {backbone.usual_size} pixels; at {image.height} × {image.width} its feature maps "
+        f"shrink to {rows} × {columns}, so that it hardly sees what is where. A larger image size usually does better, "
+        "even where the pictures themselves are small; so may a network trained from scratch."
     )

@@ -25,7 +25,9 @@ from cnn_studio.core.experiment.augmentation import describe
 from cnn_studio.core.experiment.settings import (
     BackboneArchitecture,
     Colour,
+    Optimizer,
     SplitSettings,
+    StageSettings,
     TransferMode,
 )
 from cnn_studio.core.experiment.table import SETTINGS
@@ -175,6 +177,9 @@ class TrainPage(QWidget):
         architecture = self._project.experiment.architecture
         fine_tuned = isinstance(architecture, BackboneArchitecture) and architecture.transfer is TransferMode.FINE_TUNED
         self.fine_tuning.setVisible(fine_tuned)
+        self._show_momentum("training", self._project.experiment.training)
+        if fine_tuned:
+            self._show_momentum("architecture.fine_tuning", architecture.fine_tuning)
         scanning = self._queue.is_busy_with(JobKind.SCAN)
         reason = self._training.why_not_train()
         self.column.set_training(training)
@@ -192,6 +197,12 @@ class TrainPage(QWidget):
         else:
             text = escape(breakable(self._plan()))
         self.state.setText(text)
+
+    def _show_momentum(self, section: str, stage: StageSettings) -> None:
+        """Momentum can be set where it does something."""
+        field = self.form.row(f"{section}.momentum").field
+        field.setEnabled(stage.optimizer is Optimizer.SGD)
+        field.setToolTip("" if field.isEnabled() else "The optimizer chosen has no use for it: it is for SGD.")
 
     def _plan(self) -> str:
         """What pressing Train will do."""
