@@ -25,6 +25,7 @@ from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.evaluation.label_review import LabelReview, label_review_csv
 from cnn_studio.core.experiment.architectures import DEFAULT_ARCHITECTURE
 from cnn_studio.core.image.issues import issues_csv
+from cnn_studio.core.job.events import Message
 from cnn_studio.core.job.jobs import JobContext, ignore_reports
 from cnn_studio.core.percent import format_percent
 from cnn_studio.core.text import listed, printable
@@ -158,6 +159,8 @@ def label_errors(
         refuse(expected)
     with face.working():
         found = tasks.scan(folder, JobContext(report, face.token))
+        if passed_over := passed_over_text(dict(found.passed_over)):
+            report(Message(passed_over))
         settings, _ = choices.on_data(found, lambda: False)
         request = tasks.LabelErrorRequest(found, settings, run, folds or _FOLDS)
         review = tasks.find_label_errors(request, JobContext(report, face.token))

@@ -16,6 +16,7 @@ from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS
 from cnn_studio.core.advice.preflight import refuse, remarks
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.split_file import read_split, with_split
+from cnn_studio.core.data.walk import passed_over_text
 from cnn_studio.core.errors import ExperimentError
 from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.experiment.architectures import ARCHITECTURE_PRESETS, DEFAULT_ARCHITECTURE
@@ -124,6 +125,8 @@ def train(
     table = _table_of_split(split_file, folds)
     with face.working():
         found = tasks.scan(folder, face.context)
+        if passed_over := passed_over_text(dict(found.passed_over)):
+            face.report(Message(passed_over))
         if table:
             found, notes = with_split(found, table)
             for note in notes:

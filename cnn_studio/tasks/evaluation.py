@@ -177,10 +177,13 @@ def _split_of_run(run: Run, split: Split, report: Report) -> Dataset:
 def _folder(request: EvaluateRequest, context: JobContext) -> tuple[Dataset, Split | None]:
     """The images of a folder to measure on, and which split of it they are."""
     from cnn_studio.core.data.scan import scan_folder
+    from cnn_studio.core.data.walk import passed_over_text
 
     if request.folder is None:
         raise ValueError("neither a folder nor a split was asked for")
     dataset = scan_folder(request.folder, context)
+    if passed_over := passed_over_text(dict(dataset.passed_over)):
+        context.report(Message(passed_over))
     if request.split is None:
         return _measured_part(dataset, context.report)
     if request.split not in dataset.given_splits:

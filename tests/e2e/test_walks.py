@@ -1,7 +1,9 @@
 """Whoever lists files lists the same ones: a scan, predictions of a folder, what is dropped on the window."""
 
 import sys
+import unicodedata
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from cnn_studio.core.data.scan import scan_folder
 from cnn_studio.core.errors import DatasetError
 from cnn_studio.core.job.events import Message
 from cnn_studio.core.job.jobs import JobContext
+from cnn_studio.tasks import evaluation
 from cnn_studio.tasks.models import image_paths
 
 
@@ -82,3 +85,27 @@ def test_the_linked_class_of_a_data_set_is_predicted_too(tmp_path):
     (tmp_path / "set" / "a").symlink_to("../store/a")
     found = image_paths([tmp_path / "set"], JobContext())
     assert [path.relative_to(tmp_path / "set") for path in found] == [Path("b/1.png"), Path("a/0.png")]
+
+
+def test_a_models_classes_are_matched_whatever_form_and_capitals_folders_have(tmp_path):
+    apart = unicodedata.normalize("NFD", "Café")
+    for seed, name in enumerate((apart, "DOG", "cow")):
+        picture(tmp_path / "set" / name / "0.png", seed)
+    dataset, said = scan_folder(tmp_path / "set", JobContext()), []
+    facts = SimpleNamespace(class_names=("dog", apart, "hen"))
+    known = evaluation._known(dataset, facts, said.append)
+    assert known.class_names == facts.class_names
+    assert {file.path.partition("/")[0]: file.label for file in known.files} == {"DOG": 0, apart: 1}
+    assert [event.text for event in said] == [
+        "1 image of cow is not measured: the model knows no such class.",
+        "There are no images of hen here, so nothing can be said of them.",
+    ]
+
+
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="this disk does not tell capitals")
+def test_of_two_classes_that_differ_in_capitals_a_model_knows_its_own(tmp_path):
+    for seed, name in enumerate(("Dog", "dog")):
+        picture(tmp_path / "set" / name / "0.png", seed)
+    dataset = scan_folder(tmp_path / "set", JobContext())
+    known = evaluation._known(dataset, SimpleNamespace(class_names=("Dog", "cat")), lambda _: None)
+    assert [file.path for file in known.files] == ["Dog/0.png"]

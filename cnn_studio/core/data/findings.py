@@ -83,7 +83,7 @@ class Finding:
         advice: why it matters and what to do, one or two sentences.
         groups: indices into ``Dataset.files`` of the images it concerns. Images that belong together (versions of one
             picture, the images of one small class) are in one group; where nothing belongs together there is one.
-            None where it is about what was left out.
+            Empty where it is about what was left out.
         serious: whether training without looking at it is likely to mislead.
     """
 
