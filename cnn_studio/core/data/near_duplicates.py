@@ -55,6 +55,7 @@ _LEAST_OVERLAP = 0.4  # of either picture: a copy that lost 30 % of height and w
 _LARGEST_STRETCH = 1.8
 _LEAST_CONTRAST = 2.0  # standard deviation in levels, below which there is no picture to compare
 _LARGEST_COLOUR_DIFFERENCE = 40.0  # of 255 levels; brightened copies were seen to have 29
+_SAME_COLOUR = 16.0  # levels
 _COLOURLESS = 6.0  # levels
 
 _LARGEST_COUNTED = 0.4  # difference
@@ -186,12 +187,12 @@ def _measured(fingerprints: NDArray[np.uint8], pairs: Candidates) -> _Measured:
         & (fine.contrast >= _LEAST_CONTRAST)
     )
     first, second = pairs.first[possible], pairs.second[possible]
-    near = _colour_distance(colour[second], colour[first], fine.some(possible)) <= _LARGEST_COLOUR_DIFFERENCE
-    first, second, possible = first[near], second[near], possible[near]
-    same = (
-        (difference <= _SAME) & (fine.worst <= _SAME_EVERYWHERE * fine.contrast_everywhere) & (covered >= _SAME_OVERLAP)
-    )
-    return first, second, difference[possible].astype(np.float32), same[possible]
+    colours_apart = _colour_distance(colour[second], colour[first], fine.some(possible))
+    near = colours_apart <= _LARGEST_COLOUR_DIFFERENCE
+    first, second, possible, colours_apart = first[near], second[near], possible[near], colours_apart[near]
+    everywhere = fine.worst <= _SAME_EVERYWHERE * fine.contrast_everywhere
+    same = ((difference <= _SAME) & everywhere & (covered >= _SAME_OVERLAP))[possible]
+    return first, second, difference[possible].astype(np.float32), same & (colours_apart <= _SAME_COLOUR)
 
 
 def _parts(pairs: Candidates, cancel: CancelToken) -> Iterator[Candidates]:
