@@ -126,6 +126,14 @@ def test_things_that_differ_in_one_place_are_not_the_same(turn):
     assert grouped([caps[0], caps[0].rotate(turn).resize((64, 64))]).same == ((1,), (1,))
 
 
+def test_the_same_thing_in_another_colour_is_not_the_same():
+    luma, blue, red = scene(1).convert("YCbCr").split()
+    redder = Image.merge("YCbCr", (luma, blue, red.point(lambda level: min(255, level + 28)))).convert("RGB")
+    found = grouped([scene(1), redder, scene(2)])
+    assert found.alike == ((1,), (1,), ())
+    assert found.same == ((), (), ())
+
+
 def test_a_marked_copy_is_alike_but_not_verified():
     found = grouped([scene(1), marked(scene(1), (0, 0, 50, 40)), scene(2)])
     assert found.alike == ((1,), (1,), ())

@@ -141,6 +141,25 @@ def test_findings_are_told_and_their_images_are_one_click_away(qtbot, session, p
     assert panel.list.currentRow() == -1
 
 
+def test_what_only_looks_alike_in_two_classes_is_shown_and_nothing_is_to_be_removed(qtbot, window, session, fruit):
+    marked = picture(5)
+    marked.paste((250, 250, 250), (0, 0, 40, 32))
+    marked.transpose(Image.Transpose.ROTATE_90).save(fruit / "pear" / "marked.png")
+    open_folder(qtbot, session, fruit)
+    page = window.page("data")
+    same, alike = (
+        finding(session, kind) for kind in (FindingKind.SAME_PICTURE_TWO_CLASSES, FindingKind.ALIKE_IN_TWO_CLASSES)
+    )
+    assert len(same.groups) == len(alike.groups) == 1
+    page.browse.show_only(FindingKind.ALIKE_IN_TWO_CLASSES)
+    assert sorted(names(page)) == ["apple/patient1_05.png", "pear/marked.png"]
+    assert "leave" not in page.browse.advice.text().lower()
+    assert not page.browse.keep_button.isVisible()
+    assert page.browse.shown.group_number(1) == 0
+    page.browse.show_only(FindingKind.SAME_PICTURE_TWO_CLASSES)
+    assert sorted(names(page)) == ["apple/stray pear.png", "pear/patient0_02.png"]
+
+
 def test_one_of_each_is_kept_and_that_is_undone(qtbot, session, page, fruit):
     before = snapshot(fruit)
     total = len(session.project.dataset.files)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,7 @@ _LEAST_OVERLAP = 0.4  # of either picture: a copy that lost 30 % of height and w
 _LARGEST_STRETCH = 1.8
 _LEAST_CONTRAST = 2.0  # standard deviation in levels, below which there is no picture to compare
 _LARGEST_COLOUR_DIFFERENCE = 40.0  # of 255 levels; brightened copies were seen to have 29
+_SAME_COLOUR = 16.0  # levels
 _COLOURLESS = 6.0  # levels
 
 _LARGEST_COUNTED = 0.4  # difference
@@ -61,7 +63,7 @@ _CANDIDATES = 100_000  # for all pictures together and each kind of search, but 
 _FEWEST, _MOST = 2, 16
 _FINALISTS = 12  # of each picture
 _FINE_STEPS = 5
-_BLOCK = 2048  # pictures
+_BLOCK = (256, 2048)  # pictures at once, at least and at most
 _PAIRS = 2048  # aligned between two looks at whether to cancel
 
 _Floats = NDArray[np.float32]
@@ -97,7 +99,7 @@ def find_pairs(fingerprints: NDArray[np.uint8], context: JobContext) -> _Ints:
     # A thousand copies of one picture would make a million pairs.
     first_with: dict[bytes, int] = {}
     firsts = np.fromiter(
-        (first_with.setdefault(row.tobytes(), place) for place, row in enumerate(fingerprints)),
+        (first_with.setdefault(blake2b(row, digest_size=16).digest(), place) for place, row in enumerate(fingerprints)),
         np.int64,
         len(fingerprints),
     )
@@ -137,8 +139,9 @@ def _differences(fingerprints: NDArray[np.uint8], context: JobContext) -> _Measu
     search = ViewSearch(brightness(fingerprints), most, context.cancel)
     small = _small(brightness(fingerprints))
     found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.bool_))]
-    for start in range(0, count, _BLOCK):
-        stop = min(start + _BLOCK, count)
+    block = int(np.clip(count // 64, *_BLOCK))
+    for start in range(0, count, block):
+        stop = min(start + block, count)
         finalists = _finalists(small, search.candidates(start, stop), context.cancel)
         found += [_measured(fingerprints, some) for some in _parts(finalists, context.cancel)]
         meter.add(stop - start)
@@ -184,12 +187,12 @@ def _measured(fingerprints: NDArray[np.uint8], pairs: Candidates) -> _Measured:
         & (fine.contrast >= _LEAST_CONTRAST)
     )
     first, second = pairs.first[possible], pairs.second[possible]
-    near = _colour_distance(colour[second], colour[first], fine.some(possible)) <= _LARGEST_COLOUR_DIFFERENCE
-    first, second, possible = first[near], second[near], possible[near]
-    same = (
-        (difference <= _SAME) & (fine.worst <= _SAME_EVERYWHERE * fine.contrast_everywhere) & (covered >= _SAME_OVERLAP)
-    )
-    return first, second, difference[possible].astype(np.float32), same[possible]
+    colours_apart = _colour_distance(colour[second], colour[first], fine.some(possible))
+    near = colours_apart <= _LARGEST_COLOUR_DIFFERENCE
+    first, second, possible, colours_apart = first[near], second[near], possible[near], colours_apart[near]
+    everywhere = fine.worst <= _SAME_EVERYWHERE * fine.contrast_everywhere
+    same = ((difference <= _SAME) & everywhere & (covered >= _SAME_OVERLAP))[possible]
+    return first, second, difference[possible].astype(np.float32), same & (colours_apart <= _SAME_COLOUR)
 
 
 def _parts(pairs: Candidates, cancel: CancelToken) -> Iterator[Candidates]:

@@ -27,7 +27,7 @@ from cnn_studio.core.image.fingerprints import FINGERPRINT_BYTES, FINGERPRINT_VE
 from cnn_studio.core.paths import cache_dir
 
 _FOLDERS_KEPT = 64
-_BYTES_KEPT = 512 * 1024**2  # 100,000 images take 75 MB
+_BYTES_KEPT = 512 * 1024**2  # 100,000 images take 130 MB
 _ENTRY_OF_IMAGE = 8  # fields; that of a file left out has five
 _ENTRIES_IN_A_LINE = 1000
 _log = logging.getLogger(__name__)
