@@ -14,7 +14,7 @@ from cnn_studio.core.evaluation.input_range import InputRange
 from cnn_studio.core.runs import run as runs
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output, nothing else.")]
-ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A .keras file, or the folder of a run.")]
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A .keras or .h5 file, or the folder of a run.")]
 ClassNames = Annotated[
     str | None,
     typer.Option(

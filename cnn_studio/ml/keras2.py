@@ -175,6 +175,8 @@ def _give_weights(layer: Any, values: list[tuple[str, Any]]) -> None:
             raise ValueError(f"the weights of {each.name} are not those that it describes")
         for variable, array in zip(wanted, arrays, strict=True):
             variable.assign(array)
+        if hasattr(each, "finalize_state"):
+            each.finalize_state()
     if stored:
         raise ValueError(f"it holds weights for {', '.join(sorted(stored))}, which it does not describe")
 

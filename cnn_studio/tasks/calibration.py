@@ -86,6 +86,12 @@ def calibrate(request: CalibrateRequest, context: JobContext) -> Calibrated:
     """
     from cnn_studio.core.evaluation.calibration import Calibrated, at_threshold, calibration_figures
 
+    if request.model.suffix != ".keras":
+        raise ModelFileError(
+            f"Calibrating changes the model's file, and {request.model.name} is none that can carry it.",
+            hint="Export it as a .keras file first.",
+            path=request.model,
+        )
     measured = _measured(request, context)
     if measured.without_numbers:
         raise ModelFileError(

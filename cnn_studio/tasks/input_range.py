@@ -83,7 +83,8 @@ def try_on(model: Any, facts: ModelFacts, dataset: Dataset, context: JobContext)
     trials = []
     for input_range, ranged in _in_each_range(model):
         answers = ask_about(ranged, facts, sample, quiet)
-        trials.append(_trial(input_range, answers.said.probabilities, answers.labels, facts))
+        trial = _trial(input_range, answers.said.probabilities, answers.labels, facts)
+        trials.append(replace(trial, answers=()))
     return tuple(trials)
 
 

@@ -106,9 +106,8 @@ def packed(parts: dict[str, bytes], method: int) -> bytes:
 
 def trials(kind: str, parts: dict[str, bytes], folder: Path) -> Callable[[int], None]:
     """A function that makes the file of a seed and reads it as the program does."""
-    from cnn_studio.core.errors import CnnStudioError
     from cnn_studio.core.experiment.experiment import Experiment, experiment_to_toml, read_experiment
-    from cnn_studio.core.image.decoder import ImageError, probe_image, read_image
+    from cnn_studio.core.image.decoder import probe_image, read_image
     from cnn_studio.core.runs.run import read_run
     from cnn_studio.ml.model_file import load_model, read_facts
 
@@ -138,11 +137,8 @@ def trials(kind: str, parts: dict[str, bytes], folder: Path) -> Callable[[int], 
 
     def images(seed: int) -> None:
         (folder / "picture").write_bytes(mutated(good[seed % len(good)], seed))
-        try:
-            probe_image(folder / "picture")
-            read_image(folder / "picture", 32, 32)
-        except ImageError as error:
-            raise CnnStudioError(error.message) from error
+        probe_image(folder / "picture")
+        read_image(folder / "picture", 32, 32)
 
     def toml_record(seed: int) -> None:
         (folder / "experiment.toml").write_bytes(mutated(toml, seed))

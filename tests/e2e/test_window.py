@@ -13,15 +13,18 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage
 from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QFileDialog
 
 from cnn_studio import tasks
+from cnn_studio.core.evaluation.input_range import InputRange
 from cnn_studio.core.job import events
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
 from cnn_studio.gui.dialogs.class_names import ClassNamesDialog
+from cnn_studio.gui.dialogs.input_range import InputRangeDialog
 from cnn_studio.gui.dialogs.picture import PictureDialog
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.main_window import MainWindow
 from cnn_studio.gui.state.notices import NoticeKind
 from cnn_studio.gui.state.session import Session
+from cnn_studio.ml.model_file import read_facts
 
 TRAINING_TIME = 120_000
 
@@ -241,7 +244,7 @@ def test_what_is_asked_before_tensorflow_is_ready_queues(qtbot, window, session,
     qtbot.waitUntil(lambda: len(session.predictions.found) == 1, timeout=TRAINING_TIME)
 
 
-def test_a_model_from_elsewhere_asks_for_class_names(qtbot, window, session, blobs, tmp_path):
+def test_a_model_from_elsewhere_asks_for_class_names_and_values(qtbot, window, session, blobs, tmp_path):
     foreign = tmp_path / "foreign.keras"
     script = (
         "import sys, keras; inputs = keras.Input((8, 8, 3)); flat = keras.layers.Flatten()(inputs);"
@@ -257,9 +260,15 @@ def test_a_model_from_elsewhere_asks_for_class_names(qtbot, window, session, blo
     assert not ok.isEnabled()
     dialog.names.setPlainText("ripe\nunripe")
     ok.click()
+    ranges = window.findChild(InputRangeDialog)
+    ranges.choices[InputRange.UNIT].click()
+    ranges.try_on([(next((blobs / "red").iterdir()), "ripe")])
+    qtbot.waitUntil(lambda: "of 1" in ranges.previews[InputRange.TORCH].text(), timeout=60_000)
+    ranges.buttons.button(QDialogButtonBox.StandardButton.Ok).click()
     drop(window, next((blobs / "red").iterdir()))
     qtbot.waitUntil(lambda: len(session.predictions.found) == 1, timeout=30_000)
     assert session.predictions.found[0].label in {"ripe", "unripe"}
+    assert read_facts(foreign).input_range is InputRange.UNIT
 
 
 def test_a_hostile_model_file_is_refused_and_not_run(qtbot, window, session, blobs, tmp_path, told):

@@ -51,7 +51,7 @@ class Predictions(QObject):
         elif (model := self._models.opened) is None:
             self._notices.tell(
                 NoticeKind.WARNING,
-                "There is no model yet to classify images with. Train one, or open a .keras file on the Predict page.",
+                "There is no model yet to classify images with. Train one, or open a file on the Predict page.",
                 topic=NO_MODEL,
             )
         else:
