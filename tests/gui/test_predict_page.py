@@ -240,6 +240,7 @@ def test_another_model_answers_all_pictures_anew_in_their_places(opened, session
     session.models.take(Path("/models/birds.keras"), FACTS)
     assert set(said(session)) == {""}, "nothing of the earlier model stays under the new one's name"
     assert opened.count.text() == "0 of 300 images classified"
+    assert not opened.rest_button.isEnabled(), "it is at it"
     assert texts(opened)[0] == "0.png: Not classified yet"
     settle()
     assert said(session) == ["by birds"] * 300
