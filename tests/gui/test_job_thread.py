@@ -113,20 +113,18 @@ def test_cancel_reaches_a_running_job(qtbot, thread, told):
     qtbot.waitUntil(lambda: bool(told) and told[-1][0] == "cancelled")
 
 
-def test_the_collector_rests_while_a_folder_is_scanned_and_passes_over_what_was_made(
-    qtbot, thread, told, collector_freezes
-):
+def test_the_collector_rests_while_much_is_made_for_good_and_passes_over_it(qtbot, thread, told, collector_freezes):
     made = []
 
     def work(request, context: JobContext):
         made.append([[number] for number in range(3)])
         return gc.isenabled()
 
-    for kind in (JobKind.SCAN, JobKind.PREDICT):
+    for kind in (JobKind.SCAN, JobKind.START, JobKind.PREDICT):
         thread.submit(Job(kind, "A job", work, None))
     try:
-        qtbot.waitUntil(lambda: sum(name == "succeeded" for name, _, _ in told) == 2)
-        assert [what for name, _, what in told if name == "succeeded"] == [False, True]
+        qtbot.waitUntil(lambda: sum(name == "succeeded" for name, _, _ in told) == 3)
+        assert [what for name, _, what in told if name == "succeeded"] == [False, False, True]
         assert gc.isenabled()
         watched = {id(found) for found in gc.get_objects()}
         assert id(made[0]) not in watched

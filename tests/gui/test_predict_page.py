@@ -240,6 +240,7 @@ def test_another_model_answers_all_pictures_anew_in_their_places(opened, session
     session.models.take(Path("/models/birds.keras"), FACTS)
     assert set(said(session)) == {""}, "nothing of the earlier model stays under the new one's name"
     assert opened.count.text() == "0 of 300 images classified"
+    assert not opened.rest_button.isEnabled(), "it is at it"
     assert texts(opened)[0] == "0.png: Not classified yet"
     settle()
     assert said(session) == ["by birds"] * 300
@@ -393,3 +394,14 @@ def test_a_damaged_store_of_settings_offers_nothing(session):
         QSettings().setValue("recent_folders", damaged)
         assert session.models.recent_files() == []
         assert session.project.recent_folders() == []
+
+
+def test_the_model_wanted_last_is_the_one_that_is_open(opened, session, settle, monkeypatch):
+    asked = []
+    monkeypatch.setattr(tasks, "open_model", lambda path, context: asked.append(path.stem) or FACTS)
+    session.models.use(Path("/models/pets.keras"))
+    session.models.open(Path("/models/birds.keras"))
+    session.models.use(Path("/models/pets.keras"))
+    settle()
+    assert asked == ["birds", "pets"]
+    assert session.models.opened.path.stem == "pets"

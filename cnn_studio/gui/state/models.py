@@ -86,7 +86,8 @@ class Models(QObject):
 
     def use(self, path: Path) -> None:
         """Work with the model of that file: open it, unless it is the opened one."""
-        if self.opened is None or self.opened.path != path:
+        coming = self._queue.is_busy_with(JobKind.OPEN_MODEL, JobKind.RECOVER)
+        if coming or self.opened is None or self.opened.path != path:
             self.open(path)
 
     def recent_files(self) -> list[Path]:

@@ -73,7 +73,7 @@ class Predictions(QObject):
     @Slot()
     def answer_rest(self) -> None:
         """Classify the pictures that were left without an answer, since that was cancelled or failed."""
-        if rest := self.unanswered:
+        if (rest := self.unanswered) and not self.is_answering():
             self.predict(rest)
 
     def clear(self) -> None:
@@ -101,10 +101,10 @@ class Predictions(QObject):
         self._unanswered = {}
         for place, picture in enumerate(self.found):
             self._unanswered.setdefault(picture.path, []).append(place)
-        if self.found:
-            self.renewed.emit(dict(enumerate(self.found)))
         if self._models.opened is not None and (pictures or wanted):
             self.predict(pictures + wanted)
+        if self.found:
+            self.renewed.emit(dict(enumerate(self.found)))
 
     def _on_report(self, token: CancelToken, event: Event) -> None:
         if not isinstance(event, ImagesPredicted) or token.cancel_requested:

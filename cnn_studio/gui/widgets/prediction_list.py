@@ -212,7 +212,7 @@ class _PredictionDelegate(QStyledItemDelegate):
         painter.setFont(theme.text_font(theme.TextSize.TITLE, bold=True))
         height = painter.fontMetrics().height()
         answer = "Not sure" if item.unsure else prediction_text(item)
-        tone = colour.warning if item.unsure else colour.text
+        tone = colour.warning if item.unsure else colour.text if item.is_answered else colour.muted
         draw_text(painter, QRect(text.left(), top, text.width(), height), answer, tone)
         top += height + theme.SPACE_HALF
         painter.setFont(theme.text_font(theme.TextSize.BODY))

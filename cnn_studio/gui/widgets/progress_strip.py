@@ -190,7 +190,7 @@ class ProgressStrip(QWidget):
             metrics = self.next_button.fontMetrics()
             room = metrics.horizontalAdvance(_USUAL_NEXT)
             text = metrics.elidedText(f"Next: {waiting[0][0]}", Qt.TextElideMode.ElideMiddle, room)
-            self.next_button.setText((text + others).replace("&", "&&"))
+            self.next_button.setText((text + others).replace("&", "&&") + " ▾")
             self.next_button.setToolTip("\n".join(["When this has ended:", *(title for title, _ in waiting)]))
             self.next_button.setAccessibleName("Next: " + ", ".join(title for title, _ in waiting))
 

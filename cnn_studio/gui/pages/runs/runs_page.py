@@ -164,7 +164,7 @@ class RunsPage(QWidget):
         parts.addWidget(self.table)
         parts.addWidget(self._build_details())
         parts.setStretchFactor(0, 1)
-        parts.setStretchFactor(1, 1)
+        parts.setStretchFactor(1, 2)
         layout.addWidget(parts, 1)
         layout.addLayout(self._build_buttons())
         self._empty = EmptyState(
