@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -54,14 +54,21 @@ class Face:
 
     def print_json(self, values: dict[str, Any]) -> None:
         """Print one JSON object on a line of standard output."""
-        sys.stdout.write(json_text(values) + "\n")
-        sys.stdout.flush()
+        self._print(json_text(values))
 
     def say(self, sentence: str = "") -> None:
         """Print a line for a person on standard output; nothing with ``as_json``."""
         if not self.as_json:
-            sys.stdout.write(_for_terminal(sentence, sys.stdout) + "\n")
+            self._print(_for_terminal(sentence, sys.stdout))
+
+    def _print(self, line: str) -> None:
+        try:
+            sys.stdout.write(line + "\n")
             sys.stdout.flush()
+        except OSError:
+            _write_to_nobody(sys.stdout)
+            if not self._nobody_reads:  # else the job was stopped for it, and has an end to come to
+                raise
 
     def report(self, event: events.Event) -> None:
         """A job's ``Report``. When nobody reads any more (``… | head``, a terminal that is closed), the job is stopped.
@@ -76,7 +83,8 @@ class Face:
         except OSError:
             self._nobody_reads = True
             self.token.stop()
-            _write_to_nobody()
+            if not self.as_json:
+                _write_to_nobody(sys.stderr)
 
     def _show(self, event: events.Event) -> None:
         match event:
@@ -161,26 +169,30 @@ class Face:
             again = " Ctrl-C again discards it." if number == signal.SIGINT else ""
             try:
                 sys.stderr.write(f"Stopping, and keeping what was done so far.{again}\n")
-            except OSError:
-                _write_to_nobody()
+            except OSError:  # the terminal is gone
+                self._nobody_reads = True
+                _write_to_nobody(sys.stderr)
 
 
 def _other_places() -> Iterator[Path]:
     """Folders for a run that its own cannot take: first where the window looks, last what a new start may empty."""
-    for place in (lambda: paths.data_dir() / "runs", Path.home, Path.cwd, lambda: Path(tempfile.gettempdir())):
+    places: list[Callable[[], Path]] = [
+        lambda: paths.data_dir() / "runs",
+        Path.home,
+        Path.cwd,
+        lambda: Path(tempfile.gettempdir()),
+    ]
+    for place in places:
         with suppress(OSError, RuntimeError):  # a home that nobody knows, a present folder that is gone
             yield place()
 
 
-def _write_to_nobody() -> None:
+def _write_to_nobody(stream: TextIO) -> None:
     """Let what is written to a stream that has lost its reader vanish, so that the rest of the work can go on."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            nobody = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nobody, stream.fileno())
-            os.close(nobody)
+    with suppress(OSError, ValueError):  # a stream that is no file, as in a test
+        nobody = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nobody, stream.fileno())
+        os.close(nobody)
 
 
 def _for_terminal(text: str, stream: TextIO) -> str:

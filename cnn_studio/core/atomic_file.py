@@ -9,7 +9,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
@@ -43,6 +43,18 @@ def replacing(target: Path) -> Iterator[Path]:
         raise storage_error(target, error) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+_PART = re.compile(r"\.[a-z0-9_]{8}\.part(\.\w+)?|\.best\.part\.weights\.h5")
+"""Files that are being written; the second is that of earlier versions."""
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what a process that was killed had begun to write into a folder in which nobody else writes now."""
+    with suppress(OSError):
+        for file in folder.iterdir():
+            if _PART.fullmatch(file.name):
+                file.unlink(missing_ok=True)
 
 
 def refuse_existing(*targets: Path) -> None:

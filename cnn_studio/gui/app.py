@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from PySide6.QtCore import QObject, QSettings, QTimer, Signal, Slot
 from PySide6.QtWidgets import QApplication
 
 import cnn_studio
+from cnn_studio.core.errors import StorageError
 from cnn_studio.core.runs.run import RunState, list_runs
+from cnn_studio.core.runs.training_lock import held
 from cnn_studio.core.system import logs
 from cnn_studio.core.text import listed
 from cnn_studio.gui.look import theme
@@ -83,6 +86,9 @@ def tell_how_it_ended_last_time(session: Session) -> None:
     last = str(settings.value(key, ""))
     settings.setValue(key, datetime.now(UTC).isoformat(timespec="seconds"))
     cut_off = [run for run in list_runs(session.project.runs_dir) if run.state() is RunState.INTERRUPTED]
+    for run in cut_off:
+        with suppress(StorageError), held(run.folder):  # which clears what was half written
+            pass
     names = [run.folder.name for run in cut_off if run.created >= last]
     if names:
         text = (

@@ -92,10 +92,8 @@ def test_the_second_time_nothing_is_decoded(dataset, decoded):
 
 
 def test_writing_to_the_open_array_leaves_the_disk_alone(dataset):
-    images = prepared(dataset)
-    pixels = images.pixels
-    pixels[:] = 7
-    assert_right(dataset, images)
+    prepared(dataset).pixels[:] = 7
+    assert_right(dataset, prepared(dataset))
 
 
 def test_each_size_has_its_own_store(dataset, decoded):

@@ -104,3 +104,17 @@ def test_where_no_lock_can_be_made_the_folder_itself_is_what_is_told(tmp_path, n
     with pytest.raises(StorageError, match="not empty"), held(tmp_path / "run"):
         new_run(tmp_path / "run")
     assert (tmp_path / "run").read_text(encoding="utf-8") == "a file"
+
+
+def test_who_holds_the_folder_clears_what_was_half_written_in_it(run):
+    names = {path.name for path in run.folder.iterdir()}
+    for left in (".a1b2c3d4.part.keras", ".ab_cd_ef.part.json", ".best.part.weights.h5"):
+        (run.folder / left).touch()
+    for foreign in (".hidden", "notes.part.txt", ".abc.part"):
+        (run.folder / foreign).touch()
+    with held(run.folder):
+        assert {path.name for path in run.folder.iterdir()} - {LOCK_NAME} == names | {
+            ".hidden",
+            "notes.part.txt",
+            ".abc.part",
+        }

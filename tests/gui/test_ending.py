@@ -50,7 +50,10 @@ def test_trainings_that_were_cut_off_are_told_once(session, told, make_dataset):
         folder = session.project.runs_dir / name
         run = runs.create_run(folder, dataset, split_dataset(dataset, experiment.split), experiment)
     runs.finish_run(run, {}, runs.Ended.COMPLETED)
+    left = session.project.runs_dir / "cut off" / ".ab12_cd3.part.keras"
+    left.touch()
     tell_how_it_ended_last_time(session)
+    assert not left.exists(), "half a file that nobody will go on with"
     assert len(told) == 1
     assert told[0].text.startswith("The training cut off was cut off")
     record = session.project.runs_dir / "cut off" / "run.json"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from cnn_studio.core.atomic_file import clear_leftovers
 from cnn_studio.core.errors import StorageError
 
 LOCK_NAME = "training.lock"
@@ -47,6 +48,7 @@ def held(folder: Path) -> Iterator[None]:
     except OSError as error:
         _log.warning("%s could not be locked: %s", folder, error)
     _held_here.add(folder)
+    clear_leftovers(folder)
     try:
         yield
     finally:

@@ -59,7 +59,10 @@ def set_up_logging() -> None:
 
 def without_home(text: str) -> str:
     """Text to be shown and passed on, such as a traceback, without the name of the user's home folder."""
-    home = str(Path("~").expanduser())
+    try:
+        home = str(Path.home())
+    except RuntimeError:  # nobody knows it
+        return text
     return text.replace(home, "~") if len(home) > 1 else text
 
 

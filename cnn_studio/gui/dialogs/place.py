@@ -23,6 +23,7 @@ class PlaceDialog(QMessageBox):
         )
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._question = question
+        self._window = parent
         self.choose = self.addButton("Choose a folder…", QMessageBox.ButtonRole.ActionRole)
         self.give_up = self.addButton("Give it up", QMessageBox.ButtonRole.DestructiveRole)
         self.setDefaultButton(self.choose)
@@ -32,9 +33,8 @@ class PlaceDialog(QMessageBox):
 
     @Slot()
     def _choose(self) -> None:
-        parent = self.parentWidget()
-        folder = QFileDialog.getExistingDirectory(parent, "A folder for the trained network", str(Path.home()))
+        folder = QFileDialog.getExistingDirectory(self._window, "A folder for the trained network", str(Path.home()))
         if folder:
             self._question.answer(Path(folder))
         else:
-            PlaceDialog(self._question, parent).open()
+            PlaceDialog(self._question, self._window).open()
