@@ -222,10 +222,12 @@ def test_what_was_kept_follows_the_temperature_without_another_pass(run):
 
 def test_a_threshold_is_kept_in_the_file_and_used_by_prediction(run):
     weights_before = keras.saving.load_model(run.model).get_weights()
-    done = calibrate(run.model, accuracy=1.0)
+    kept = tasks.saved_evaluation(run.model, Split.VALIDATION)
+    chosen = float(np.median(kept.confidence)) + 1e-4
+    done = calibrate(run.model, threshold=chosen)
     threshold = done.facts.threshold
-    assert 0 < threshold < 1
-    assert done.coverage.accuracy == 1.0
+    assert threshold == chosen
+    assert done.asked_accuracy is None
     assert 0 < done.coverage.coverage < 1
     assert read_facts(run.model).threshold == threshold
     for one, other in zip(keras.saving.load_model(run.model).get_weights(), weights_before, strict=True):
@@ -269,7 +271,8 @@ def test_an_exported_file_is_calibrated_on_a_folder_and_its_description_follows(
 
 
 def test_a_threshold_moves_along_with_a_new_temperature(run):
-    calibrate(run.model, accuracy=1.0)
+    kept = tasks.saved_evaluation(run.model, Split.VALIDATION)
+    calibrate(run.model, threshold=float(np.median(kept.confidence)) + 1e-4)
     before = tasks.saved_evaluation(run.model, Split.VALIDATION)
     calibrate(run.model, tasks.Temperature.FIT)
     after = tasks.saved_evaluation(run.model, Split.VALIDATION)
@@ -277,12 +280,31 @@ def test_a_threshold_moves_along_with_a_new_temperature(run):
     assert (after.confidence < after.threshold).sum() == (before.confidence < before.threshold).sum()
 
 
+def test_a_threshold_for_an_accuracy_rests_on_a_lower_bound(run):
+    kept = tasks.saved_evaluation(run.model, Split.VALIDATION)
+    surest = kept.confidence >= np.median(kept.confidence)
+    labels = np.where(surest, kept.predicted, (kept.predicted + 1) % 4).astype(np.int32)
+    again = {name: np.tile(getattr(kept, name), (10, 1)) for name in ("probabilities", "logits")}
+    many = replace(kept, labels=np.tile(labels, 10), paths=kept.paths * 10, **again)
+    write_measured(
+        replace(many, evaluation=replace(many.evaluation, images=240)), measured_path(run.model, "validation")
+    )
+    done = calibrate(run.model, accuracy=0.95)
+    assert done.asked_accuracy == 0.95
+    assert (done.coverage.answered, done.coverage.right) == (10 * surest.sum(), 10 * surest.sum())
+    assert read_facts(run.model).threshold == done.coverage.threshold > 0
+
+
 def test_what_cannot_be_reached_or_makes_no_sense_is_told(run):
     kept = tasks.saved_evaluation(run.model, Split.VALIDATION)
     always_wrong = ((kept.predicted + 1) % 4).astype(np.int32)
     write_measured(replace(kept, labels=always_wrong), measured_path(run.model, "validation"))
-    with pytest.raises(CnnStudioError, match=r"No threshold makes 95\.0% of the answers right"):
+    with pytest.raises(CnnStudioError, match="only 59 images without a single mistake could show; there are 24"):
         calibrate(run.model, accuracy=0.95)
+    with pytest.raises(CnnStudioError, match="no number of images could show"):
+        calibrate(run.model, accuracy=1.0)
+    with pytest.raises(CnnStudioError, match=r"Of the 1 surest answers 0 are right, which shows 0 % at best"):
+        calibrate(run.model, accuracy=0.5)
     with pytest.raises(CnnStudioError, match=r"A threshold of 1\.5 is no probability"):
         calibrate(run.model, threshold=1.5)
 

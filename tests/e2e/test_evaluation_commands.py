@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 
 import pytest
@@ -29,7 +30,11 @@ def test_evaluate_without_a_folder_and_with_everything_written(run, command, tmp
     page, table, lines = tmp_path / "r.html", tmp_path / "r.csv", tmp_path / "images.csv"
     status, out, _ = command("evaluate", run.folder, "--html", page, "--csv", table, "--images-csv", lines)
     assert status == 0
-    assert out.startswith("test accuracy")
+    assert re.match(
+        r"test accuracy \d+ % \(\d+–\d+ %, 95 % interval, 24 images; guessing the largest class: 25 %\)", out
+    )
+    assert "chose the epoch" not in out
+    assert "these images chose the epoch that was kept" in command("evaluate", run.folder, "--split", "validation")[1]
     for words in ("macro average", "weighted average", "Calibration error", "top-3 accuracy", str(page)):
         assert words in out
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
@@ -50,7 +55,9 @@ def test_evaluate_without_a_folder_and_with_everything_written(run, command, tmp
 
 
 def test_calibrate_and_what_predict_and_evaluate_say_then(run, made, command):
-    status, out, _ = command("calibrate", run.folder, "--accuracy", 1.0)
+    status, _, told = command("calibrate", run.folder, "--accuracy", 1.0)
+    assert (status, "no number of images could show" in told) == (1, True)
+    status, out, _ = command("calibrate", run.folder, "--threshold", 0.4)
     assert status == 0
     assert "Temperature 1" in out
     assert "Not sure below" in out

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from cnn_studio import tasks
 from cnn_studio.core.advice import preflight
@@ -98,6 +99,55 @@ def measured_by_keras(trained, folder):
     probabilities = model.predict_on_batch(images)
     losses = -np.log(probabilities[np.arange(len(labels)), labels])
     return (probabilities.argmax(1) == labels).mean(), losses.mean()
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_training_is_plain_keras_bit_for_bit(name, blobs, tmp_path, monkeypatch):
+    """From the same features, initial weights, seeds and order, plain Keras's ``fit`` ends with the very same."""
+    seen, original = [], stages.training_network
+
+    def remember(model, *more):
+        plain = keras.models.clone_model(model)
+        plain.set_weights(model.get_weights())
+        seen.append(plain)
+        return original(model, *more)
+
+    monkeypatch.setattr(stages, "training_network", remember)
+    kept, cache_features = [], stages.cache_features
+    monkeypatch.setattr(stages, "cache_features", lambda *given: kept.append(cache_features(*given)) or kept[-1])
+    reported, head = [], {"features": "flatten", "dense": [16], "dense_dropout": 0.5}
+    settings = {"epochs": 3, "seed": 7, "early_stopping": False}
+    trained = train(blobs, tmp_path / "run", name, reported.append, training=settings, **head)
+
+    (plain,), (source,) = seen, kept
+    given = [(trained.facts.class_names.index(label), split) for _, label, split in manifest_of(trained)]
+    labels = np.array([label for label, _ in given], np.int32)
+
+    def rows(split):
+        here = [place for place, (_, of) in enumerate(given) if of == split]
+        return source.values[source.rows[here]], labels[here]
+
+    features, truth = rows("train")
+    order = tf.data.Dataset.range(len(truth)).shuffle(len(truth), seed=7, reshuffle_each_iteration=True).batch(8)
+    feed = order.map(lambda picked: (tf.gather(features, picked), tf.gather(truth, picked)))
+    best = tmp_path / "plain.weights.h5"
+    keep = keras.callbacks.ModelCheckpoint(best, monitor="val_loss", save_best_only=True, save_weights_only=True)
+    plain.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", ["accuracy"], jit_compile=False)
+    validation = tf.data.Dataset.from_tensor_slices(rows("validation")).batch(8)
+    history = plain.fit(feed, epochs=3, validation_data=validation, shuffle=False, callbacks=[keep], verbose=0).history
+    plain.load_weights(best)
+
+    ours = keras.saving.load_model(trained.model).get_weights()[-len(plain.get_weights()) :]
+    differences = [np.abs(one - other).max() for one, other in zip(ours, plain.get_weights(), strict=True)]
+    assert len(differences) >= 4
+    assert max(differences) == 0.0
+    for key in ("loss", "val_loss", "accuracy", "val_accuracy"):
+        assert [getattr(event, key) for event in epochs_of(reported)] == history[key], key
+    assert trained.validation.loss == pytest.approx(min(history["val_loss"]), rel=1e-6)
+
+
+def manifest_of(trained):
+    return runs.read_manifest(runs.read_run(trained.run))
 
 
 def epochs_of(reported):
