@@ -65,7 +65,7 @@ def column(table, number):
 
 def test_scores_are_shown_with_their_averages_on_top(table):
     assert column(table, 0) == ["Average (macro)", "Average (weighted)", "tulip", "rose", "daisy"]
-    assert column(table, 1) == ["0.70", "0.65", "0.80", "–", "0.60"]
+    assert column(table, 1) == ["70 %", "65 %", "80 %", "–", "60 %"]
     assert column(table, 4) == ["40", "40", "10", "no images", "30"]
 
 
@@ -128,7 +128,7 @@ def test_a_narrow_table_shows_every_column_in_any_font(qtbot, font, table):
         assert sum(widths) <= table.viewport().width() + 1
         assert widths[0] >= average.horizontalAdvance("Average (weighted)")
         for title, room in zip(("Precision", "Recall", "F1"), widths[1:4], strict=True):
-            assert room >= max(text.horizontalAdvance(title), text.horizontalAdvance(">0.99") + 24)
+            assert room >= max(text.horizontalAdvance(title), text.horizontalAdvance(">99 %") + 24)
         assert widths[4] >= max(text.horizontalAdvance("Images"), text.horizontalAdvance("no images"))
 
 

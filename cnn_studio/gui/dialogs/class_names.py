@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
 
+from cnn_studio.core.text import printable
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.state.models import Models
+from cnn_studio.gui.widgets.paragraph import paragraph
 
 
 class ClassNamesDialog(QDialog):
@@ -22,10 +24,9 @@ class ClassNamesDialog(QDialog):
         self.count = models.opened.class_count
         self.setWindowTitle("Names of the classes")
         explanation = QLabel(
-            f"{models.opened.path.name} says how many classes it tells apart ({self.count}), but not their names. "
-            "Write one name a line, in the order the model was trained with (Keras sorts folders by name)."
+            f"{printable(models.opened.path.name)} says how many classes it tells apart ({self.count}), but not their "
+            "names. Write one name a line, in the order the model was trained with (Keras sorts folders by name)."
         )
-        explanation.setWordWrap(True)
         self.names = QPlainTextEdit()
         self.names.setAccessibleName("Class names, one a line")
         self.names.setTabChangesFocus(True)
@@ -41,7 +42,8 @@ class ClassNamesDialog(QDialog):
         self.buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.setSpacing(theme.SPACE)
-        for widget in (explanation, self.names, self.state, self.buttons):
+        layout.addLayout(paragraph(explanation))
+        for widget in (self.names, self.state, self.buttons):
             layout.addWidget(widget)
         self.resize(460, 420)
         self._check()

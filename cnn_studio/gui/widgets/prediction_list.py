@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,22 @@ BARS = 3
 _LEAST_WIDTH = 380
 
 
+class Which(Enum):
+    """Answers that are shown together, where it is not those of one class."""
+
+    ALL = "All pictures"
+    UNSURE = "Not sure"
+    UNREADABLE = "Without an answer"
+
+
+class Order(Enum):
+    """What stands first."""
+
+    GIVEN = "As they came"
+    LEAST_SURE = "Least sure first"
+    SUREST = "Surest first"
+
+
 def prediction_text(prediction: Prediction) -> str:
     """One line: ``cat · 97 %``, ``Not sure · perhaps cat, 41 %``, or why there is no answer."""
     if prediction.error:
@@ -39,26 +56,53 @@ class _PredictionModel(QAbstractListModel):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.items: list[Prediction] = []
+        self._shown: list[int] = []
+        self._which: Which | str = Which.ALL
+        self._order = Order.GIVEN
 
     def add(self, predictions: Sequence[Prediction]) -> None:
-        if predictions:
-            first = len(self.items)
-            self.beginInsertRows(QModelIndex(), first, first + len(predictions) - 1)
-            self.items.extend(predictions)
+        first = len(self.items)
+        self.items.extend(predictions)
+        if self._order is not Order.GIVEN:
+            self.arrange(self._which, self._order)
+        elif added := [place for place in range(first, len(self.items)) if self._is_wanted(self.items[place])]:
+            self.beginInsertRows(QModelIndex(), len(self._shown), len(self._shown) + len(added) - 1)
+            self._shown += added
             self.endInsertRows()
 
-    def clear(self) -> None:
+    def arrange(self, which: Which | str, order: Order) -> None:
+        self._which, self._order = which, order
         self.beginResetModel()
-        self.items = []
+        self._shown = [place for place, item in enumerate(self.items) if self._is_wanted(item)]
+        if order is not Order.GIVEN:
+            direction = 1 if order is Order.LEAST_SURE else -1
+            self._shown.sort(key=lambda place: direction * self.items[place].probability)
         self.endResetModel()
 
+    def _is_wanted(self, item: Prediction) -> bool:
+        match self._which:
+            case Which.ALL:
+                return True
+            case Which.UNSURE:
+                return item.unsure
+            case Which.UNREADABLE:
+                return bool(item.error)
+        return item.label == self._which
+
+    def at(self, row: int) -> Prediction:
+        return self.items[self._shown[row]]
+
+    def clear(self) -> None:
+        self.items = []
+        self.arrange(self._which, self._order)
+
     def rowCount(self, parent: Index = _ROOT) -> int:
-        return 0 if parent.isValid() else len(self.items)
+        return 0 if parent.isValid() else len(self._shown)
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if not index.isValid():
             return None
-        item = self.items[index.row()]
+        item = self.at(index.row())
         match role:
             case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.AccessibleTextRole:
                 return f"{one_line(item.path.name)}: {prediction_text(item)}"
@@ -107,13 +151,17 @@ class PredictionList(TileView):
         if at_end:
             bar.setValue(bar.maximum())
 
+    def arrange(self, which: Which | str, order: Order) -> None:
+        """Show the results of a kind, or of the class of that name, in an order."""
+        self._items.arrange(which, order)
+
     def clear(self) -> None:
         """Forget every result."""
         self._items.clear()
         self.loader.clear()
 
     def predictions(self) -> list[Prediction]:
-        """Every result, in the order shown."""
+        """Every result, in the order they came, shown or not."""
         return list(self._items.items)
 
     def close_loader(self) -> None:
@@ -132,7 +180,7 @@ class PredictionList(TileView):
         rows = sorted(index.row() for index in self.selectionModel().selectedIndexes())
         lines = []
         for row in rows:
-            item = self._items.items[row]
+            item = self._items.at(row)
             answer = item.error or f"{item.answer}\t{item.probability:.4f}"
             lines.append(f"{item.path}\t{answer}")
         if lines:
@@ -141,19 +189,19 @@ class PredictionList(TileView):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Ask for the pictures on screen, then paint."""
         self.loader.set_edge(round(self._edge * self.devicePixelRatioF()))
-        shown = [self._items.items[row] for row in self.visible_rows()]
+        shown = [self._items.at(row) for row in self.visible_rows()]
         self.loader.want([item.path for item in shown if not item.error])
         super().paintEvent(event)
 
     @Slot(object)
     def _on_ready(self, path: Path) -> None:
         for row in self.visible_rows():
-            if self._items.items[row].path == path:
+            if self._items.at(row).path == path:
                 self.viewport().update(self._rect(row))
 
     @Slot(QModelIndex)
     def _on_activated(self, index: QModelIndex) -> None:
-        self.image_activated.emit(self._items.items[index.row()].path)
+        self.image_activated.emit(self._items.at(index.row()).path)
 
 
 class _PredictionDelegate(QStyledItemDelegate):

@@ -68,7 +68,7 @@ class FindingsPanel(QWidget):
         theme.set_text_size(self.summary, theme.TextSize.BODY, bold=True)
         self.list = _WrappingList()
         self.list.setAccessibleName("Findings")
-        self.list.setMinimumHeight(12 * theme.SPACE)
+        self.list.setMinimumHeight(5 * theme.SPACE)
         policy = self.list.sizePolicy()
         policy.setRetainSizeWhenHidden(True)  # what is around it does not move when something is found
         self.list.setSizePolicy(policy)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Slot
@@ -9,16 +11,19 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QSt
 
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.evaluation.model_facts import ModelFacts
-from cnn_studio.core.evaluation.predictions import predictions_csv
+from cnn_studio.core.evaluation.predictions import Prediction, predictions_csv
+from cnn_studio.core.text import printable
 from cnn_studio.gui.dialogs.export import ExportDialog
 from cnn_studio.gui.dialogs.save_file import ask_target, save_file
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_percent_within, format_things
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.widgets.elided_label import ElidedLabel
 from cnn_studio.gui.widgets.empty_state import EmptyState
-from cnn_studio.gui.widgets.paragraph import paragraph
-from cnn_studio.gui.widgets.prediction_list import PredictionList, prediction_text
+from cnn_studio.gui.widgets.fields import ChoiceBox
+from cnn_studio.gui.widgets.paragraph import breakable, paragraph
+from cnn_studio.gui.widgets.prediction_list import Order, PredictionList, Which, prediction_text
 
 IMAGE_FILTER = "Images (*.jpg *.jpeg *.png *.webp *.bmp *.gif *.tif *.tiff *.avif *.heic);;All files (*)"
 
@@ -55,9 +60,8 @@ class PredictPage(QWidget):
         self._show_results()
 
     def _build(self) -> QWidget:
-        self.title = QLabel()
+        self.title = ElidedLabel(mode=Qt.TextElideMode.ElideMiddle)
         theme.set_text_size(self.title, theme.TextSize.TITLE)
-        self.title.setTextFormat(Qt.TextFormat.PlainText)
         self.facts = QLabel()
         self.open_button = QPushButton("Open model…")
         self.open_button.clicked.connect(self.choose_model)
@@ -89,7 +93,7 @@ class PredictPage(QWidget):
         self.choose_button = QPushButton("Choose images…")
         theme.accent_button(self.choose_button)
         self.choose_button.clicked.connect(self.choose_images)
-        self.count = QLabel()
+        self.count = ElidedLabel()
         self.csv_button = QPushButton("Save table…")
         self.csv_button.setToolTip("Save every answer as a CSV file that spreadsheets open.")
         self.csv_button.clicked.connect(self.choose_csv)
@@ -107,9 +111,47 @@ class PredictPage(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(theme.SPACE)
         layout.addLayout(head)
+        layout.addWidget(self._build_choices())
         layout.addWidget(body, 1)
         layout.addLayout(foot)
         return page
+
+    def _build_choices(self) -> QWidget:
+        """Which answers are shown, with their numbers, and in which order."""
+        self.which = ChoiceBox(shrinks=True)
+        self.which.setAccessibleName("Which answers are shown")
+        self.order = ChoiceBox([(order.value, order) for order in Order])
+        self.order.setAccessibleName("Order of the answers")
+        for box in (self.which, self.order):
+            box.chosen.connect(lambda _: self.results.arrange(self.which.value(), self.order.value()))
+        self._choices = QWidget()
+        row = QHBoxLayout(self._choices)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(theme.SPACE)
+        row.addWidget(self.which)
+        row.addWidget(self.order)
+        row.addStretch(1)
+        return self._choices
+
+    def _show_choices(self, found: Sequence[Prediction]) -> None:
+        counts = Counter(prediction.label for prediction in found if prediction.label)
+        kinds = {
+            Which.ALL: len(found),
+            Which.UNSURE: sum(prediction.unsure for prediction in found),
+            Which.UNREADABLE: sum(bool(prediction.error) for prediction in found),
+        }
+        choices: list[tuple[str, Which | str]] = [
+            (f"{which.value} ({count:,})", which) for which, count in kinds.items() if count or which is Which.ALL
+        ]
+        choices += [(f"{printable(name)} ({counts[name]:,})", name) for name in sorted(counts)]
+        self._choices.setVisible(bool(found))
+        if [self.which.itemText(row) for row in range(self.which.count())] != [text for text, _ in choices]:
+            before = self.which.value()
+            self.which.set_choices(choices)
+            if self.which.value() is None:  # cleared: there is nothing of that kind any more
+                self.which.set_value(Which.ALL)
+            if self.which.value() != before:
+                self.results.arrange(self.which.value(), self.order.value())
 
     # -- showing ------------------------------------------------------------------------------------------------
 
@@ -127,8 +169,8 @@ class PredictPage(QWidget):
             )
             return
         facts = model.facts
-        self.title.setText(f"Model of {model.title}")
-        self.title.setToolTip(str(model.path))
+        self.title.setText(printable(f"Model of {model.title}"))
+        self.title.setToolTip(printable(str(model.path)))
         parts = [format_things(model.class_count, "class", "classes"), f"{facts.width} × {facts.height} pixels"]
         if facts.architecture:
             parts.insert(0, facts.architecture)
@@ -139,7 +181,7 @@ class PredictPage(QWidget):
             parts.append(f"says “not sure” below {100 * facts.threshold:.1f} %")
         if not facts.made_here:
             parts.append("made elsewhere: it is given RGB values 0–255")
-        self.facts.setText(" · ".join(parts))
+        self.facts.setText(breakable(printable(" · ".join(parts))))
 
     @Slot()
     def _show_results(self) -> None:
@@ -153,6 +195,7 @@ class PredictPage(QWidget):
         if failed:
             parts.append(f"{failed:,} of them unreadable")
         self.count.setText(", ".join(parts) if found else "")
+        self._show_choices(found)
         self.csv_button.setEnabled(bool(found))
         self.clear_button.setEnabled(bool(found))
 
