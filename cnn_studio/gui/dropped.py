@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
+from contextlib import suppress
 from enum import Enum, auto
+from itertools import count
 from pathlib import Path
 
 from PySide6.QtCore import QMimeData
@@ -44,11 +45,20 @@ def _keep(picture: QImage) -> Path:
     """Write a picture that has no file to one, so that it goes the way of all images."""
     folder = places.cache_dir() / "pasted"
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(prefix="pasted picture ", suffix=".png", dir=folder, delete=False) as file:
-        target = Path(file.name)
+    target = _free_name(folder)
     if not picture.save(str(target)):
         target.unlink(missing_ok=True)
         raise OSError(f"{target} could not be written")
+    return target
+
+
+def _free_name(folder: Path) -> Path:
+    """An empty file "Pasted picture 7.png" that nobody else has taken."""
+    for number in count(1):
+        target = folder / f"Pasted picture {number}.png"
+        with suppress(FileExistsError):
+            target.touch(exist_ok=False)
+            break
     return target
 
 

@@ -31,6 +31,7 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.core.percent import format_percent_within
 from cnn_studio.core.runs.trained import TrainedModel
+from cnn_studio.core.text import printable
 from cnn_studio.gui import dropped
 from cnn_studio.gui.jobs.job_thread import JobKind, PlaceQuestion
 from cnn_studio.gui.look import theme
@@ -47,6 +48,9 @@ from cnn_studio.gui.widgets.progress_strip import ProgressStrip
 _USUAL_DEVICE = "NVIDIA RTX 4090"
 """As long as a device's name is to fit into a line below the pages; longer ones break."""
 
+_FRAME = QSize(2 * theme.SPACE, 5 * theme.SPACE)
+"""About what the title and borders around a window take: that is not known before it is shown."""
+
 
 class MainWindow(QMainWindow):
     """Shows a session."""
@@ -61,7 +65,7 @@ class MainWindow(QMainWindow):
         self._closing = False
         self.setWindowTitle("cnn_studio")
         self.setAcceptDrops(True)
-        self.resize(1180, 760)
+        self.resize(QSize(1180, 760).boundedTo(self.screen().availableSize() - _FRAME))
         self._pages: dict[Page, QWidget] = {}
         self._build()
         self._add_shortcuts()
@@ -208,7 +212,7 @@ class MainWindow(QMainWindow):
     @Slot()
     def _on_dataset_opened(self) -> None:
         if dataset := self.session.project.dataset:
-            self.setWindowTitle(f"{dataset.name} — cnn_studio")
+            self.setWindowTitle(f"{printable(dataset.name)} — cnn_studio")
 
     @Slot(object)
     def _on_trained(self, trained: TrainedModel) -> None:
@@ -346,7 +350,7 @@ class MainWindow(QMainWindow):
         box = QMessageBox(
             QMessageBox.Icon.Question,
             "Folder dropped",
-            f"“{paths[0].name}” holds folders of images. Open it as a data set, or classify its images?",
+            f"“{printable(paths[0].name)}” holds folders of images. Open it as a data set, or classify its images?",
             parent=self,
         )
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -4,6 +4,8 @@ import threading
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QEvent, QPoint
+from PySide6.QtWidgets import QApplication
 
 from cnn_studio import tasks
 from cnn_studio.core.errors import CnnStudioError
@@ -118,9 +120,13 @@ def test_presets_are_taken_and_own_mixes_are_named_so(ready, session):
     ready.preset.set_value("flowers_tutorial")
     ready.preset.chosen.emit("flowers_tutorial")
     assert session.project.experiment.augmentation.is_on
-    ready.rows["hue"].strength_changed.emit(0.2)
+    hue = ready.rows["hue"]
+    before = hue.switch.mapTo(ready, QPoint())
+    hue.strength_changed.emit(0.2)
     assert ready.preset.currentText() == "Your own mix"
-    assert not ready.reason.isVisible()
+    assert ready.reason.text() == "What you have chosen below."
+    QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
+    assert hue.switch.mapTo(ready, QPoint()) == before  # it has not moved from under the pointer
 
 
 def test_the_cost_is_told_until_the_settings_are_others(ready, session, settle, monkeypatch):

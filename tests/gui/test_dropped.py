@@ -51,6 +51,8 @@ def test_a_pasted_picture_becomes_a_file_with_the_same_pixels(qapp):
     from cnn_studio.core.image.decoder import read_image
 
     assert (read_image(path, 2, 3) == (0x20, 0x40, 0x60)).all()
+    assert path.name == "Pasted picture 1.png"
+    assert dropped.paths_from(mime)[0].name == "Pasted picture 2.png"
 
 
 def test_files_come_before_the_picture_a_browser_adds(qapp):

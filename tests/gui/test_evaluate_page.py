@@ -23,7 +23,7 @@ from cnn_studio.core.evaluation.scores import score_probabilities
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.job.jobs import JobContext
 from cnn_studio.core.runs import run as runs
-from cnn_studio.gui.dialogs.explained_picture import ExplanationPanel, heat_image
+from cnn_studio.gui.dialogs.explained_picture import DecideButton, ExplanationPanel, heat_image
 from cnn_studio.gui.dialogs.picture import PictureDialog
 from cnn_studio.gui.pages.evaluate.evaluate_page import EvaluatePage
 
@@ -559,4 +559,25 @@ def test_a_large_picture_does_not_show_where_another_model_looks(page, session, 
     assert not panel.looking.isEnabled()
     assert "a model that is not open any more" in panel.said.text()
     assert session.evaluation._explaining is None
+    dialog.close()
+
+
+def test_the_large_view_decides_about_the_picture_it_shows(page, session, measured):
+    open_model(session, measured)
+    page.tabs.setCurrentIndex(GALLERIES)
+    done = []
+    session.evaluation.image_actions = lambda paths: [("Belongs to rose", lambda: done.append(paths))]
+    gallery = page.galleries.gallery
+    gallery.open_large(gallery.verdicts()[0].path)
+    dialog = gallery.findChild(PictureDialog)
+    button = dialog.findChild(DecideButton)
+    assert button.isEnabled()
+    button.menu().aboutToShow.emit()
+    (action,) = button.menu().actions()
+    action.trigger()
+    assert done == [[dialog.path()]]
+    assert button.text() == "Done: Belongs to rose"
+    dialog.go(1)
+    assert button.text() == "Leave out, or belongs to"
+    session.evaluation.image_actions = lambda paths: []
     dialog.close()

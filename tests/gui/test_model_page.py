@@ -1,6 +1,7 @@
 """The Model page: an architecture chosen and changed, presets, settings in files, weights fetched by a job."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from PySide6.QtWidgets import QFileDialog
@@ -214,3 +215,15 @@ def test_settings_that_each_kind_of_architecture_has_for_itself_do_not_meet(page
     assert fields["scratch"].value() == 20
     fields["scratch"].setValue(50)
     assert session.project.experiment.architecture.dropout == 0.5
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "One of your pictures"), (2, "Your widest and your tallest")])
+def test_the_preview_says_as_many_pictures_as_there_are(page, session, make_dataset, settle, count, said):
+    dataset = make_dataset(each=4)
+    files = [replace(file, width=100 + 50 * (place % count)) for place, file in enumerate(dataset.files)]
+    session.project.take_dataset(replace(dataset, files=tuple(files)))
+    settle()
+    samples = session.data.view.samples[:count]
+    session.data.view = replace(session.data.view, samples=samples)
+    session.data.view_changed.emit()
+    assert page.preview_text.text().startswith(said)

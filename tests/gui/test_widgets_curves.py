@@ -11,6 +11,7 @@ from PySide6.QtGui import QImage
 from cnn_studio.core.errors import StorageError
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.style_sheet import DARK, LIGHT
+from cnn_studio.gui.widgets.curve_axes import epoch_ticks
 from cnn_studio.gui.widgets.curve_data import (
     CSV_COLUMNS,
     CurveData,
@@ -123,7 +124,7 @@ def test_a_reading_takes_the_last_batch_and_the_nearest_epoch():
     assert reading.training_loss == pytest.approx(1 / 3)
     assert reading.validation_loss == pytest.approx(1.1 / 2)
     assert reading.as_text() == (
-        "epoch 2.4 · training loss 0.33 · validation loss 0.55 · training accuracy 0.60 · validation accuracy 0.38"
+        "epoch 2.4 · training loss 0.33 · validation loss 0.55 · training accuracy 60 % · validation accuracy 38 %"
     )
     assert data.reading(0.3).validation_loss is None
     assert data.reading(9.0) == Reading(9.0)
@@ -234,7 +235,7 @@ def test_the_pointer_reads_values_and_its_line_stays_where_it_is(qtbot, panel):
     qtbot.mouseMove(loss.view.viewport(), spot)
     qtbot.waitUntil(lambda: plot.cursor_position() is not None and abs(plot.cursor_position() - 1.5) < 0.03)
     assert plot.reading().training_loss == pytest.approx(0.5)
-    assert "training accuracy 0.40" in plot.readout()
+    assert "training accuracy 40 %" in plot.readout()
     assert "0.50" in plot._headers["loss"].text()
     plot.add_batch(3, 4, 0.1, 0.9)
     plot.flush()
@@ -370,3 +371,31 @@ def test_buttons_ask_for_saving_and_can_be_switched_off(qtbot, panel):
         panel.save_values.click()
     panel.set_can_save(False)
     assert not panel.save_picture.isEnabled()
+
+
+@pytest.mark.parametrize(
+    ("epochs", "ticks"),
+    [
+        (1, [0, 1]),
+        (3, [0, 1, 2, 3]),
+        (10, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+        (15, [0, 2, 4, 6, 8, 10, 12, 15]),
+        (40, [0, 5, 10, 15, 20, 25, 30, 35, 40]),
+        (97, [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 97]),
+    ],
+)
+def test_the_axis_names_whole_epochs_and_the_last(epochs, ticks):
+    assert epoch_ticks(epochs) == ticks
+
+
+def test_every_line_has_its_legend_and_accuracies_are_per_cents(panel):
+    train(panel.plot)
+    panel.plot.flush()
+    loss, accuracy = (panel.plot._headers[what].text() for what in ("loss", "accuracy"))
+    for text in (loss, accuracy):
+        assert "━</span>" in text
+        assert "┅</span>" in text  # the dashed line
+        assert "per epoch" in text
+    assert "<b>60 %</b>" in accuracy
+    axis = panel.plot._axes._panels["accuracy"].plot.getAxis("left")
+    assert axis.tickStrings([0.0, 0.5, 0.955], 1, 0.5) == ["0 %", "50 %", "95.5 %"]

@@ -100,7 +100,7 @@ def test_time_left_counts_down_and_does_not_jitter():
         left.hear((300 - step) * (1.15 if step % 2 else 0.85))
         shown.append(left.text())
     # A raw display would swing between 4 and 6 minutes on every step.
-    minutes = [int(text.split()[0]) for text in shown]
+    minutes = [int(text.split()[0]) for text in shown if text]
     assert minutes == sorted(minutes, reverse=True)
     assert minutes[-1] == 4
 
@@ -116,10 +116,25 @@ def test_a_first_estimate_made_of_nearly_nothing_is_soon_forgotten():
     assert left.text() == "a few seconds left"
 
 
+def test_one_estimate_says_nothing_and_one_that_is_long_over_is_not_said_for_ever():
+    clock = Clock()
+    left = TimeLeft(clock)
+    left.hear(600)
+    assert left.text() == ""
+    left.hear(12)
+    left.hear(12)
+    assert left.text() == "10 s left"
+    clock.now = 6.0  # and nothing is heard meanwhile
+    assert left.text() == "a few seconds left"
+    clock.now = 25.0
+    assert left.text() == ""
+
+
 def test_time_left_follows_when_it_really_gets_longer():
     clock = Clock()
     left = TimeLeft(clock)
-    left.hear(60)
+    for _ in range(3):
+        left.hear(60)
     assert left.text() == "1 min left"
     for step in range(1, 30):
         clock.now = float(step)

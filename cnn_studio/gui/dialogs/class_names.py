@@ -8,8 +8,10 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
 
 from cnn_studio.core.evaluation.class_name_file import class_names_beside
+from cnn_studio.core.text import printable
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.state.models import Models
+from cnn_studio.gui.widgets.paragraph import paragraph
 
 
 class ClassNamesDialog(QDialog):
@@ -27,15 +29,14 @@ class ClassNamesDialog(QDialog):
         self.setWindowTitle("Names of the classes")
         beside = class_names_beside(models.opened.path, self.count)
         explanation = QLabel(
-            f"{models.opened.path.name} says how many classes it tells apart ({self.count}), but not their names. "
+            f"{printable(models.opened.path.name)} says how many classes it tells apart ({self.count}), but not their "
+            "names. "
             + (
-                f"These are the names in {beside[0].name} beside it."
+                f"These are the names in {printable(beside[0].name)} beside it."
                 if beside
                 else "Write one name a line, in the order the model was trained with (Keras sorts folders by name)."
             )
         )
-        explanation.setTextFormat(Qt.TextFormat.PlainText)
-        explanation.setWordWrap(True)
         self.names = QPlainTextEdit()
         self.names.setAccessibleName("Class names, one a line")
         self.names.setTabChangesFocus(True)
@@ -53,7 +54,8 @@ class ClassNamesDialog(QDialog):
         self.buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.setSpacing(theme.SPACE)
-        for widget in (explanation, self.names, self.state, self.buttons):
+        layout.addLayout(paragraph(explanation))
+        for widget in (self.names, self.state, self.buttons):
             layout.addWidget(widget)
         self.resize(460, 420)
         self._check()

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QImage, QPixmap
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from cnn_studio.core.percent import format_percent
+from cnn_studio.core.text import printable
 from cnn_studio.gui.dialogs.picture import PictureDialog
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.state.evaluation import EvaluationState
+from cnn_studio.gui.state.evaluation import EvaluationState, ImageAction
 from cnn_studio.gui.widgets.lazy_list import LazyList
 from cnn_studio.gui.widgets.ranked_bars import Ranked, RankedBars
 from cnn_studio.gui.widgets.tile_view import one_line
@@ -64,9 +66,45 @@ def open_explained(
     dialog.shown.connect(panel.show_place)
     panel.overlay_changed.connect(dialog.canvas.lay_over)
     panel.show_place(dialog.place())
+    if evaluation.image_actions is not None:
+        decide = DecideButton(evaluation.image_actions, dialog)
+        dialog.buttons.insertWidget(0, decide)
+        dialog.shown.connect(decide.refresh)
     dialog.resize(1000, 660)
     dialog.open()
     return dialog
+
+
+class DecideButton(QToolButton):
+    """What can be decided about the picture shown, where it is one of the open data set; says what was decided."""
+
+    def __init__(self, actions: Callable[[Sequence[Path]], Sequence[ImageAction]], dialog: PictureDialog) -> None:
+        super().__init__(dialog)
+        self._actions = actions
+        self._dialog = dialog
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setMenu(QMenu(self))
+        self.menu().aboutToShow.connect(self._fill)
+        self.refresh()
+
+    @Slot()
+    def refresh(self) -> None:
+        """Be about another picture."""
+        self.setText("Leave out, or belongs to")
+        possible = bool(self._actions([self._dialog.path()]))
+        self.setEnabled(possible)
+        self.setToolTip("The file stays where it is." if possible else "It is no picture of the folder that is open.")
+
+    @Slot()
+    def _fill(self) -> None:
+        self.menu().clear()
+        for text, act in self._actions([self._dialog.path()]):
+            action = self.menu().addAction(printable(text).replace("&", "&&"))
+            action.triggered.connect(partial(self._decide, printable(text), act))
+
+    def _decide(self, text: str, act: Callable[[], object], _checked: bool = False) -> None:
+        act()
+        self.setText(f"Done: {text}".replace("&", "&&"))
 
 
 class ExplanationPanel(QWidget):
@@ -104,6 +142,7 @@ class ExplanationPanel(QWidget):
         self.opacity.setRange(0, 100)
         self.opacity.setPageStep(10)
         self.opacity.setValue(_USUAL_OPACITY)
+        self.opacity.setAccessibleName("Opacity")
         self.opacity.setToolTip("How strongly the colours cover the picture")
         self.opacity.valueChanged.connect(self._draw)
         caption = QLabel("&Opacity")

@@ -10,8 +10,9 @@ from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QLabel, Q
 
 from cnn_studio import tasks
 from cnn_studio.core.evaluation.model_facts import ModelFacts
+from cnn_studio.core.text import printable
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.widgets.paragraph import paragraph
+from cnn_studio.gui.widgets.paragraph import breakable, paragraph
 
 
 class ExportDialog(QDialog):
@@ -22,10 +23,12 @@ class ExportDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle("Model exported")
         self._target = target
+        name, beside = (breakable(printable(path.name)) for path in (target, target.with_suffix(".json")))
+        name, beside = (breakable(printable(path.name)) for path in (target, target.with_suffix(".json")))
         said = QLabel(
-            f"“{target.name}” was written, loaded again with plain Keras and compared: it answers the "
-            f"same. {target.with_suffix('.json').name} beside it lists the class names and the image size for "
-            "other programs. This script uses it, with nothing of ours installed:"
+            f"“{name}” was written, loaded again with plain Keras and compared: it answers the same. “{beside}” beside "
+            "it lists the class names and the image size for other programs. This script uses it, with nothing of ours "
+            "installed:"
         )
         self.snippet = QPlainTextEdit(tasks.usage_snippet(facts, target.name))
         self.snippet.setReadOnly(True)

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from PySide6.QtCore import QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QImage, QKeySequence, QPainter, QPaintEvent, QPixmap, QResizeEvent, QShortcut
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from cnn_studio.core.text import printable
 from cnn_studio.gui.jobs.latest_answer import LatestAnswer
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_size, plain_tip
+from cnn_studio.gui.look.wording import format_size
+from cnn_studio.gui.widgets.elided_label import ElidedLabel
 from cnn_studio.gui.widgets.thumbnail_loader import ThumbnailLoader
+from cnn_studio.gui.widgets.tile_view import one_line
 
 LARGEST = 1600
 _FAINT = 0.3
@@ -40,13 +43,10 @@ class PictureDialog(QDialog):
         self._file_facts = LatestAnswer(self)
         self._file_facts.answered.connect(self._show_facts)
         self.canvas = _Canvas()
-        self.caption = QLabel()
+        self.caption = ElidedLabel()
         theme.set_text_size(self.caption, theme.TextSize.BODY, bold=True)
-        self.caption.setTextFormat(Qt.TextFormat.PlainText)
-        self.facts = QLabel()
-        self.facts.setTextFormat(Qt.TextFormat.PlainText)
+        self.facts = ElidedLabel(mode=Qt.TextElideMode.ElideMiddle)
         theme.set_muted(self.facts)
-        self.facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.previous = QPushButton("Previous")
         self.previous.setShortcut(Qt.Key.Key_Left)
         self.previous.setToolTip("The picture before (←). Page Up goes ten back, Home to the first.")
@@ -94,16 +94,16 @@ class PictureDialog(QDialog):
 
     def name(self) -> str:
         """What to call the file shown."""
-        return self.path().name
+        return printable(self.path().name)
 
     def go(self, steps: int) -> None:
         """Show the picture so many places on; stays at the ends."""
         self._place = min(max(self._place + steps, 0), len(self._pictures) - 1)
         path, caption = self._pictures[self._place]
-        self.setWindowTitle(f"{path.name} — {self._place + 1:,} of {len(self._pictures):,}")
-        self.caption.setText(caption)
+        self.setWindowTitle(f"{printable(path.name)} — {self._place + 1:,} of {len(self._pictures):,}")
+        self.caption.setText(one_line(caption))
         self.facts.setText(self.name())
-        self.facts.setToolTip(plain_tip(str(path)))
+        self.facts.setToolTip(printable(str(path)))
         self._file_facts.ask(partial(_facts, path))
         self.previous.setEnabled(self._place > 0)
         self.next.setEnabled(self._place < len(self._pictures) - 1)

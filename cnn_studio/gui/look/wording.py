@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-from html import escape
-
-from PySide6.QtGui import Qt
 
 _MINUTE = 60
 _HOUR = 3600
@@ -19,17 +16,6 @@ def format_count(number: int) -> str:
 def format_things(number: int, singular: str, plural: str = "") -> str:
     """A count with its noun: ``1 image``, ``3,670 images``."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
-
-
-def format_fraction(value: float) -> str:
-    """A fraction 0–1 with two decimals, as careful as ``format_percent``: ``0.91``, ``>0.99``, ``1.00`` only for 1."""
-    if not math.isfinite(value):
-        return "–"
-    if 0.0 < value < 0.01:
-        return "<0.01"
-    if 0.99 < value < 1.0:
-        return ">0.99"
-    return f"{value:.2f}"
 
 
 def format_duration(seconds: float) -> str:
@@ -90,8 +76,3 @@ def _two(amount: int, base: int, large: str, small: str) -> str:
     """``amount`` of the small unit as "1 h 10 min", leaving a zero small part out."""
     most, rest = divmod(amount, base)
     return f"{most} {large} {rest} {small}" if rest else f"{most} {large}"
-
-
-def plain_tip(text: str) -> str:
-    """A tool tip that shows a text as it stands: a folder may be called ``<b>``, which Qt would take for HTML."""
-    return escape(text).replace("\n", "<br>") if Qt.mightBeRichText(text) else text

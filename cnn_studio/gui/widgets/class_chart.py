@@ -10,8 +10,9 @@ from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QMouseEvent, QPainter
 from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from cnn_studio.core.percent import format_percent
+from cnn_studio.core.text import printable_lines
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_count, format_things, plain_tip
+from cnn_studio.gui.look.wording import format_count, format_things
 from cnn_studio.gui.widgets.tile_view import Index, TileView, draw_text, one_line, paint_tile
 
 _COUNT_ROLE = Qt.ItemDataRole.UserRole
@@ -46,7 +47,7 @@ class _ClassModel(QAbstractListModel):
                 total = sum(count for _, count in self.counts)
                 share = f" ({format_percent(count / total)} of all)" if total else ""
                 text = f"{one_line(name)}: {format_things(count, 'image')}{share}"
-                return text if role == Qt.ItemDataRole.AccessibleTextRole else plain_tip(text)
+                return text if role == Qt.ItemDataRole.AccessibleTextRole else printable_lines(text)
             case Qt.ItemDataRole.UserRole:
                 return count
         return None

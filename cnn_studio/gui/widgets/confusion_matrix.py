@@ -27,8 +27,8 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.core.evaluation.confusion import row_shares
 from cnn_studio.core.percent import format_percent
+from cnn_studio.core.text import printable_lines
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import plain_tip
 from cnn_studio.gui.widgets.matrix_colours import FAINTEST, FAINTEST_SPECK, cell_colours
 from cnn_studio.gui.widgets.matrix_labels import fits_upright, longest, paint_columns, paint_rows
 from cnn_studio.gui.widgets.matrix_picture import Cell, MatrixPicture
@@ -252,7 +252,7 @@ class ConfusionMatrix(QWidget):
         if cell == self._current:
             return
         self._current = cell
-        text = plain_tip(self.text_of(*cell)) if cell else ""
+        text = printable_lines(self.text_of(*cell)) if cell else ""
         self.setAccessibleDescription(text)
         self.pointed.emit(text)
         self._show_frames()
@@ -266,7 +266,7 @@ class ConfusionMatrix(QWidget):
         match event:
             case QHelpEvent() if event.type() is QEvent.Type.ToolTip:
                 cell = self.cell_at(QPointF(event.pos()))
-                QToolTip.showText(event.globalPos(), plain_tip(self.text_of(*cell)) if cell else "", self)
+                QToolTip.showText(event.globalPos(), printable_lines(self.text_of(*cell)) if cell else "", self)
                 return True
             case QWheelEvent():
                 factor = _WHEEL_STEP if event.angleDelta().y() > 0 else 1 / _WHEEL_STEP

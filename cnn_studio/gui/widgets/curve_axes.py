@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,8 @@ class _Panel:
         self.plot.hideButtons()
         self.plot.disableAutoRange()
         self.plot.getAxis("left").setWidth(_AXIS_WIDTH)
+        if what == "accuracy":
+            self.plot.getAxis("left").tickStrings = _percents
         self.plot.getAxis("left").enableAutoSIPrefix(False)
         self.plot.getAxis("bottom").enableAutoSIPrefix(False)
         curves = (self._curve(level) for level in range(5))
@@ -132,7 +135,7 @@ class _Panel:
             axis.setTickPen(pen(mixed(colour.grid, colour.surface, 0.6)))
             axis.label.setFont(font)
             # Major lines only and opaque: pyqtgraph's fading minor ones took four fifths of the time of a repaint.
-            axis.setStyle(tickLength=0, maxTickLevel=0)
+            axis.setStyle(tickLength=0, maxTickLevel=0, hideOverlappingLabels=side == "left")
             axis.setGrid(255)
             axis.setZValue(-200)  # below the curves: an opaque grid would cut through them
         # Opaque, mixed with the background: a transparent pen costs several times as much to draw.
@@ -170,7 +173,8 @@ class _Panel:
                 curve.setSymbolSize(6)
             _set(curve, *thin(x, y, columns))
         self._draw_marks(data)
-        self.plot.setXRange(0, data.epochs, padding=0.01)
+        self.plot.getAxis("bottom").setTicks([[(epoch, str(epoch)) for epoch in epoch_ticks(data.epochs)]])
+        self.plot.setXRange(0, data.epochs, padding=0.02)
         low, high = _range(data, what, thinned[1])
         self.range = nice_range(low, high, now=self.range)
         self.plot.setYRange(*self.range, padding=0.045)
@@ -193,6 +197,18 @@ class _Panel:
 
 _ANCHORS = [(0, 0), (1, 0)]
 """A line's label stands to its right, or to its left where it would leave the plot."""
+
+
+def epoch_ticks(epochs: int) -> list[int]:
+    """Epochs to name on an axis: 0, the last, and round ones between; about ten, none of them halves."""
+    least = max(1.0, epochs / 10)
+    unit = 10 ** math.floor(math.log10(least))
+    step = next(factor * unit for factor in (1, 2, 5, 10) if factor * unit >= least)
+    return [*range(0, epochs - step // 2, step), epochs]
+
+
+def _percents(values: Sequence[float], scale: float, spacing: float) -> list[str]:  # noqa: ARG001 -- pyqtgraph's
+    return [f"{round(100 * value, 6):g} %" for value in values]
 
 
 def _style_stage(line: Any) -> None:

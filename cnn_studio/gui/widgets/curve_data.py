@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnn_studio.core.atomic_file import csv_text
+from cnn_studio.core.percent import format_percent
 
 Floats = NDArray[np.float64]
 
@@ -161,8 +162,13 @@ class Reading:
         for name in ("training_loss", "validation_loss", "training_accuracy", "validation_accuracy"):
             value = getattr(self, name)
             if value is not None:
-                parts.append(f"{name.replace('_', ' ')} {format_value(value)}")
+                parts.append(f"{name.replace('_', ' ')} {format_reading(name, value)}")
         return " · ".join(parts)
+
+
+def format_reading(what: str, value: float) -> str:
+    """A loss as a number, an accuracy (0–1) in per cent."""
+    return format_percent(value) if "accuracy" in what and np.isfinite(value) else format_value(value)
 
 
 def format_value(value: float) -> str:

@@ -12,7 +12,7 @@ from cnn_studio.core.atomic_file import replacing, write_text
 from cnn_studio.core.errors import StorageError
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.widgets.curve_axes import CurveAxes
-from cnn_studio.gui.widgets.curve_data import CurveData, Reading, format_value
+from cnn_studio.gui.widgets.curve_data import CurveData, Reading, format_reading
 
 REDRAW_MS = 100
 """Time between redraws while points arrive: ten a second."""
@@ -41,6 +41,7 @@ class CurvePlot(QWidget):
         theme.set_muted(self._where)
         for label in (*self._headers.values(), self._where):
             label.setTextFormat(Qt.TextFormat.RichText)
+            label.setWordWrap(label is not self._where)
             label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._where.setAlignment(Qt.AlignmentFlag.AlignTrailing)
         self._layout = QVBoxLayout(self)
@@ -242,9 +243,11 @@ def _header(what: str, reading: Reading | None) -> str:
     parts = [f"<b>{what.capitalize()}</b>"]
     for series, pen in (("training", colour.training), ("validation", colour.validation)):
         value = getattr(reading, f"{series}_{what}") if reading else None
-        shown = f" <b>{format_value(value)}</b>" if value is not None else ""
+        shown = f" <b>{format_reading(what, value)}</b>" if value is not None else ""
         parts.append(f'<span style="color:{pen}">━</span> <span style="color:{colour.muted}">{series}</span>{shown}')
-    return "&nbsp;&nbsp;&nbsp;".join(parts)
+        if series == "training":
+            parts.append(f'<span style="color:{pen}">┅</span> <span style="color:{colour.muted}">per epoch</span>')
+    return "&nbsp;&nbsp; ".join(parts)
 
 
 class CurvePanel(QWidget):
@@ -259,7 +262,9 @@ class CurvePanel(QWidget):
         self.smoothing = QSlider(Qt.Orientation.Horizontal)
         self.smoothing.setRange(0, 99)
         self.smoothing.setPageStep(10)
+        self.smoothing.setMinimumWidth(6 * theme.SPACE)
         self.smoothing.setMaximumWidth(180)
+        self.smoothing.setAccessibleName("Smoothing")
         self.smoothing.setToolTip(
             "How much of the past goes into the bold curves (exponential moving average): of training over batches,\n"
             "of validation over epochs. The single values stay visible behind them, and are what is saved."
@@ -269,10 +274,12 @@ class CurvePanel(QWidget):
         self._amount = QLabel()
         self._amount.setMinimumWidth(self._amount.fontMetrics().horizontalAdvance("0.00") + theme.SPACE)
         theme.set_muted(self._amount)
-        self.save_picture = QPushButton("Save picture…")
+        self.save_picture = QPushButton("Picture…")
+        self.save_picture.setAccessibleName("Save picture")
         self.save_picture.setToolTip("Save the curves as a PNG picture")
         self.save_picture.clicked.connect(self.save_picture_requested)
-        self.save_values = QPushButton("Save values…")
+        self.save_values = QPushButton("Values…")
+        self.save_values.setAccessibleName("Save values")
         self.save_values.setToolTip("Save every point as a CSV table")
         self.save_values.clicked.connect(self.save_values_requested)
         for button in (self.save_picture, self.save_values):

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
-
-from cnn_studio.gui.look.wording import plain_tip
+from PySide6.QtWidgets import QApplication, QLabel, QSizePolicy, QWidget
 
 
 class ElidedLabel(QLabel):
-    """Shows as much of its text as fits; the whole of it is the tool tip when it does not."""
+    """Shows as much of its text as fits; the whole of it is the tool tip when it does not and there is no other."""
 
     def __init__(
         self, text: str = "", parent: QWidget | None = None, *, mode: Qt.TextElideMode = Qt.TextElideMode.ElideRight
     ) -> None:
         super().__init__(text, parent)
         self._mode = mode
+        self._tip = ""
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        copy = self.addAction("Copy")
+        copy.triggered.connect(lambda: QApplication.clipboard().setText(self.text()))
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
 
     def setText(self, text: str) -> None:
         """Show another text."""
         super().setText(text)
+        self._tell()
+
+    def setToolTip(self, text: str) -> None:
+        """Say more than the text."""
+        self._tip = text
         self._tell()
 
     def shown_text(self) -> str:
@@ -40,7 +47,7 @@ class ElidedLabel(QLabel):
 
     def _tell(self) -> None:
         shown = self.shown_text()
-        self.setToolTip("" if shown == self.text() else plain_tip(self.text()))
+        super().setToolTip(self._tip or ("" if shown == self.text() else self.text()))
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002 -- Qt's signature
         """Paint the shortened text."""

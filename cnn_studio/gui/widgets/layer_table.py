@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Slot
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTableView, QVBoxLayout, QWidget
 
 from cnn_studio.core.experiment.layer_plan import ImpossibleArchitectureError, LayerKind, PlannedLayer
@@ -50,6 +50,15 @@ class LayerTable(QWidget):
         layout.addWidget(self.view, 1)
         layout.addWidget(self.total)
         theme.theme().theme_changed.connect(self._model.repaint_all)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Numbers are whole; names of layers share with their kinds what is left where they do not fit either."""
+        super().resizeEvent(event)
+        header = self.view.horizontalHeader()
+        whole = sum(max(self.view.sizeHintForColumn(column), header.sectionSizeHint(column)) for column in (0, 2, 3))
+        fits = whole + header.minimumSectionSize() <= self.view.viewport().width()
+        mode = QHeaderView.ResizeMode
+        header.setSectionResizeMode(0, mode.ResizeToContents if fits else mode.Stretch)
 
     def set_layers(self, layers: tuple[PlannedLayer, ...]) -> None:
         """Show an architecture that works."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from PySide6.QtWidgets import QAbstractItemView, QApplication, QStyledItemDelega
 
 from cnn_studio.core.evaluation.predictions import Prediction
 from cnn_studio.core.percent import format_percent
+from cnn_studio.core.text import printable_lines
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import plain_tip
 from cnn_studio.gui.widgets.class_chart import paint_bar
 from cnn_studio.gui.widgets.thumbnail_grid import paint_picture
 from cnn_studio.gui.widgets.thumbnail_loader import Decode, ThumbnailLoader, decode_picture
@@ -25,6 +26,22 @@ BARS = 3
 """Classes shown with a bar, at most."""
 
 _LEAST_WIDTH = 380
+
+
+class Which(Enum):
+    """Answers that are shown together, where it is not those of one class."""
+
+    ALL = "All pictures"
+    UNSURE = "Not sure"
+    UNREADABLE = "Without an answer"
+
+
+class Order(Enum):
+    """What stands first."""
+
+    GIVEN = "As they came"
+    LEAST_SURE = "Least sure first"
+    SUREST = "Surest first"
 
 
 def prediction_text(prediction: Prediction) -> str:
@@ -42,31 +59,61 @@ class _PredictionModel(QAbstractListModel):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.items: list[Prediction] = []
+        self._shown: list[int] = []
+        self._which: Which | str = Which.ALL
+        self._order = Order.GIVEN
 
     def add(self, predictions: Sequence[Prediction]) -> None:
-        if predictions:
-            first = len(self.items)
-            self.beginInsertRows(QModelIndex(), first, first + len(predictions) - 1)
-            self.items.extend(predictions)
+        first = len(self.items)
+        self.items.extend(predictions)
+        if self._order is not Order.GIVEN:
+            self.arrange(self._which, self._order)
+        elif added := [place for place in range(first, len(self.items)) if self._is_wanted(self.items[place])]:
+            self.beginInsertRows(QModelIndex(), len(self._shown), len(self._shown) + len(added) - 1)
+            self._shown += added
             self.endInsertRows()
 
     def renew(self, predictions: Mapping[int, Prediction]) -> None:
         for place, prediction in predictions.items():
             self.items[place] = prediction
-        self.dataChanged.emit(self.index(min(predictions)), self.index(max(predictions)))
+        if self._which is Which.ALL and self._order is Order.GIVEN:  # each is in the row of its number
+            self.dataChanged.emit(self.index(min(predictions)), self.index(max(predictions)))
+        else:
+            self.arrange(self._which, self._order)
 
-    def clear(self) -> None:
+    def arrange(self, which: Which | str, order: Order) -> None:
+        self._which, self._order = which, order
         self.beginResetModel()
-        self.items = []
+        self._shown = [place for place, item in enumerate(self.items) if self._is_wanted(item)]
+        if order is not Order.GIVEN:
+            direction = 1 if order is Order.LEAST_SURE else -1
+            self._shown.sort(key=lambda place: direction * self.items[place].probability)
         self.endResetModel()
 
+    def _is_wanted(self, item: Prediction) -> bool:
+        match self._which:
+            case Which.ALL:
+                return True
+            case Which.UNSURE:
+                return item.unsure
+            case Which.UNREADABLE:
+                return bool(item.error)
+        return item.label == self._which
+
+    def at(self, row: int) -> Prediction:
+        return self.items[self._shown[row]]
+
+    def clear(self) -> None:
+        self.items = []
+        self.arrange(self._which, self._order)
+
     def rowCount(self, parent: Index = _ROOT) -> int:
-        return 0 if parent.isValid() else len(self.items)
+        return 0 if parent.isValid() else len(self._shown)
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if not index.isValid():
             return None
-        item = self.items[index.row()]
+        item = self.at(index.row())
         match role:
             case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.AccessibleTextRole:
                 return f"{one_line(item.path.name)}: {prediction_text(item)}"
@@ -74,7 +121,9 @@ class _PredictionModel(QAbstractListModel):
                 ranked = [f"{one_line(name)}  {format_percent(value)}" for name, value in item.ranked[:10]]
                 if item.unsure:
                     ranked.insert(0, "Not sure: the most likely class is less likely than the model's threshold.")
-                return plain_tip("\n".join((one_line(str(item.path)), *(ranked if not item.error else (item.error,)))))
+                return printable_lines(
+                    "\n".join((one_line(str(item.path)), *(ranked if not item.error else (item.error,))))
+                )
             case Qt.ItemDataRole.UserRole:
                 return item
         return None
@@ -119,13 +168,17 @@ class PredictionList(TileView):
         """Show other results in the rows of these numbers; the view stays where it is."""
         self._items.renew(predictions)
 
+    def arrange(self, which: Which | str, order: Order) -> None:
+        """Show the results of a kind, or of the class of that name, in an order."""
+        self._items.arrange(which, order)
+
     def clear(self) -> None:
         """Forget every result."""
         self._items.clear()
         self.loader.clear()
 
     def predictions(self) -> list[Prediction]:
-        """Every result, in the order shown."""
+        """Every result, in the order they came, shown or not."""
         return list(self._items.items)
 
     def close_loader(self) -> None:
@@ -144,7 +197,7 @@ class PredictionList(TileView):
         rows = sorted(index.row() for index in self.selectionModel().selectedIndexes())
         lines = []
         for row in rows:
-            item = self._items.items[row]
+            item = self._items.at(row)
             answer = item.error or f"{item.answer}\t{item.probability:.4f}"
             lines.append(f"{item.path}\t{answer}")
         if lines:
@@ -153,19 +206,19 @@ class PredictionList(TileView):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Ask for the pictures on screen, then paint."""
         self.loader.set_edge(round(self._edge * self.devicePixelRatioF()))
-        shown = [self._items.items[row] for row in self.visible_rows()]
+        shown = [self._items.at(row) for row in self.visible_rows()]
         self.loader.want([item.path for item in shown if not item.error])
         super().paintEvent(event)
 
     @Slot(object)
     def _on_ready(self, path: Path) -> None:
         for row in self.visible_rows():
-            if self._items.items[row].path == path:
+            if self._items.at(row).path == path:
                 self.viewport().update(self._rect(row))
 
     @Slot(QModelIndex)
     def _on_activated(self, index: QModelIndex) -> None:
-        self.image_activated.emit(self._items.items[index.row()].path)
+        self.image_activated.emit(self._items.at(index.row()).path)
 
 
 class _PredictionDelegate(QStyledItemDelegate):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -39,6 +39,8 @@ class TimeLeft:
     _SLOWNESS = 5.0  # seconds in which a new estimate gains most of its weight
     _JUMP = 1.25  # a shown time grows only when the estimate is a quarter longer
     _FIRST = 2.0  # seconds in which a shorter estimate counts at once: the first include that everything was started
+    _SAID_FROM = 3  # estimates that are heard before one is said: one image tells nothing of the next
+    _OVERDUE = 10.0  # seconds after the end that was expected: then it is better to say nothing
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -46,14 +48,17 @@ class TimeLeft:
         self._heard = 0.0
         self._began = 0.0
         self._shown: float | None = None
+        self._count = 0
 
     def reset(self) -> None:
         """Forget what was told: another stage begins."""
         self._end = self._shown = None
+        self._count = 0
 
     def hear(self, seconds: float) -> None:
         """Take an estimate in seconds."""
         now = self._clock()
+        self._count += 1
         if self._end is None:
             self._began = now
         if self._end is None or (now - self._began < self._FIRST and now + seconds < self._end):
@@ -64,8 +69,8 @@ class TimeLeft:
         self._heard = now
 
     def text(self) -> str:
-        """The time left in words, "" while none is known."""
-        if self._end is None:
+        """The time left in words, "" while none is known, or where what was expected is long over."""
+        if self._end is None or self._count < self._SAID_FROM or self._clock() > self._end + self._OVERDUE:
             return ""
         left = max(0.0, self._end - self._clock())
         if self._shown is None or left < self._shown or left > self._shown * self._JUMP + 1:
@@ -82,6 +87,9 @@ class ProgressStrip(QWidget):
     def __init__(self, parent: QWidget | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(parent)
         self._time_left = TimeLeft(clock)
+        self._countdown = QTimer(self)  # also while nothing is told: a step or a file may take long
+        self._countdown.setInterval(1000)
+        self._countdown.timeout.connect(self._show_figures)
         self._rate = ""
         self.stage = QLabel()
         theme.set_text_size(self.stage, theme.TextSize.BODY, bold=True)
@@ -130,6 +138,7 @@ class ProgressStrip(QWidget):
     def idle(self, text: str = "Ready") -> None:
         """Nothing runs."""
         self._time_left.reset()
+        self._countdown.stop()
         self._rate = ""
         self.stage.setText(text)
         self.detail.setText("")
@@ -142,6 +151,7 @@ class ProgressStrip(QWidget):
     def set_stage(self, text: str, *, can_stop: bool = True, can_cancel: bool = True) -> None:
         """A stage begins: its name, and which ways of ending it make sense; how far it is is not known yet."""
         self._time_left.reset()
+        self._countdown.start()
         self._rate = ""
         self.stage.setText(text)
         self.detail.setText("")

@@ -18,8 +18,10 @@ from PySide6.QtWidgets import (
 )
 
 from cnn_studio.core.evaluation.figures import ClassScore, Evaluation
+from cnn_studio.core.percent import format_percent
+from cnn_studio.core.text import printable_lines
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_count, format_fraction, plain_tip
+from cnn_studio.gui.look.wording import format_count
 from cnn_studio.gui.widgets.class_chart import paint_bar
 from cnn_studio.gui.widgets.tile_view import Index, draw_text, one_line
 
@@ -27,7 +29,7 @@ COLUMNS = ("Class", "Precision", "Recall", "F1", "Images")
 _FRACTIONS = range(1, 4)
 _IMAGES = 4
 _LEAST_BAR, _LONGEST_BAR = 3 * theme.SPACE, 12 * theme.SPACE
-_WIDEST_FRACTION = ">0.99"
+_WIDEST_FRACTION = ">99 %"
 _AROUND_NUMBER = 2 + 3 * theme.SPACE
 """Room beside a number: of the cell, and between it and its bar."""
 
@@ -126,7 +128,7 @@ class ScoreModel(QAbstractTableModel):
             case Qt.ItemDataRole.DisplayRole:
                 return _text(score, name, column)
             case Qt.ItemDataRole.ToolTipRole:
-                return plain_tip(tip or _tip(score, column))
+                return printable_lines(tip or _tip(score, column))
             case Qt.ItemDataRole.UserRole if column in _FRACTIONS and not _means_nothing(score, column):
                 return _figure(score, column)
         return _look(role, score, column, average=average)
@@ -158,7 +160,7 @@ def _text(score: ClassScore, name: str, column: int) -> str:
         return one_line(name)
     if column == _IMAGES:
         return format_count(score.support) if score.support else "no images"
-    return "–" if _means_nothing(score, column) else format_fraction(_figure(score, column))
+    return "–" if _means_nothing(score, column) else format_percent(_figure(score, column))
 
 
 def _tip(score: ClassScore, column: int) -> str:

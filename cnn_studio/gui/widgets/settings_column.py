@@ -18,7 +18,7 @@ class SettingsColumn(QWidget):
 
     def __init__(self, title: str, line: str) -> None:
         super().__init__()
-        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
         heading = QLabel(title)
         theme.set_text_size(heading, theme.TextSize.TITLE)
         self.head = QHBoxLayout()
@@ -79,15 +79,19 @@ class _FormArea(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
     def sizeHint(self) -> QSize:
-        """Wide enough for every row."""
-        rows = [row.minimumSizeHint().width() for row in self.form.findChildren(QWidget)]
-        widest = max([self.fontMetrics().horizontalAdvance(self._line), *rows]) + theme.SPACE
-        widest = max(widest, self.form.minimumSizeHint().width())
-        return QSize(widest + self.verticalScrollBar().sizeHint().width(), super().sizeHint().height())
+        """Room for every row, and for a line as long as it should be."""
+        line = self.fontMetrics().horizontalAdvance(self._line)
+        return QSize(self._width_around(max(line, self._widest_row())), super().sizeHint().height())
 
     def minimumSizeHint(self) -> QSize:
-        """The same width, and a few rows."""
-        return QSize(self.sizeHint().width(), super().minimumSizeHint().height())
+        """Room for every row."""
+        return QSize(self._width_around(self._widest_row()), super().minimumSizeHint().height())
+
+    def _widest_row(self) -> int:
+        return max((row.minimumSizeHint().width() for row in self.form.findChildren(QWidget)), default=0)
+
+    def _width_around(self, row: int) -> int:
+        return row + theme.SPACE + self.verticalScrollBar().sizeHint().width()
 
 
 def group(*rows: QWidget) -> QWidget:

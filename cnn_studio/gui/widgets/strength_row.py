@@ -37,7 +37,7 @@ class StrengthRow(QWidget):
         self.slider.setToolTip(kind.explanation)
         self.value = QLabel()
         self.value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.value.setFixedWidth(self.fontMetrics().horizontalAdvance("4.5 pixels"))
+        self.value.setMinimumWidth(self.fontMetrics().horizontalAdvance("4.5 pixels"))
         self.warning = QLabel()
         self.warning.setWordWrap(True)
         self.warning.setProperty("tone", "warning")

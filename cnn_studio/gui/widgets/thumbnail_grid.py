@@ -11,8 +11,8 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QRect, QSiz
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QAbstractItemView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
+from cnn_studio.core.text import printable_lines
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import plain_tip
 from cnn_studio.gui.widgets.thumbnail_loader import Decode, ThumbnailLoader, decode_picture
 from cnn_studio.gui.widgets.tile_view import Index, TileView, draw_text, one_line, paint_tile
 
@@ -88,7 +88,7 @@ class ThumbnailModel(QAbstractListModel):
                 return one_line(", ".join(filter(None, (caption, self.mark_at(index.row()).note))))
             case Qt.ItemDataRole.ToolTipRole:
                 lines = (caption, self.mark_at(index.row()).note, str(path))
-                return plain_tip("\n".join(one_line(line) for line in lines if line))
+                return printable_lines("\n".join(one_line(line) for line in lines if line))
             case Qt.ItemDataRole.UserRole:
                 return path
         return None

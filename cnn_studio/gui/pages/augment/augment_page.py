@@ -7,8 +7,8 @@ from bisect import bisect_left, bisect_right
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Slot
-from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtCore import QRect, Qt, Slot
+from PySide6.QtGui import QHideEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -49,8 +49,10 @@ from cnn_studio.gui.widgets.fields import ChoiceBox, FieldRow
 from cnn_studio.gui.widgets.preview_grid import PreviewGrid
 from cnn_studio.gui.widgets.settings_column import SettingsColumn
 from cnn_studio.gui.widgets.strength_row import StrengthRow
+from cnn_studio.gui.widgets.tile_view import one_line
 
 OWN = "own"
+_OWN_MIX = "What you have chosen below."
 PARTNERS = 3
 FILLS = [
     ("The image mirrored at its border", Fill.REFLECT),
@@ -74,6 +76,7 @@ class AugmentPage(QWidget):
         self._place = 0
         self._stale = True
         self._previewed: tuple[str, Experiment, int] | None = None
+        self._reasons = [_OWN_MIX]
         self._project, self._queue = session.project, session.queue
         self.form = SettingsForm(session.project, self)
         self.rows: dict[str, StrengthRow] = {}
@@ -102,6 +105,7 @@ class AugmentPage(QWidget):
         self.preset.chosen.connect(self._on_preset_chosen)
         self.reason = QLabel()
         self.reason.setWordWrap(True)
+        self.reason.setAlignment(Qt.AlignmentFlag.AlignTop)
         theme.set_muted(self.reason)
         theme.set_text_size(self.reason, theme.TextSize.SMALL)
         self.column = SettingsColumn("Augment", "Each training image is changed at random, as set here.")
@@ -236,8 +240,22 @@ class AugmentPage(QWidget):
             choices.append(("Your own mix", OWN))
         self.preset.set_choices(choices)
         self.preset.set_value(chosen)
-        self.reason.setText(said.get(chosen, ""))
-        self.reason.setVisible(chosen in said)
+        self._reasons = [*said.values(), _OWN_MIX]
+        self.reason.setText(said.get(chosen, _OWN_MIX))
+        self._keep_room_for_reasons()
+
+    def _keep_room_for_reasons(self) -> None:
+        """As much as the longest takes, so that no switch moves from under the pointer that is about to press it."""
+        room = QRect(0, 0, self.reason.width(), 1)
+        measure = self.reason.fontMetrics().boundingRect
+        self.reason.setMinimumHeight(
+            max(measure(room, Qt.TextFlag.TextWordWrap, text).height() for text in self._reasons)
+        )
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Measure the reasons anew."""
+        super().resizeEvent(event)
+        self._keep_room_for_reasons()
 
     @Slot()
     def _show_state(self) -> None:
@@ -272,7 +290,7 @@ class AugmentPage(QWidget):
         if self._stale or not pictures:
             return
         file = dataset.files[pictures[self._place % len(pictures)]]
-        self.picture_name.setText(Path(file.path).name)
+        self.picture_name.setText(one_line(Path(file.path).name))
         # The same partners each time, from all over the data set.
         others = random.Random(self._seed).sample(range(len(dataset.files)), min(PARTNERS, len(dataset.files)))
         partners = tuple(dataset.path_of(dataset.files[i]) for i in others)
@@ -336,8 +354,8 @@ class AugmentPage(QWidget):
 def _view_choices(present: int) -> list[tuple[str, int]]:
     """Live, and the usual numbers of views with the present one among them."""
     counts = sorted({*USUAL_VIEWS, present} - {0})
-    return [("Live, anew in every epoch (exact, slow)", 0)] + [
-        (f"{count} view{'s' if count > 1 else ''} of each image, computed once (fast)", count) for count in counts
+    return [("Live, anew in every epoch (slow)", 0)] + [
+        (f"{count} view{'s' if count > 1 else ''} of each, made once (fast)", count) for count in counts
     ]
 
 

@@ -21,8 +21,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from cnn_studio.core.text import printable, printable_lines
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_things, plain_tip
+from cnn_studio.gui.look.wording import format_things
 from cnn_studio.gui.pages.data.browse_pane import BrowsePane
 from cnn_studio.gui.pages.data.findings_panel import FindingsPanel
 from cnn_studio.gui.pages.data.shown_pictures import Which
@@ -30,6 +31,7 @@ from cnn_studio.gui.pages.data.split_bar import SplitBar
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.class_chart import ClassChart
+from cnn_studio.gui.widgets.elided_label import ElidedLabel
 from cnn_studio.gui.widgets.empty_state import EmptyState
 
 
@@ -91,10 +93,8 @@ class DataPage(QWidget):
         return empty
 
     def _build_head(self) -> QHBoxLayout:
-        self.title = QLabel()
+        self.title = ElidedLabel(mode=Qt.TextElideMode.ElideMiddle)
         theme.set_text_size(self.title, theme.TextSize.TITLE)
-        self.title.setTextFormat(Qt.TextFormat.PlainText)  # a folder may be called <b>
-        self.title.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.summary = QLabel()
         self.open_button = QToolButton()
         self.open_button.setText("Open folder…")
@@ -171,14 +171,14 @@ class DataPage(QWidget):
         recent = self._project.recent_folders()
         self._recent_menu.clear()
         for folder in recent:
-            action = self._recent_menu.addAction(str(folder))
+            action = self._recent_menu.addAction(printable(str(folder)).replace("&", "&&"))
             action.triggered.connect(lambda _=False, path=folder: self._project.open_folder(path))
         if not recent:
             self._recent_menu.addAction("No folders opened yet").setEnabled(False)
         accent = theme.colours().accent
         # By number: what a path may hold (#, %, ") means something in a link.
         links = " · ".join(
-            f'<a style="color: {accent}" href="{place}">{escape(folder.name)}</a>'
+            f'<a style="color: {accent}" href="{place}">{escape(printable(folder.name))}</a>'
             for place, folder in enumerate(recent[:5])
         )
         self._recent_links.setText(f"Opened before: {links}" if recent else "")
@@ -194,8 +194,8 @@ class DataPage(QWidget):
             return
         if had_focus:
             self.grid.setFocus()
-        self.title.setText(dataset.name)
-        self.title.setToolTip(plain_tip(str(dataset.root)))
+        self.title.setText(printable(dataset.name))
+        self.title.setToolTip(printable(str(dataset.root)))
         self._show_counts()
         self._show_whether_to_train()
 
@@ -236,7 +236,7 @@ class DataPage(QWidget):
         else:
             why_not = str(reason) if reason else ""
         self.train_button.setEnabled(not why_not)
-        self.train_button.setToolTip(plain_tip(why_not))
+        self.train_button.setToolTip(printable_lines(why_not))
 
     # -- doing --------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
 
 from cnn_studio.core.data.image_file import ImageFile
+from cnn_studio.core.text import printable, printable_lines
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.state.decisions import PictureDecisions
 from cnn_studio.gui.state.project import Project
@@ -110,7 +111,7 @@ class DecisionBar(QWidget):
         undo, redo = self._decisions.undo_text, self._decisions.redo_text
         again = f"\nCtrl+Shift+Z does it again: {redo}." if redo else ""
         self.undo_button.setEnabled(bool(undo))
-        self.undo_button.setToolTip((f"Undo {undo} (Ctrl+Z)" if undo else "Nothing to undo.") + again)
+        self.undo_button.setToolTip(printable_lines((f"Undo {undo} (Ctrl+Z)" if undo else "Nothing to undo.") + again))
 
     # -- doing --------------------------------------------------------------------------------------------------
 
@@ -176,5 +177,5 @@ class DecisionBar(QWidget):
             self._add_class(menu, name, name)
 
     def _add_class(self, menu: QMenu, name: str, text: str) -> None:
-        action = menu.addAction(text.replace("&", "&&"))
+        action = menu.addAction(printable(text).replace("&", "&&"))
         action.triggered.connect(lambda: self.put_into(name))

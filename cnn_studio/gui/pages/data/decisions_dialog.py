@@ -15,9 +15,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from cnn_studio.core.text import printable
+from cnn_studio.core.text import printable, printable_lines
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import plain_tip
 from cnn_studio.gui.state.decisions import PictureDecisions
 from cnn_studio.gui.widgets.paragraph import paragraph
 
@@ -74,7 +73,7 @@ class DecisionsDialog(QDialog):
             said += ["left out"] if decision.left_out else []
             for column, text in enumerate(map(printable, (path, ", ".join(said)))):
                 item = QTableWidgetItem(text)
-                item.setToolTip(plain_tip(text))
+                item.setToolTip(printable_lines(text))
                 self.table.setItem(row, column, item)
         self.table.clearSelection()
         self.take_all_button.setEnabled(bool(self._paths))

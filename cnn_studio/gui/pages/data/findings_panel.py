@@ -22,8 +22,9 @@ from cnn_studio.core.data.findings import Finding
 from cnn_studio.core.data.walk import passed_over_text
 from cnn_studio.core.evaluation.label_review import LabelReview
 from cnn_studio.core.image.issues import ISSUE_TEXT, IssueKind
+from cnn_studio.core.text import printable_lines
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_things, plain_tip
+from cnn_studio.gui.look.wording import format_things
 from cnn_studio.gui.pages.data.label_errors_dialog import LabelErrorsDialog
 from cnn_studio.gui.pages.data.left_out_dialog import LeftOutDialog
 from cnn_studio.gui.pages.data.shown_pictures import Which
@@ -69,7 +70,7 @@ class FindingsPanel(QWidget):
         theme.set_text_size(self.summary, theme.TextSize.BODY, bold=True)
         self.list = _WrappingList()
         self.list.setAccessibleName("Findings")
-        self.list.setMinimumHeight(12 * theme.SPACE)
+        self.list.setMinimumHeight(5 * theme.SPACE)
         policy = self.list.sizePolicy()
         policy.setRetainSizeWhenHidden(True)  # what is around it does not move when something is found
         self.list.setSizePolicy(policy)
@@ -149,7 +150,7 @@ class FindingsPanel(QWidget):
         for finding in self._shown:
             name, tint = ("warning", colour.warning) if finding.serious else ("info", colour.accent)
             item = QListWidgetItem(theme.icon(name, tint), finding.title)
-            item.setToolTip(plain_tip(finding.advice))
+            item.setToolTip(printable_lines(finding.advice))
             self.list.addItem(item)
         self.mark(self._marked)
 
@@ -162,7 +163,7 @@ class FindingsPanel(QWidget):
         else:
             self.left_out.setText("Every file can be read." if dataset else "")
         passed_over = passed_over_text(dict(dataset.passed_over)) if dataset else ""
-        self.left_out.setToolTip(plain_tip(passed_over))
+        self.left_out.setToolTip(printable_lines(passed_over))
         if passed_over and dataset:
             hidden = sum(count for _, count in dataset.passed_over)
             text = f"{format_things(hidden, 'hidden or system item')} passed over."

@@ -18,10 +18,9 @@ from PySide6.QtWidgets import (
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.image.issues import ISSUE_TEXT, issues_csv
-from cnn_studio.core.text import printable
+from cnn_studio.core.text import printable, printable_lines
 from cnn_studio.gui.dialogs.save_file import save_file
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import plain_tip
 from cnn_studio.gui.state.notices import Notices
 from cnn_studio.gui.widgets.paragraph import breakable, paragraph
 
@@ -47,7 +46,7 @@ class LeftOutDialog(QDialog):
         for row, issue in enumerate(dataset.issues):
             for column, text in enumerate(map(printable, (issue.path, ISSUE_TEXT[issue.kind], issue.detail))):
                 item = QTableWidgetItem(text)
-                item.setToolTip(plain_tip(text))
+                item.setToolTip(printable_lines(text))
                 self.table.setItem(row, column, item)
         self.table.resizeColumnsToContents()
         self.table.setColumnWidth(0, min(self.table.columnWidth(0), 320))

@@ -16,6 +16,7 @@ from cnn_studio.gui.pages.data.decision_bar import DecisionBar
 from cnn_studio.gui.pages.data.shown_pictures import ShownPictures
 from cnn_studio.gui.state.data_view import DataView, place_of
 from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.widgets.paragraph import breakable, paragraph
 
 
 class DataPictureDialog(PictureDialog):
@@ -31,8 +32,7 @@ class DataPictureDialog(PictureDialog):
         super().__init__(pictures, row, parent)
         self.known = QLabel()
         theme.set_muted(self.known)
-        self.known.setWordWrap(True)
-        self.words.addWidget(self.known)
+        self.words.addLayout(paragraph(self.known))
         self.bar = DecisionBar(session.project, session.decisions, self, self)
         self.buttons.insertWidget(0, self.bar)
         self._decisions.decided.connect(self._show_decided)
@@ -60,9 +60,9 @@ class DataPictureDialog(PictureDialog):
         decision = self._decisions.on(file.path)
         given = self._project.folder_class(file)
         title = f"{given}, belongs to {decision.belongs_to}" if decision.belongs_to else given
-        self.caption.setText(f"{title}, left out" if decision.left_out else title)
+        self.caption.setText(printable(f"{title}, left out" if decision.left_out else title))
         self.canvas.set_faint(decision.left_out)
-        self.known.setText(self._known_of(file))
+        self.known.setText(breakable(printable(self._known_of(file))))
         self.bar.set_chosen(1, file, lambda: [file], self._label_errors.suggested_for(file.path))
 
     def _known_of(self, file: ImageFile) -> str:

@@ -13,7 +13,7 @@ from cnn_studio.gui.look import theme
 from cnn_studio.gui.pages.data.split_dialog import SplitDialog
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.fields import PercentBox
-from cnn_studio.gui.widgets.paragraph import breakable
+from cnn_studio.gui.widgets.paragraph import breakable, paragraph
 
 
 class SplitBar(QWidget):
@@ -29,7 +29,6 @@ class SplitBar(QWidget):
         for box in (self.validation, self.test):
             box.valueChanged.connect(self._on_edited)
         self.text = QLabel()
-        self.text.setWordWrap(True)
         self.text.setTextFormat(Qt.TextFormat.RichText)
         self.more_button = QPushButton("Split options…")
         self.more_button.setToolTip("What stays together, another shuffle, a split from a file or into one.")
@@ -45,7 +44,7 @@ class SplitBar(QWidget):
             pair.addWidget(label)
             pair.addWidget(box)
             layout.addLayout(pair)
-        layout.addWidget(self.text, 1)
+        layout.addLayout(paragraph(self.text), 1)
         layout.addWidget(self.more_button, 0, Qt.AlignmentFlag.AlignVCenter)
         for signal in (
             session.project.experiment_changed,

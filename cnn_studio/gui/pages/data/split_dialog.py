@@ -25,10 +25,11 @@ from cnn_studio.core.text import printable
 from cnn_studio.gui.dialogs.save_file import ask_target
 from cnn_studio.gui.jobs.latest_answer import LatestAnswer
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_things, plain_tip
+from cnn_studio.gui.look.wording import format_things
 from cnn_studio.gui.pages.settings_form import SettingsForm
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.growing_dialog import GrowingDialog
+from cnn_studio.gui.widgets.paragraph import breakable, paragraph
 
 
 class SplitDialog(GrowingDialog):
@@ -51,7 +52,6 @@ class SplitDialog(GrowingDialog):
         ]
         self.similar = rows[0].field
         self.groups = QLabel()
-        self.groups.setWordWrap(True)
         theme.set_text_size(self.groups, theme.TextSize.SMALL)
         files = self._build_files()
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
@@ -62,16 +62,16 @@ class SplitDialog(GrowingDialog):
         together = QVBoxLayout()
         together.setSpacing(theme.SPACE_HALF)
         together.addWidget(rows[1])
-        together.addWidget(self.groups)
+        together.addLayout(paragraph(self.groups))
         layout.addLayout(together)
         layout.addWidget(self.form.setting("split.seed", title="See&d"))
-        layout.addWidget(self.file_text)
+        layout.addLayout(paragraph(self.file_text))
         layout.addLayout(files)
         layout.addStretch(1)
         layout.addWidget(buttons)
         self.resize(560, 0)
         self._counting = LatestAnswer(self)
-        self._counting.answered.connect(self.groups.setText)
+        self._counting.answered.connect(lambda text: self.groups.setText(breakable(text)))
         self.rule.textEdited.connect(self.refresh)
         for signal in (
             session.project.experiment_changed,
@@ -86,7 +86,6 @@ class SplitDialog(GrowingDialog):
 
     def _build_files(self) -> QHBoxLayout:
         self.file_text = QLabel()
-        self.file_text.setWordWrap(True)
         self.save_button = QPushButton("Save split…")
         self.save_button.setToolTip("A CSV table of path, class and split, to use again or elsewhere.")
         self.save_button.clicked.connect(self._save)
@@ -113,7 +112,7 @@ class SplitDialog(GrowingDialog):
         source = self._split_file.path
         given = bool(self._project.dataset and self._project.dataset.given_splits)
         self.file_text.setText(
-            f"The images are shared out as {source} says, not by the settings above."
+            f"The images are shared out as {breakable(printable(str(source)))} says, not by the settings above."
             if source
             else "The folder comes divided; that division is used as it is."
             if given
@@ -122,7 +121,7 @@ class SplitDialog(GrowingDialog):
         self.forget_button.setVisible(source is not None)
         for widget in (self.similar, self.rule, self.form.row("split.seed").field):
             widget.setEnabled(source is None)
-            widget.setToolTip("" if source is None else plain_tip(f"The split comes from {source.name}."))
+            widget.setToolTip("" if source is None else f"The split comes from {printable(source.name)}.")
 
     @Slot()
     def _save(self) -> None:

@@ -17,8 +17,8 @@ from PySide6.QtWidgets import (
 
 from cnn_studio.core.evaluation.confusion import confusion_counts, most_confused
 from cnn_studio.core.evaluation.measured import Measured
+from cnn_studio.core.text import printable_lines
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import plain_tip
 from cnn_studio.gui.pages.evaluate.gallery import EvaluatedGallery
 from cnn_studio.gui.state.evaluation import EvaluationState
 from cnn_studio.gui.widgets.confusion_matrix import ConfusionMatrix
@@ -111,7 +111,7 @@ class MatrixTab(QWidget):
         self.pairs.clear()
         for pair in found:
             item = QListWidgetItem(one_line(pair.sentence(names)))
-            item.setToolTip(plain_tip(item.text()))
+            item.setToolTip(printable_lines(item.text()))
             item.setSizeHint(QSize(0, _PAIR_HEIGHT))
             item.setData(_CELL_ROLE, (pair.true, pair.predicted))
             self.pairs.addItem(item)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from html import escape
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QFrame, QLabel, QVBoxLayout, QWidget
 
 from cnn_studio.core.evaluation.confusion import most_confused
 from cnn_studio.core.evaluation.figures import Evaluation
 from cnn_studio.core.evaluation.measured import Measured
 from cnn_studio.core.percent import format_percent, format_percent_range
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_fraction, format_things
-from cnn_studio.gui.widgets.paragraph import breakable, reading_width
+from cnn_studio.gui.look.wording import format_things
+from cnn_studio.gui.widgets.paragraph import breakable, paragraph, reading_width
 from cnn_studio.gui.widgets.score_table import ScoreTable, classes_by
 from cnn_studio.gui.widgets.tile_view import one_line
 
@@ -34,7 +35,6 @@ class ReportTab(QWidget):
         self.table.setToolTip("A double-click shows the images of a class.")
         self.table.class_activated.connect(self.class_wanted)
         self.words = QLabel()
-        self.words.setWordWrap(True)
         self.words.setTextFormat(Qt.TextFormat.RichText)
         self.words.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.words.linkActivated.connect(self._on_link)
@@ -42,15 +42,29 @@ class ReportTab(QWidget):
         theme.set_card(card)
         inner = QVBoxLayout(card)
         inner.setContentsMargins(theme.SPACE_2, theme.SPACE_2, theme.SPACE_2, theme.SPACE_2)
-        inner.addWidget(self.words, 1)
-        layout = QHBoxLayout(self)
+        inner.addLayout(paragraph(self.words), 1)
+        self._card = card
+        layout = self._parts = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(theme.SPACE_2)
         layout.addWidget(self.table, 3)
-        card.setMaximumWidth(reading_width(self.words) + 2 * theme.SPACE_2)
         layout.addWidget(card, 2)
         self._measured: Measured | None = None
         theme.theme().theme_changed.connect(self._show_words)
+
+    def minimumSizeHint(self) -> QSize:
+        """Room for the table, with the sentences below it."""
+        table, card = self.table.minimumSize(), self._card.minimumSizeHint()
+        height = self.table.minimumSizeHint().height() + theme.SPACE_2 + card.height()
+        return QSize(max(table.width(), card.width()), height)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The sentences stand beside the table, or below it where that leaves both too little room."""
+        super().resizeEvent(event)
+        beside = self.table.minimumWidth() + theme.SPACE_2 + self._card.minimumSizeHint().width() <= self.width()
+        direction = QBoxLayout.Direction
+        self._parts.setDirection(direction.LeftToRight if beside else direction.TopToBottom)
+        self._card.setMaximumWidth(reading_width(self.words) + 2 * theme.SPACE_2 if beside else self.width())
 
     def show_measured(self, measured: Measured) -> None:
         """Show what was measured."""
@@ -100,8 +114,8 @@ def _words(measured: Measured) -> list[str]:
         label_of = {name: label for label, name in enumerate(names)}
         best, worst = scored[-1], scored[0]
         parts.append(
-            f"Easiest: {_link(f'class {label_of[best.name]}', best.name)} (F1 {format_fraction(best.f1)}). "
-            f"Hardest: {_link(f'class {label_of[worst.name]}', worst.name)} (F1 {format_fraction(worst.f1)})."
+            f"Easiest: {_link(f'class {label_of[best.name]}', best.name)} (F1 {format_percent(best.f1)}). "
+            f"Hardest: {_link(f'class {label_of[worst.name]}', worst.name)} (F1 {format_percent(worst.f1)})."
         )
     if pairs := most_confused(found.confusion, 3):
         said = "<br>".join(

@@ -52,6 +52,7 @@ class SurenessTab(QWidget):
         self.honest_button.clicked.connect(lambda: self._evaluation.calibrate(Temperature.FIT))
         self.trained_button = QPushButton("Back to as trained")
         self.trained_button.setToolTip("Take the temperature out of the model again.")
+        self.trained_button.hide()
         self.trained_button.clicked.connect(lambda: self._evaluation.calibrate(Temperature.REMOVE))
         self.bars_legend = QLabel()
         self.bars_legend.setWordWrap(True)
@@ -110,6 +111,7 @@ class SurenessTab(QWidget):
         row.setSpacing(theme.SPACE)
         row.addWidget(self.slider, 1)
         row.addWidget(self.amount)
+        row.addWidget(self.goal_button)
         box = QWidget()
         column = QVBoxLayout(box)
         column.setContentsMargins(0, 0, 0, 0)
@@ -123,7 +125,7 @@ class SurenessTab(QWidget):
             about,
             box,
             self.kept_text,
-            [self.goal_button, self.always_button, self.keep_button],
+            [self.always_button, self.keep_button],
         )
 
     # -- showing ------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ class HelpPage(QWidget):
         self.topics = QListWidget()
         self.topics.setAccessibleName("Help topics")
         self.text = QTextBrowser()
+        self.text.setAccessibleName("Help text")
         self.text.setOpenExternalLinks(True)
         self.text.document().setDocumentMargin(2 * theme.SPACE)
         self.text.setMaximumWidth(READING_CHARACTERS * self.fontMetrics().averageCharWidth() + 8 * theme.SPACE)

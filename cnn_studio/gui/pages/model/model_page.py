@@ -33,9 +33,15 @@ from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.fields import DropDown, FieldRow
 from cnn_studio.gui.widgets.fit_preview import FitPreview
 from cnn_studio.gui.widgets.layer_table import LayerTable
+from cnn_studio.gui.widgets.paragraph import paragraph
 from cnn_studio.gui.widgets.settings_column import SettingsColumn, group
 
 CLASSES_WITHOUT_DATA = 10
+_SAMPLES = {
+    1: "One of your pictures, as the network sees it.",
+    2: "Your widest and your tallest picture, as the network sees them.",
+    3: "Your widest, your tallest and a middling picture, as the network sees them.",
+}
 
 
 class ModelPage(QWidget):
@@ -76,13 +82,12 @@ class ModelPage(QWidget):
         self.start_from.setMenu(self._preset_menu)
         self.preset.activated.connect(lambda _: self._project.choose_architecture(self.preset.currentData()))
         self.summary = QLabel()
-        self.summary.setWordWrap(True)
         theme.set_muted(self.summary)
 
         setting = self.form.setting
         rows = [
             FieldRow("Architecture", self.preset),
-            self.summary,
+            paragraph(self.summary),
             setting(
                 "image.height",
                 title="Image size",
@@ -117,23 +122,23 @@ class ModelPage(QWidget):
 
     def _build_preview(self) -> QWidget:
         self.preview = FitPreview()
-        about = QLabel("Your widest, your tallest and a middling picture, as the network sees them.")
-        about.setWordWrap(True)
-        theme.set_text_size(about, theme.TextSize.SMALL)
-        theme.set_muted(about)
+        self.preview_text = QLabel()
+        theme.set_text_size(self.preview_text, theme.TextSize.SMALL)
+        theme.set_muted(self.preview_text)
         self.preview_box = QWidget()
         column = QVBoxLayout(self.preview_box)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(theme.SPACE_HALF)
         column.addWidget(self.preview)
-        column.addWidget(about)
+        column.addLayout(paragraph(self.preview_text))
         return self.preview_box
 
     @Slot()
     def _show_preview(self) -> None:
         view = self._session.data.view
-        self.preview_box.setVisible(view is not None)
-        if view is not None:
+        self.preview_box.setVisible(view is not None and bool(view.samples))
+        if view is not None and view.samples:
+            self.preview_text.setText(_SAMPLES[len(view.samples)])
             paths = [view.used.path_of(file) for file in view.samples]
             self.preview.show_pictures(paths, self._project.experiment.image)
 

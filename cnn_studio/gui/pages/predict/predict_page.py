@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -22,23 +24,26 @@ from PySide6.QtWidgets import (
 from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.evaluation.input_range import INPUT_RANGE_TEXT
 from cnn_studio.core.evaluation.model_facts import ModelFacts
-from cnn_studio.core.evaluation.predictions import predictions_csv
+from cnn_studio.core.evaluation.predictions import Prediction, predictions_csv
 from cnn_studio.core.experiment.architectures import architecture_title
 from cnn_studio.core.percent import format_percent_within
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.run import Run
+from cnn_studio.core.text import printable
 from cnn_studio.gui.dialogs.export import ExportDialog
 from cnn_studio.gui.dialogs.save_file import ask_target, save_file
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_things, plain_tip
+from cnn_studio.gui.look.wording import format_things
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.notices import NoticeKind
 from cnn_studio.gui.state.session import Session
+from cnn_studio.gui.widgets.elided_label import ElidedLabel
 from cnn_studio.gui.widgets.empty_state import EmptyState
+from cnn_studio.gui.widgets.fields import ChoiceBox
 from cnn_studio.gui.widgets.lazy_list import LazyList
-from cnn_studio.gui.widgets.paragraph import paragraph
-from cnn_studio.gui.widgets.prediction_list import PredictionList, prediction_text
+from cnn_studio.gui.widgets.paragraph import breakable, paragraph
+from cnn_studio.gui.widgets.prediction_list import Order, PredictionList, Which, prediction_text
 from cnn_studio.gui.widgets.tile_view import one_line
 
 IMAGE_FILTER = "Images (*.jpg *.jpeg *.png *.webp *.bmp *.gif *.tif *.tiff *.avif *.heic);;All files (*)"
@@ -83,9 +88,8 @@ class PredictPage(QWidget):
         self._show_results()
 
     def _build_head(self) -> QHBoxLayout:
-        self.title = QLabel()
+        self.title = ElidedLabel(mode=Qt.TextElideMode.ElideMiddle)
         theme.set_text_size(self.title, theme.TextSize.TITLE)
-        self.title.setTextFormat(Qt.TextFormat.PlainText)
         self.facts = QLabel()
         self.open_button = QPushButton("Open model…")
         self.open_button.clicked.connect(lambda: self._offer_models(self.open_button))
@@ -124,7 +128,7 @@ class PredictPage(QWidget):
         self.choose_button = QPushButton("Choose images…")
         theme.accent_button(self.choose_button)
         self.choose_button.clicked.connect(self.choose_images)
-        self.count = QLabel()
+        self.count = ElidedLabel()
         self.csv_button = QPushButton("Save table…")
         self.csv_button.setToolTip("Save every answer as a CSV file that spreadsheets open.")
         self.csv_button.clicked.connect(self.choose_csv)
@@ -146,9 +150,47 @@ class PredictPage(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(theme.SPACE)
         layout.addLayout(self._build_head())
+        layout.addWidget(self._build_choices())
         layout.addWidget(body, 1)
         layout.addLayout(foot)
         return page
+
+    def _build_choices(self) -> QWidget:
+        """Which answers are shown, with their numbers, and in which order."""
+        self.which = ChoiceBox(shrinks=True)
+        self.which.setAccessibleName("Which answers are shown")
+        self.order = ChoiceBox([(order.value, order) for order in Order])
+        self.order.setAccessibleName("Order of the answers")
+        for box in (self.which, self.order):
+            box.chosen.connect(lambda _: self.results.arrange(self.which.value(), self.order.value()))
+        self._choices = QWidget()
+        row = QHBoxLayout(self._choices)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(theme.SPACE)
+        row.addWidget(self.which)
+        row.addWidget(self.order)
+        row.addStretch(1)
+        return self._choices
+
+    def _show_choices(self, found: Sequence[Prediction]) -> None:
+        counts = Counter(prediction.label for prediction in found if prediction.label)
+        kinds = {
+            Which.ALL: len(found),
+            Which.UNSURE: sum(prediction.unsure for prediction in found),
+            Which.UNREADABLE: sum(bool(prediction.error) for prediction in found),
+        }
+        choices: list[tuple[str, Which | str]] = [
+            (f"{which.value} ({count:,})", which) for which, count in kinds.items() if count or which is Which.ALL
+        ]
+        choices += [(f"{printable(name)} ({counts[name]:,})", name) for name in sorted(counts)]
+        self._choices.setVisible(bool(found))
+        if [self.which.itemText(row) for row in range(self.which.count())] != [text for text, _ in choices]:
+            before = self.which.value()
+            self.which.set_choices(choices)
+            if self.which.value() is None:  # cleared: there is nothing of that kind any more
+                self.which.set_value(Which.ALL)
+            if self.which.value() != before:
+                self.results.arrange(self.which.value(), self.order.value())
 
     # -- showing ------------------------------------------------------------------------------------------------
 
@@ -167,8 +209,8 @@ class PredictPage(QWidget):
             )
             return
         facts = model.facts
-        self.title.setText(f"Model of {model.title}")
-        self.title.setToolTip(plain_tip(str(model.path)))
+        self.title.setText(printable(f"Model of {model.title}"))
+        self.title.setToolTip(printable(str(model.path)))
         parts = [format_things(model.class_count, "class", "classes"), f"{facts.width} × {facts.height} pixels"]
         if facts.architecture:
             parts.insert(0, architecture_title(facts.architecture))
@@ -185,7 +227,7 @@ class PredictPage(QWidget):
                 if takes
                 else "made elsewhere: which values it takes is not known, so it is given 0 to 255"
             )
-        self.facts.setText(" · ".join(parts))
+        self.facts.setText(breakable(printable(" · ".join(parts))))
 
     @Slot()
     def _show_results(self) -> None:
@@ -204,6 +246,7 @@ class PredictPage(QWidget):
         self.rest_button.setVisible(bool(rest) and self._models.opened is not None)
         self.rest_button.setEnabled(not self._predictions.is_answering())
         self.csv_button.setEnabled(len(found) > rest)
+        self._show_choices(found)
         self.clear_button.setEnabled(bool(found))
 
     @Slot(object)

@@ -31,9 +31,10 @@ from cnn_studio.core.runs.history import best_epoch, read_history
 from cnn_studio.core.runs.run import Run, RunState, RunStatus
 from cnn_studio.core.runs.trained import ENDED_TEXT
 from cnn_studio.core.store.prepared import store_size
+from cnn_studio.core.text import printable
 from cnn_studio.gui.jobs.job_thread import AnyJob, JobKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_size, plain_tip
+from cnn_studio.gui.look.wording import format_size
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.curves import CurvePlot
@@ -84,9 +85,11 @@ class RunsModel(QAbstractTableModel):
         """A cell's text."""
         run = self.runs[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
-            return self._text(run, self._states[index.row()], index.column())
+            return printable(self._text(run, self._states[index.row()], index.column()))
         if role == Qt.ItemDataRole.ToolTipRole:
-            return plain_tip(f"{run.folder}\nImages: {run.data_root}" if run.data_root else str(run.folder))
+            cell = self._text(run, self._states[index.row()], index.column())
+            images = [f"Images: {run.data_root}"] if run.data_root else []
+            return "\n".join(map(printable, (cell, str(run.folder), *images)))
         return None
 
     def _text(self, run: Run, state: RunState, column: int) -> str:
@@ -193,7 +196,8 @@ class RunsPage(QWidget):
         self.table.verticalHeader().hide()
         self.table.setTabKeyNavigation(False)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self.table.horizontalHeader().setStretchLastSection(True)
+        for column in (1, len(COLUMNS) - 1):  # names and reasons can be long; figures are whole
+            self.table.horizontalHeader().setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
         self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
         self.table.doubleClicked.connect(self._open)
         self.table.selectionModel().selectionChanged.connect(self._on_selection)
@@ -362,7 +366,8 @@ class RunsPage(QWidget):
         box = QMessageBox(
             QMessageBox.Icon.Warning,
             "Delete run",
-            f"Delete the run “{run.folder.name}” with its model? This cannot be undone. Your images are not touched.",
+            f"Delete the run “{printable(run.folder.name)}” with its model? This cannot be undone. "
+            "Your images are not touched.",
             parent=self,
         )
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

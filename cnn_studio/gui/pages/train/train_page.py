@@ -145,14 +145,15 @@ class TrainPage(QWidget):
             f"From the next training on, {format_percent(_TEST_SHARE)} of the images are kept apart for a test."
         )
         self.keep_test_button.clicked.connect(self._keep_test_images)
-        words = QVBoxLayout()
-        words.addWidget(self.result_title)
-        words.addLayout(paragraph(self.result_text))
-        inner = QHBoxLayout(self.result)
-        inner.addLayout(words, 1)
-        inner.addWidget(self.keep_test_button)
-        inner.addWidget(self.evaluate_button)
-        inner.addWidget(self.predict_button)
+        inner = QVBoxLayout(self.result)
+        inner.addWidget(self.result_title)
+        inner.addLayout(paragraph(self.result_text))
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.keep_test_button)
+        buttons.addWidget(self.evaluate_button)
+        buttons.addWidget(self.predict_button)
+        buttons.addStretch(1)
+        inner.addLayout(buttons)
         self.result.setVisible(False)
         right = QWidget()
         column = QVBoxLayout(right)
@@ -175,11 +176,15 @@ class TrainPage(QWidget):
         training = self._training.is_running()
         no_data = self._project.dataset is None
         architecture = self._project.experiment.architecture
-        fine_tuned = isinstance(architecture, BackboneArchitecture) and architecture.transfer is TransferMode.FINE_TUNED
-        self.fine_tuning.setVisible(fine_tuned)
+        second = (
+            architecture.fine_tuning
+            if isinstance(architecture, BackboneArchitecture) and architecture.transfer is TransferMode.FINE_TUNED
+            else None
+        )
+        self.fine_tuning.setVisible(second is not None)
         self._show_momentum("training", self._project.experiment.training)
-        if fine_tuned:
-            self._show_momentum("architecture.fine_tuning", architecture.fine_tuning)
+        if second is not None:
+            self._show_momentum("architecture.fine_tuning", second)
         scanning = self._queue.is_busy_with(JobKind.SCAN)
         reason = self._training.why_not_train()
         self.column.set_training(training)
