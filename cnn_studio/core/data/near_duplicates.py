@@ -159,23 +159,23 @@ def _finalists(small: NDArray[np.float16], candidates: Candidates, cancel: Cance
     for part in _parts(candidates, cancel):
         pairs = part
         for promising in _PROMISING:
-            sides = (small[side].astype(np.float32) for side in (pairs.second, pairs.first))
-            rough = align(*sides, pairs.maps, pairs.trusted, steps=2)
+            template, other = small[pairs.second].astype(np.float32), small[pairs.first].astype(np.float32)
+            rough = align(template, other, pairs.maps, pairs.trusted, steps=2)
             left = rough.error / np.maximum(rough.contrast, 1e-6)
             good = np.flatnonzero(left <= promising)
             pairs, left = replace(pairs, maps=rough.maps, trusted=rough.explained).some(good), left[good]
         found.append(pairs)
         lefts.append(left)
     pairs = joined(found)
-    return pairs.some(best_of_each(pairs.first, pairs.second, 1 - np.concatenate(lefts), _FINALISTS))
+    return pairs.some(best_of_each(pairs.first, pairs.second, 1 - np.concatenate(lefts).astype(np.float32), _FINALISTS))
 
 
 def _measured(fingerprints: NDArray[np.uint8], pairs: Candidates) -> _Measured:
     """Of the finalists those that can be aligned."""
     bright, colour = brightness(fingerprints), colour_differences(fingerprints)
     trusted = pairs.trusted.reshape(-1, SIDE // 2, SIDE // 2).repeat(2, axis=1).repeat(2, axis=2).reshape(-1, SIDE**2)
-    whole = (_smooth(bright[side]) for side in (pairs.second, pairs.first))
-    fine = align(*whole, pairs.maps, trusted, _FINE_STEPS, in_detail=True)
+    template, other = _smooth(bright[pairs.second]), _smooth(bright[pairs.first])
+    fine = align(template, other, pairs.maps, trusted, _FINE_STEPS, in_detail=True)
     stretch = np.linalg.svd(fine.maps[:, :, :2], compute_uv=False)
     covered = np.minimum(fine.overlap, fine.overlap * stretch.prod(axis=1))
     difference = fine.error / np.maximum(fine.contrast, 1e-6) + 1 - fine.detail
@@ -216,7 +216,7 @@ def _smooth(pictures: NDArray[np.uint8]) -> _Floats:
     """Pictures (n, SIDE, SIDE) without what scaling and saving change most."""
     wide = np.pad(pictures.astype(np.float32), ((0, 0), (1, 1), (1, 1)), mode="edge")
     wide = wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]
-    return (wide[:, :, :-2] + 2 * wide[:, :, 1:-1] + wide[:, :, 2:]) / 16
+    return np.asarray((wide[:, :, :-2] + 2 * wide[:, :, 1:-1] + wide[:, :, 2:]) / 16, np.float32)
 
 
 def _colour_distance(template: NDArray[np.uint8], other: NDArray[np.uint8], aligned: Alignment) -> _Floats:

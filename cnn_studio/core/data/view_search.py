@@ -128,7 +128,7 @@ def _descriptor(view: _View) -> _Floats:
     corners = row * SIDE + column + np.array([[0], [1], [SIDE], [SIDE + 1]])
     at = np.tile(np.arange(SIDE**2), 4)
     cut = coo_array((weights.reshape(-1), (corners.reshape(-1), at)), shape=(SIDE**2, SIDE**2))
-    return (cut @ _transform().T).T.astype(np.float32)
+    return np.asarray((cut @ _transform().T).T.astype(np.float32), np.float32)
 
 
 def _described(pictures: NDArray[np.uint8], descriptors: _Floats) -> _Floats:
@@ -163,8 +163,8 @@ def _leanings(descriptions: _Floats) -> _Floats:
     square = np.square(plain)
     above = np.triu(np.ones((_FREQUENCIES, _FREQUENCIES), np.float32), 1)
     across, down = np.sqrt((square * above).sum(axis=(1, 2))), np.sqrt((square * above.T).sum(axis=(1, 2)))
-    length = np.sqrt(square.sum(axis=(1, 2)))
-    return np.stack([plain[:, 0, 1], plain[:, 1, 0], across - down], axis=1) / np.maximum(length, 1e-9)[:, None]
+    length = np.maximum(np.sqrt(square.sum(axis=(1, 2))), 1e-9)
+    return np.asarray(np.stack([plain[:, 0, 1], plain[:, 1, 0], across - down], axis=1) / length[:, None], np.float32)
 
 
 def _upright(descriptions: _Floats, unsure: float) -> tuple[_Ints, _Ints, _Floats]:
@@ -282,7 +282,7 @@ class _Index:
     def _gaps(self, vectors: _Floats) -> _Floats:
         """How much less near each centre is than the nearest one."""
         cosines = vectors @ self._centres.T
-        return np.subtract(cosines.max(axis=1, keepdims=True), cosines, out=cosines)
+        return np.asarray(np.subtract(cosines.max(axis=1, keepdims=True), cosines, out=cosines), np.float32)
 
     def _near_to(self, sought: _Floats, owner: _Ints, most: int) -> tuple[_Ints, _Ints]:
         """Which of those sought (n, _LENGTH) are nearest to which descriptions, ``most`` for each owner."""
@@ -364,4 +364,4 @@ def best_of_each(picture: _Ints, other: _Ints, cosine: _Floats, most: int) -> _I
     kept = kept[np.lexsort((-cosine[kept], other[kept], picture[kept]))]
     kept = kept[(np.diff(picture[kept], prepend=-1) != 0) | (np.diff(other[kept], prepend=-1) != 0)]
     kept = kept[np.lexsort((-cosine[kept], picture[kept]))]
-    return kept[np.arange(len(kept)) - np.searchsorted(picture[kept], picture[kept]) < most]
+    return np.asarray(kept[np.arange(len(kept)) - np.searchsorted(picture[kept], picture[kept]) < most], np.int64)

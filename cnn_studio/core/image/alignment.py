@@ -193,7 +193,8 @@ class _Pairs:
 
 
 def _root_mean(squares: _Floats, places: NDArray[np.bool_]) -> _Floats:
-    return np.sqrt((squares * places).sum(axis=1) / np.maximum(places.sum(axis=1), 1)).astype(np.float32)
+    mean = (squares * places).sum(axis=1) / np.maximum(places.sum(axis=1), 1)
+    return np.asarray(np.sqrt(mean), np.float32)
 
 
 def _deviation(values: _Floats, places: NDArray[np.bool_]) -> _Floats:
@@ -206,4 +207,4 @@ def _windows(places: _Floats) -> _Floats:
     half, side = _WINDOW // 2, round(places.shape[1] ** 0.5)
     sums = places.reshape(len(places), side // half, half, side // half, half).sum(axis=(2, 4))
     sums = sums[:, :-1] + sums[:, 1:]
-    return (sums[:, :, :-1] + sums[:, :, 1:]).reshape(len(places), (side // half - 1) ** 2)
+    return np.asarray((sums[:, :, :-1] + sums[:, :, 1:]).reshape(len(places), (side // half - 1) ** 2), np.float32)
