@@ -150,11 +150,12 @@ class TrainPage(QWidget):
     def _show_state(self) -> None:
         training = self._training.is_running()
         no_data = self._project.dataset is None
-        architecture = self._project.experiment.architecture
-        fine_tuned = isinstance(architecture, BackboneArchitecture) and architecture.transfer is TransferMode.FINE_TUNED
-        self.fine_tuning.setVisible(fine_tuned)
-        self._show_momentum("training", self._project.experiment.training)
-        if fine_tuned:
+        experiment = self._project.experiment
+        self._show_momentum("training", experiment.training)
+        architecture = experiment.architecture
+        second = isinstance(architecture, BackboneArchitecture) and architecture.transfer is TransferMode.FINE_TUNED
+        self.fine_tuning.setVisible(second)
+        if isinstance(architecture, BackboneArchitecture):
             self._show_momentum("architecture.fine_tuning", architecture.fine_tuning)
         scanning = self._queue.is_busy_with(JobKind.SCAN)
         reason = self._training.why_not_train()
