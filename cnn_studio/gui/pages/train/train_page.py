@@ -178,8 +178,9 @@ class TrainPage(QWidget):
     def _show_momentum(self, section: str, stage: StageSettings) -> None:
         """Momentum can be set where it does something."""
         field = self.form.row(f"{section}.momentum").field
-        field.setEnabled(stage.optimizer is Optimizer.SGD)
-        field.setToolTip("" if field.isEnabled() else "The optimizer chosen has no use for it: it is for SGD.")
+        of_use = stage.optimizer is Optimizer.SGD
+        field.setEnabled(of_use)
+        field.setToolTip("" if of_use else "The optimizer chosen has no use for it: it is for SGD.")
 
     def _plan(self) -> str:
         """What pressing Train will do."""
