@@ -175,16 +175,13 @@ class TrainPage(QWidget):
     def _show_state(self) -> None:
         training = self._training.is_running()
         no_data = self._project.dataset is None
-        architecture = self._project.experiment.architecture
-        second = (
-            architecture.fine_tuning
-            if isinstance(architecture, BackboneArchitecture) and architecture.transfer is TransferMode.FINE_TUNED
-            else None
-        )
-        self.fine_tuning.setVisible(second is not None)
-        self._show_momentum("training", self._project.experiment.training)
-        if second is not None:
-            self._show_momentum("architecture.fine_tuning", second)
+        experiment = self._project.experiment
+        self._show_momentum("training", experiment.training)
+        architecture = experiment.architecture
+        second = isinstance(architecture, BackboneArchitecture) and architecture.transfer is TransferMode.FINE_TUNED
+        self.fine_tuning.setVisible(second)
+        if isinstance(architecture, BackboneArchitecture):
+            self._show_momentum("architecture.fine_tuning", architecture.fine_tuning)
         scanning = self._queue.is_busy_with(JobKind.SCAN)
         reason = self._training.why_not_train()
         self.column.set_training(training)
@@ -206,8 +203,9 @@ class TrainPage(QWidget):
     def _show_momentum(self, section: str, stage: StageSettings) -> None:
         """Momentum can be set where it does something."""
         field = self.form.row(f"{section}.momentum").field
-        field.setEnabled(stage.optimizer is Optimizer.SGD)
-        field.setToolTip("" if field.isEnabled() else "The optimizer chosen has no use for it: it is for SGD.")
+        of_use = stage.optimizer is Optimizer.SGD
+        field.setEnabled(of_use)
+        field.setToolTip("" if of_use else "The optimizer chosen has no use for it: it is for SGD.")
 
     def _plan(self) -> str:
         """What pressing Train will do."""
