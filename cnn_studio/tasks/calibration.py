@@ -259,8 +259,8 @@ def _write_calibrated(original: Path, path: Path, facts: ModelFacts, report: Rep
             f"{difference:.2g}), so {path.name} was left as it is.",
             path=path,
         )
-    save_model(calibrated, path, replace(facts, outputs=class_count(calibrated)))
-    return read_facts(path)
+    save_model(calibrated, path, facts)
+    return replace(read_facts(path), outputs=class_count(calibrated))
 
 
 def _copy(source: Path, target: Path) -> None:
