@@ -7,16 +7,13 @@ and lists GPUs that cannot compute (old driver, unknown compute capability, miss
 
 from __future__ import annotations
 
-import ctypes
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from cnn_studio import __version__
 from cnn_studio.core.errors import TrainingError
@@ -122,25 +119,8 @@ def _set_environment() -> None:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
-def _load_libraries() -> None:
-    """Load TensorFlow's shared libraries without holding Python's lock; importing it finds them loaded.
-
-    An import holds the lock while the system's loader works: for half a second or, from a slow disk, several, nothing
-    else of Python runs, and the window stands still. A call of a foreign function lets go of it. Where this is not
-    possible the import does it as ever.
-    """
-    package = importlib.util.find_spec("tensorflow")
-    if os.name != "posix" or package is None or package.origin is None:
-        return
-    load = ctypes.CDLL(None).dlopen
-    load.argtypes, load.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
-    for library in ("libtensorflow_framework.so.2", "libtensorflow_cc.so.2"):
-        load(os.fsencode(Path(package.origin).with_name(library)), os.RTLD_NOW | os.RTLD_LOCAL)
-
-
 def _import_keras() -> None:
     try:
-        _load_libraries()
         import tensorflow as tf
 
         if os.environ["KERAS_BACKEND"] == "tensorflow":

@@ -1,4 +1,3 @@
-import importlib.util
 import subprocess
 import sys
 import threading
@@ -148,20 +147,3 @@ def test_a_backend_that_is_missing_gets_a_sentence():
     )
     assert "nonsense" in done.stdout
     assert "KERAS_BACKEND" in done.stdout
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the libraries have other names")
-def test_tensorflows_libraries_are_loaded_before_it_is_imported():
-    """So that the interpreter's lock is not held meanwhile."""
-    script = (
-        "import sys; from pathlib import Path; from cnn_studio.ml import runtime; runtime._load_libraries();"
-        "assert 'tensorflow' not in sys.modules; print(Path('/proc/self/maps').read_text())"
-    )
-    mapped = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=120)
-    assert "libtensorflow_cc" in mapped.stdout
-    assert "libtensorflow_framework" in mapped.stdout
-
-
-def test_without_tensorflow_there_is_nothing_to_load(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    runtime._load_libraries()
