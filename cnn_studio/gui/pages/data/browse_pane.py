@@ -13,6 +13,7 @@ from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.findings import FINDING_TEXT, Finding, FindingKind
 from cnn_studio.core.data.image_file import SPLIT_TEXT, ImageFile, Split
 from cnn_studio.core.evaluation.label_review import label_review_csv
+from cnn_studio.core.text import printable
 from cnn_studio.gui.dialogs.save_file import save_file
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_things
@@ -30,7 +31,7 @@ from cnn_studio.gui.pages.data.shown_pictures import (
 from cnn_studio.gui.state.data_view import DataView
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.fields import ChoiceBox
-from cnn_studio.gui.widgets.paragraph import paragraph
+from cnn_studio.gui.widgets.paragraph import breakable, paragraph
 from cnn_studio.gui.widgets.thumbnail_grid import ThumbnailGrid
 
 ALL_CLASSES = -1
@@ -210,7 +211,7 @@ class BrowsePane(QWidget):
         self.grid.set_images(shown, shown.mark, caption_lines=2 if shown.has_notes else 1)
         self.grid.verticalScrollBar().setValue(place)
         if finding is not None:
-            self.advice.setText(f"{finding.title} {finding.advice}")
+            self.advice.setText(breakable(printable(f"{finding.title} {finding.advice}")))
         elif which is Which.DOUBTED and review is not None:
             self.advice.setText(review.method)
         self.advice.setVisible(finding is not None or which is Which.DOUBTED)

@@ -21,6 +21,7 @@ from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data.image_file import SPLIT_TEXT, Split
 from cnn_studio.core.evaluation.measured import Measured
 from cnn_studio.core.evaluation.score_csv import scores_csv
+from cnn_studio.core.text import printable
 from cnn_studio.gui.dialogs.save_file import ask_target, save_file
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_fraction, format_fraction_within, format_things
@@ -168,7 +169,7 @@ class EvaluatePage(QWidget):
         )
         if model is None:
             return
-        facts = " · ".join(part for part in (f"Model of {model.title}", model.facts.architecture) if part)
+        facts = printable(" · ".join(part for part in (f"Model of {model.title}", model.facts.architecture) if part))
         if measured is None:
             self.title.setText("How good is it?")
             self.facts.setText(facts)
@@ -186,7 +187,7 @@ class EvaluatePage(QWidget):
     def _accuracy_name(self) -> str:
         source = self._evaluation.source
         if isinstance(source, Path):
-            return f"Accuracy on {source.name}"
+            return f"Accuracy on {printable(source.name)}"
         return f"{source.capitalize()} accuracy" if source else "Accuracy"
 
     def _show_sources(self) -> None:
@@ -198,7 +199,7 @@ class EvaluatePage(QWidget):
             if split in splits
         ]
         if isinstance(chosen, Path):
-            offered.append((chosen.name, chosen))
+            offered.append((printable(chosen.name), chosen))
         offered.append(("Another folder…", _OTHER_FOLDER))
         if [(self.source.itemText(row), self.source.itemData(row)) for row in range(self.source.count())] != offered:
             self.source.clear()
