@@ -115,17 +115,23 @@ def test_the_same_folder_altered_keeps_class_and_picture(ready, session, settle,
     assert asked[-1].picture.as_posix() == "/others/dog/0.png"
 
 
+def lay_out():
+    for _ in range(4):  # a request for each widget on the way up
+        QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
+
+
 def test_presets_are_taken_and_own_mixes_are_named_so(ready, session):
     assert ready.preset.value() == "none"
     ready.preset.set_value("flowers_tutorial")
     ready.preset.chosen.emit("flowers_tutorial")
     assert session.project.experiment.augmentation.is_on
     hue = ready.rows["hue"]
+    lay_out()
     before = hue.switch.mapTo(ready, QPoint())
     hue.strength_changed.emit(0.2)
     assert ready.preset.currentText() == "Your own mix"
     assert ready.reason.text() == "What you have chosen below."
-    QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
+    lay_out()
     assert hue.switch.mapTo(ready, QPoint()) == before  # it has not moved from under the pointer
 
 

@@ -42,7 +42,7 @@ class _ClassModel(QAbstractListModel):
         name, count = self.counts[index.row()]
         match role:
             case Qt.ItemDataRole.DisplayRole:
-                return name
+                return one_line(name)
             case Qt.ItemDataRole.ToolTipRole | Qt.ItemDataRole.AccessibleTextRole:
                 total = sum(count for _, count in self.counts)
                 share = f" ({format_percent(count / total)} of all)" if total else ""

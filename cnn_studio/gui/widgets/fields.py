@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from cnn_studio.core.text import printable
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.widgets.list_text import blocks_text, list_text, parse_blocks, parse_choices, parse_integers
 from cnn_studio.gui.widgets.paragraph import paragraph
@@ -277,7 +278,7 @@ class ChoiceBox(DropDown):
         self.clear()
         # Kept here and not as item data: Qt would turn enumerations and tuples into something else.
         self._values = [value for _, value in choices]
-        self.addItems([text for text, _ in choices])
+        self.addItems([printable(text) for text, _ in choices])
         if before in self._values:
             self.set_value(before)
 

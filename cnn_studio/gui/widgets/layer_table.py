@@ -135,7 +135,7 @@ class _LayerModel(QAbstractTableModel):
             case Qt.ItemDataRole.ForegroundRole if column == 1 or (column == 3 and not layer.parameters):
                 return QColor(theme.colours().muted)
             case Qt.ItemDataRole.ToolTipRole if column == 1:
-                return _EXPLAINED[layer.kind]
+                return _EXPLAINED.get(layer.kind)
         return None
 
     def _broken_data(self, column: int, role: int) -> Any:
@@ -158,6 +158,7 @@ _EXPLAINED = {
     LayerKind.INPUT: "The picture as it comes: red, green and blue from 0 to 255",
     LayerKind.GREY: "Makes the picture grey",
     LayerKind.RESCALING: "Brings 0–255 to 0–1",
+    LayerKind.PREPROCESSING: "Brings colours to what the pre-trained part was made for",
     LayerKind.CONVOLUTION: "Slides small filters over the picture and learns what they look for",
     LayerKind.BATCH_NORMALIZATION: "Keeps the numbers between layers in a steady range, which helps training",
     LayerKind.ACTIVATION: "The nonlinearity",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from cnn_studio.gui.look import theme
@@ -58,11 +58,13 @@ class SettingsColumn(QWidget):
 class _Form(QWidget):
     """Tells the area it scrolls in when its rows ask for other room."""
 
+    changed = Signal()
+
     def event(self, event: QEvent) -> bool:
         """Pass on that the layout has changed."""
         handled = super().event(event)
-        if event.type() is QEvent.Type.LayoutRequest and (area := self.parentWidget().parentWidget()) is not None:
-            area.updateGeometry()
+        if event.type() is QEvent.Type.LayoutRequest:
+            self.changed.emit()
         return handled
 
 
@@ -73,6 +75,7 @@ class _FormArea(QScrollArea):
         super().__init__()
         self._line = line
         self.form = _Form()
+        self.form.changed.connect(self.updateGeometry)
         self.setWidget(self.form)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)

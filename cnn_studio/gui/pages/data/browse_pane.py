@@ -13,6 +13,7 @@ from cnn_studio.core.data.dataset import Dataset
 from cnn_studio.core.data.findings import FINDING_TEXT, Finding, FindingKind
 from cnn_studio.core.data.image_file import SPLIT_TEXT, ImageFile, Split
 from cnn_studio.core.evaluation.label_review import label_review_csv
+from cnn_studio.core.text import printable
 from cnn_studio.gui.dialogs.save_file import save_file
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_things
@@ -30,7 +31,7 @@ from cnn_studio.gui.pages.data.shown_pictures import (
 from cnn_studio.gui.state.data_view import DataView
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.fields import ChoiceBox
-from cnn_studio.gui.widgets.paragraph import paragraph
+from cnn_studio.gui.widgets.paragraph import breakable, paragraph
 from cnn_studio.gui.widgets.thumbnail_grid import ThumbnailGrid
 
 ALL_CLASSES = -1
@@ -69,7 +70,6 @@ class BrowsePane(QWidget):
         self.which.setAccessibleName("Which of them are shown")
         self.which.currentIndexChanged.connect(self._show_chosen)
         self.advice = QLabel()
-        self.advice.setTextFormat(Qt.TextFormat.PlainText)
         theme.set_muted(self.advice)
         self.keep_button = QPushButton("Keep one of each, leave out the others")
         self.keep_button.clicked.connect(self._keep_one_of_each)
@@ -226,7 +226,7 @@ class BrowsePane(QWidget):
             text = f"{now.title} {now.advice}" if now else "Settled: nothing of this kind is left."
         elif made is not None and made.which is Which.DOUBTED and review is not None:
             text = review.method
-        self.advice.setText(text)
+        self.advice.setText(breakable(printable(text)))
         self.advice.setVisible(bool(text))
 
     # -- choosing and deciding ----------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from cnn_studio.core.data.findings import Finding
 from cnn_studio.core.data.walk import passed_over_text
 from cnn_studio.core.evaluation.label_review import LabelReview
 from cnn_studio.core.image.issues import ISSUE_TEXT, IssueKind
-from cnn_studio.core.text import printable_lines
+from cnn_studio.core.text import printable, printable_lines
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_things
 from cnn_studio.gui.pages.data.label_errors_dialog import LabelErrorsDialog
@@ -149,7 +149,7 @@ class FindingsPanel(QWidget):
             self.list.addItem(item)
         for finding in self._shown:
             name, tint = ("warning", colour.warning) if finding.serious else ("info", colour.accent)
-            item = QListWidgetItem(theme.icon(name, tint), finding.title)
+            item = QListWidgetItem(theme.icon(name, tint), printable(finding.title))
             item.setToolTip(printable_lines(finding.advice))
             self.list.addItem(item)
         self.mark(self._marked)

@@ -24,6 +24,7 @@ from cnn_studio.core.evaluation.score_csv import scores_csv
 from cnn_studio.core.experiment.architectures import architecture_title
 from cnn_studio.core.percent import format_percent, format_percent_within
 from cnn_studio.core.runs import run as runs
+from cnn_studio.core.text import printable
 from cnn_studio.gui.dialogs.save_file import ask_target, save_file
 from cnn_studio.gui.look import theme
 from cnn_studio.gui.look.wording import format_things
@@ -179,7 +180,7 @@ class EvaluatePage(QWidget):
             dataset = self._project.dataset
             if dataset is not None and str(dataset.root) != run.data_root:
                 parts.insert(0, f"Not of {dataset.name}, which is open now")
-        facts = " · ".join(part for part in parts if part)
+        facts = printable(" · ".join(part for part in parts if part))
         if measured is None:
             self.title.setText("How good is it?")
             self.facts.setText(facts)
@@ -202,7 +203,7 @@ class EvaluatePage(QWidget):
     def _accuracy_name(self) -> str:
         source = self._evaluation.source
         if isinstance(source, Path):
-            return f"Accuracy on {source.name}"
+            return f"Accuracy on {printable(source.name)}"
         return f"{source.capitalize()} accuracy" if source else "Accuracy"
 
     def _show_sources(self) -> None:
@@ -214,7 +215,7 @@ class EvaluatePage(QWidget):
             if split in splits
         ]
         if isinstance(chosen, Path):
-            offered.append((chosen.name, chosen))
+            offered.append((printable(chosen.name), chosen))
         offered.append(("Another folder…", _OTHER_FOLDER))
         if [(self.source.itemText(row), self.source.itemData(row)) for row in range(self.source.count())] != offered:
             self.source.clear()

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QMenu,
     QPushButton,
     QToolButton,
@@ -85,7 +86,7 @@ class ModelPage(QWidget):
         theme.set_muted(self.summary)
 
         setting = self.form.setting
-        rows = [
+        rows: list[QWidget | QLayout] = [
             FieldRow("Architecture", self.preset),
             paragraph(self.summary),
             setting(
