@@ -52,7 +52,7 @@ class BackboneFields(QWidget):
         theme.set_card(box)
         self.weights_text = QLabel()
         self.weights_text.setWordWrap(True)
-        self.get_button = QPushButton()
+        self.get_button = QPushButton("Download")
         self.get_button.clicked.connect(self._get)
         self.file_button = QPushButton("Use a file I have…")
         self.file_button.setToolTip("A .h5 file of weights without classifier (notop), as Keras publishes them.")
