@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
@@ -21,12 +23,13 @@ from cnn_studio.gui.widgets.progress_strip import ProgressStrip
 
 
 @pytest.fixture
-def strip(qtbot) -> ProgressStrip:
+def strip(qtbot) -> Iterator[ProgressStrip]:
     made = ProgressStrip(clock=lambda: 0.0)
     qtbot.addWidget(made)
     made.resize(900, made.sizeHint().height())
     made.show()
-    return made
+    yield made
+    made.idle()
 
 
 def test_the_strip_tells_stage_detail_time_and_rate(strip):

@@ -108,6 +108,7 @@ class ProgressStrip(QWidget):
         self.next_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.next_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
         self.next_button.setMenu(QMenu(self.next_button))
+        self.next_button.setAccessibleName("What waits")
         theme.flat_button(self.next_button)
         self.next_button.hide()
         for part in (self.bar, self.figures, self.stop_button, self.cancel_button):

@@ -7,7 +7,7 @@ from html import escape
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QBoxLayout, QFrame, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from cnn_studio.core.evaluation.confusion import most_confused
 from cnn_studio.core.evaluation.figures import Evaluation
@@ -18,6 +18,9 @@ from cnn_studio.gui.look.wording import format_things
 from cnn_studio.gui.widgets.paragraph import breakable, paragraph, reading_width
 from cnn_studio.gui.widgets.score_table import ScoreTable, classes_by
 from cnn_studio.gui.widgets.tile_view import one_line
+
+_LEAST_CHARACTERS = 36
+_LEAST_LINES = 6
 
 
 class ReportTab(QWidget):
@@ -42,7 +45,20 @@ class ReportTab(QWidget):
         theme.set_card(card)
         inner = QVBoxLayout(card)
         inner.setContentsMargins(theme.SPACE_2, theme.SPACE_2, theme.SPACE_2, theme.SPACE_2)
-        inner.addLayout(paragraph(self.words), 1)
+        body = QWidget()
+        text = paragraph(self.words)
+        text.setContentsMargins(0, 0, 0, 0)
+        body.setLayout(text)
+        area = QScrollArea()  # sentences, class names and letters may be many, long and large
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setAccessibleName("What the scores say")
+        area.setWidget(body)
+        self.words.ensurePolished()
+        letters = self.words.fontMetrics()
+        area.setMinimumSize(_LEAST_CHARACTERS * letters.averageCharWidth(), _LEAST_LINES * letters.height())
+        inner.addWidget(area)
         self._card = card
         layout = self._parts = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
         layout.setContentsMargins(0, 0, 0, 0)
