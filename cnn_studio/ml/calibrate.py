@@ -25,7 +25,8 @@ def with_temperature(model: keras.Model, temperature: float) -> keras.Model:
     Returns:
         The same model, or one over it; Keras's own layers and operations only.
     """
-    dense = _softmax_layer(model)
+    single = getattr(model, "single_output", None)  # a sigmoid's logit is divided likewise, see ``ml.adapt``
+    dense = _dense_layer(model.outputs[0], "softmax") if single is None else _dense_layer(single, "sigmoid")
     if dense is not None:
         dense.set_weights([weight / np.float32(temperature) for weight in dense.get_weights()])
         return model
@@ -53,10 +54,10 @@ def _softmax_input(tensor: Any) -> Any:
     return inputs[0] if ends_in_softmax or is_softmax else None
 
 
-def _softmax_layer(model: keras.Model) -> keras.layers.Dense | None:
-    """The dense layer with a softmax that the network ends in, in a network within it as well; else None."""
-    operation = model.outputs[0]._keras_history.operation  # Keras has no public way to it
+def _dense_layer(tensor: Any, ending: str) -> keras.layers.Dense | None:
+    """The dense layer with that activation that makes ``tensor``, in a network within the network too; else None."""
+    operation = tensor._keras_history.operation  # Keras has no public way to it
     if isinstance(operation, keras.Model):
-        return _softmax_layer(operation)
-    plain = type(operation) is keras.layers.Dense and getattr(operation.activation, "__name__", "") == "softmax"
+        return _dense_layer(operation.outputs[0], ending)
+    plain = type(operation) is keras.layers.Dense and getattr(operation.activation, "__name__", "") == ending
     return operation if plain else None

@@ -141,3 +141,16 @@ def test_a_kept_loss_follows_the_temperature_as_keras_says(run):
     again = tasks.evaluate(tasks.EvaluateRequest(run.model, None, Split.VALIDATION), JobContext())
     assert kept.evaluation.loss == pytest.approx(again.evaluation.loss, rel=1e-5)
     assert done.after.loss == pytest.approx(again.evaluation.loss, rel=1e-5)
+
+
+def test_a_very_sure_sigmoid_is_calibrated_by_its_logit(pictures, tmp_path):
+    model, path = dense(1, 60, "sigmoid"), tmp_path / "theirs.keras"
+    model.save(path)
+    request = tasks.CalibrateRequest(path, tasks.Temperature.FIT, folder=pictures, class_names=CLASSES[:2])
+    temperature = tasks.calibrate(request, JobContext()).facts.temperature
+    assert temperature > 1
+    pixels, _ = read(pictures, CLASSES)
+    kernel, bias = model.layers[-1].get_weights()
+    logits = (pixels.reshape(len(pixels), -1).astype("float32") / 255) @ kernel + bias
+    second = keras.saving.load_model(path).predict(pixels, verbose=0)[:, 1]
+    np.testing.assert_allclose(second, 1 / (1 + np.exp(-logits[:, 0] / temperature)), atol=1e-5)
