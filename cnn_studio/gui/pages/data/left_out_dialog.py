@@ -33,8 +33,9 @@ class LeftOutDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._dataset = dataset
         self._notices = notices
-        self.setWindowTitle(f"Left out of {dataset.name}")
+        self.setWindowTitle(f"Left out of {printable(dataset.name)}")
         self.table = QTableWidget(len(dataset.issues), 3)
+        self.table.setAccessibleName("What is left out")
         self.table.setHorizontalHeaderLabels(["File or folder", "Reason", "Detail"])
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
