@@ -146,11 +146,17 @@ def test_a_kept_loss_follows_the_temperature_as_keras_says(run):
 def test_a_very_sure_sigmoid_is_calibrated_by_its_logit(pictures, tmp_path):
     model, path = dense(1, 60, "sigmoid"), tmp_path / "theirs.keras"
     model.save(path)
-    request = tasks.CalibrateRequest(path, tasks.Temperature.FIT, folder=pictures, class_names=CLASSES[:2])
-    temperature = tasks.calibrate(request, JobContext()).facts.temperature
-    assert temperature > 1
     pixels, _ = read(pictures, CLASSES)
     kernel, bias = model.layers[-1].get_weights()
     logits = (pixels.reshape(len(pixels), -1).astype("float32") / 255) @ kernel + bias
+    for number, (image, logit) in enumerate(zip(pixels, logits[:, 0], strict=True)):
+        right = (logit > 0) == (number % 5 > 0)  # four of five
+        (tmp_path / "judged" / CLASSES[int(right)]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "judged" / CLASSES[int(right)] / f"{number}.png")
+    folder = tmp_path / "judged"
+    request = tasks.CalibrateRequest(path, tasks.Temperature.FIT, folder=folder, class_names=CLASSES[:2])
+    temperature = tasks.calibrate(request, JobContext()).facts.temperature
+    assert temperature > 10
+    assert abs(logits).max() > 20  # beyond what a float32 probability near 1 tells
     second = keras.saving.load_model(path).predict(pixels, verbose=0)[:, 1]
     np.testing.assert_allclose(second, 1 / (1 + np.exp(-logits[:, 0] / temperature)), atol=1e-5)
