@@ -365,6 +365,27 @@ def test_nothing_is_cut_off_in_larger_letters(open_window, in_font, points, size
     assert walk(open_window(PLAIN_NAMES), [size]) == ""
 
 
+def test_a_notice_lies_over_no_control(open_window):
+    opened = open_window(PLAIN_NAMES)
+    opened.window.resize(*SMALLEST)
+    settle_layout()
+    opened.session.notices.tell_info("13 % of the images are kept for a test when you train again.")
+    bar = opened.window.notices
+    for page in Page:
+        opened.window.show_page(page)
+        settle_layout()
+        place = QRect(bar.mapTo(opened.window, QPoint()), bar.size())
+        below = [
+            _path(each)
+            for each in controls(opened.page(page))
+            if isinstance(each, (QAbstractButton, QComboBox, QAbstractSpinBox, QTabBar))
+            and each.isVisible()
+            and place.intersects(QRect(each.mapTo(opened.window, QPoint()), each.size()))
+        ]
+        assert bar.isVisible()
+        assert not below, page
+
+
 def test_the_first_window_fits_the_screen(open_window, qapp):
     """Offscreen that is 800 × 800, on which the usual size would not fit."""
     window = open_window(PLAIN_NAMES).window
