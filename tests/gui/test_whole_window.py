@@ -38,6 +38,7 @@ from PySide6.QtWidgets import (
 
 from cnn_studio import tasks
 from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.events import Caution
 from cnn_studio.core.data.image_file import ImageFile, Split
 from cnn_studio.core.data.split import split_dataset
 from cnn_studio.core.errors import CnnStudioError
@@ -142,8 +143,9 @@ class Opened:
             plot.add_epoch(epoch, 2 / epoch, 0.9 - 0.5 / epoch, 2.1 / epoch, 0.88 - 0.5 / epoch)
         plot.set_best_epoch(7)
         figures = Evaluation("validation", 200, 0.47, 0.40, 0.54, 0.3)
+        device, wrong = self.names[0], (Caution("left_out", f"1 item is left out: {self.names[1]}.", self.names[0]),)
         self.session.training.trained.emit(
-            TrainedModel(folder, self.model, self.facts, {}, figures, figures, 7, 8, "completed", 65.0, self.names[0])
+            TrainedModel(folder, self.model, self.facts, {}, figures, figures, 7, 8, "completed", 65.0, device, wrong)
         )
 
     def page(self, key: Page) -> QWidget:
