@@ -219,11 +219,11 @@ class MainWindow(QMainWindow):
         """Tell of the result where a folder is about to open, with which it goes from the Train page."""
         if not self.session.queue.is_busy_with(JobKind.SCAN):
             return
-        found = trained.validation
+        found = trained.test or trained.validation
         accuracy = format_percent_within(found.accuracy, found.accuracy_low, found.accuracy_high)
         self.session.notices.tell(
             NoticeKind.INFO,
-            f"Training on {trained.facts.data_name} has ended: validation accuracy {accuracy}.",
+            f"Training on {trained.facts.data_name} has ended: {found.accuracy_text} {accuracy}.",
             topic=TRAINED,
             actions=(("Show the run", partial(self.show_run, trained.run)),),
         )

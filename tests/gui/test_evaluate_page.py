@@ -519,7 +519,8 @@ def test_the_result_names_its_model_run_and_data_and_says_when_other_data_is_ope
     session.project.take_dataset(dataset)
     open_model(session, measured)
     settle()
-    assert page.facts.text().startswith("Model of flowers · Small CNN · run “run”")
+    assert page.facts.text().startswith("Model of flowers · Small CNN · guessing")
+    assert page.facts.text().endswith(" · run “run”"), "the longest comes last, since what does not fit is cut off"
     session.project.take_dataset(make_dataset("/waste", each=10))
     settle()
     assert page.facts.text().startswith("Not of waste, which is open now · Model of flowers")

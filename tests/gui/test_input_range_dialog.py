@@ -62,9 +62,9 @@ def test_a_model_that_does_not_say_it_is_asked_about_once_with_a_preview(window,
     (request,) = asked["try"]
     assert {name for _, name in request.pictures} == {"cat", "dog"}
     assert dialog.choices[InputRange.SIGNED].isChecked()
-    assert "right about 8 of 8" in dialog.previews[InputRange.SIGNED].text()
+    assert "8 of 8 right" in dialog.previews[InputRange.SIGNED].text()
     assert "fits best" in dialog.previews[InputRange.SIGNED].text()
-    assert "right about 4 of 8" in dialog.previews[InputRange.BYTES].text()
+    assert "4 of 8 right" in dialog.previews[InputRange.BYTES].text()
     assert "fits best" not in dialog.previews[InputRange.BYTES].text()
     press(dialog, QDialogButtonBox.StandardButton.Ok)
     settle()

@@ -377,7 +377,7 @@ def test_models_of_earlier_runs_and_files_used_before_are_offered(
     actions = offered(page)
     texts = list(actions)
     assert [text[:10] for text in texts[:2]] == ["2026-11-22", "2026-11-21"], "the newest first"
-    assert "pets && co · small_cnn · validation accuracy 91 % (89–93 %)" in texts[0]
+    assert "pets && co · Small CNN · validation accuracy 91 % (89–93 %)" in texts[0]
     assert texts[2:] == ["elsewhere.keras", "Another file…"]
     actions[texts[1]].trigger()
     settle()

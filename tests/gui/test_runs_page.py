@@ -224,7 +224,7 @@ def test_the_chosen_run_shows_its_result_and_its_curves(page, make_run):
     points = page.curves.history_points()
     assert points["epoch_training_loss"] == [(1, 0.9), (2, 0.7), (3, 0.6)]
     assert points["epoch_validation_accuracy"][:2] == [(1, 0.6), (2, 0.7)]
-    assert page.result.text() == "pictures · small_cnn · validation accuracy 91 % (89–93 %)"
+    assert page.result.text() == "pictures · Small CNN · validation accuracy 91 % (89–93 %)"
     assert page.said.text().startswith("All epochs done. The model of epoch 2 of 3 was kept")
     page.choose(newer.folder)
     assert page.curves.history_points()["epoch_training_loss"] == []

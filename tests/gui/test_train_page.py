@@ -8,6 +8,7 @@ import pytest
 from PySide6.QtWidgets import QFileDialog
 
 from cnn_studio import tasks
+from cnn_studio.core.data.events import Caution
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.split import split_dataset
 from cnn_studio.core.errors import CnnStudioError
@@ -200,6 +201,25 @@ def test_where_no_images_were_kept_for_a_test_some_are_offered(ready, session, t
     assert session.project.experiment.split.test == 0.15
     assert "15 % of the images are kept for a test when you train again" in told[-1].text
     assert not ready.keep_test_button.isVisible()
+
+
+def test_what_was_wrong_with_the_images_stands_beside_the_result(ready, training, settle):
+    training.go_on.set()
+    ready.train_button.click()
+    settle()
+    assert not ready.cautions.isVisible()
+    torn = Caution("same_picture", "6 pictures lie in more than one class.", "Leave the wrong copies out.")
+    gone = Caution("left_out", "2 items are left out: no\nimage (2).", "A scan lists them.")
+    training.trained = replace(training.trained, cautions=(torn, gone))
+    ready.train_button.click()
+    settle()
+    assert ready.cautions.isVisible()
+    said = "Mind the images: 6 pictures lie in more than one class. 2 items are left out: no\\nimage (2)."
+    assert ready.cautions.text() == said
+    assert ready.cautions.toolTip().splitlines() == [
+        "6 pictures lie in more than one class. Leave the wrong copies out.",
+        "2 items are left out: no\\nimage (2). A scan lists them.",
+    ]
 
 
 def test_a_test_is_what_is_told_first(ready, training, settle):

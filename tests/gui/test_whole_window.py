@@ -38,6 +38,7 @@ from PySide6.QtWidgets import (
 
 from cnn_studio import tasks
 from cnn_studio.core.data.dataset import Dataset
+from cnn_studio.core.data.events import Caution
 from cnn_studio.core.data.image_file import ImageFile, Split
 from cnn_studio.core.data.split import split_dataset
 from cnn_studio.core.errors import CnnStudioError
@@ -142,8 +143,9 @@ class Opened:
             plot.add_epoch(epoch, 2 / epoch, 0.9 - 0.5 / epoch, 2.1 / epoch, 0.88 - 0.5 / epoch)
         plot.set_best_epoch(7)
         figures = Evaluation("validation", 200, 0.47, 0.40, 0.54, 0.3)
+        device, wrong = self.names[0], (Caution("left_out", f"1 item is left out: {self.names[1]}.", self.names[0]),)
         self.session.training.trained.emit(
-            TrainedModel(folder, self.model, self.facts, {}, figures, figures, 7, 8, "completed", 65.0, self.names[0])
+            TrainedModel(folder, self.model, self.facts, {}, figures, figures, 7, 8, "completed", 65.0, device, wrong)
         )
 
     def page(self, key: Page) -> QWidget:
@@ -363,6 +365,27 @@ def test_nothing_is_cut_off_in_larger_letters(open_window, in_font, points, size
     """Which stand in for longer texts, too: German and Spanish take a third more room."""
     in_font(points)
     assert walk(open_window(PLAIN_NAMES), [size]) == ""
+
+
+def test_a_notice_lies_over_no_control(open_window):
+    opened = open_window(PLAIN_NAMES)
+    opened.window.resize(*SMALLEST)
+    settle_layout()
+    opened.session.notices.tell_info("13 % of the images are kept for a test when you train again.")
+    bar = opened.window.notices
+    for page in Page:
+        opened.window.show_page(page)
+        settle_layout()
+        place = QRect(bar.mapTo(opened.window, QPoint()), bar.size())
+        below = [
+            _path(each)
+            for each in controls(opened.page(page))
+            if isinstance(each, (QAbstractButton, QComboBox, QAbstractSpinBox, QTabBar))
+            and each.isVisible()
+            and place.intersects(QRect(each.mapTo(opened.window, QPoint()), each.size()))
+        ]
+        assert bar.isVisible()
+        assert not below, page
 
 
 def test_the_first_window_fits_the_screen(open_window, qapp):

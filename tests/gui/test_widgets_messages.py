@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QApplication, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from cnn_studio.core.experiment.settings import Optimizer
 from cnn_studio.gui.widgets.drop_overlay import DropOverlay
@@ -242,6 +242,17 @@ def test_an_empty_page_offers_the_missing_step(qtbot):
     page.set_texts("Training", "")
     assert list(page.buttons) == ["wait"]
     assert page.accessibleName().startswith("Training")
+
+
+def test_an_empty_page_has_everything_in_the_middle(qtbot):
+    page = EmptyState("model", "No model yet", "Train one on your images. " * 9, [("train", "Go to training")])
+    qtbot.addWidget(page)
+    page.resize(1500, 700)
+    page.show()
+    shown = [label for label in page.findChildren(QLabel) if label.isVisible()]
+    middles = [label.geometry().center().x() for label in [*shown, page.buttons["train"]]]
+    assert len(middles) == 4
+    assert max(middles) - min(middles) <= 2
 
 
 def test_the_drop_overlay_covers_its_parent_and_lets_the_drag_through(qtbot):

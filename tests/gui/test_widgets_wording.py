@@ -3,6 +3,7 @@ import pytest
 from cnn_studio.core.experiment.settings import Padding
 from cnn_studio.core.percent import format_percent
 from cnn_studio.gui.look.wording import (
+    accuracy_told,
     format_count,
     format_duration,
     format_rate,
@@ -193,3 +194,12 @@ def test_lists_that_mean_nothing_say_why(parse, text, reason):
     with pytest.raises(ValueError) as caught:
         parse(text)
     assert str(caught.value) == reason
+
+
+def test_a_models_accuracy_is_that_of_its_test_where_it_had_one():
+    validation = {"val_accuracy": 0.91, "val_accuracy_low": 0.89, "val_accuracy_high": 0.93}
+    test = {"test_accuracy": 0.88, "test_accuracy_low": 0.8, "test_accuracy_high": 0.93}
+    assert accuracy_told(validation | test) == "test accuracy 88 % (80–93 %)"
+    assert accuracy_told(validation) == "validation accuracy 91 % (89–93 %)"
+    assert accuracy_told({"val_accuracy": 0.91}) == "validation accuracy 91 %", "of a version that kept no interval"
+    assert accuracy_told({}) == ""

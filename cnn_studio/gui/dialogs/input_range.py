@@ -121,7 +121,7 @@ class InputRangeDialog(QDialog):
         for trial in trials:
             said = [f"{one_line(name)} {format_percent(probability)}" for name, probability in trial.answers[:_SHOWN]]
             if trial.images:
-                said = [f"right about {trial.right} of {trial.images}", *said[:1]]
+                said = [f"{trial.right} of {trial.images} right", *said[:1]]
             self.previews[trial.input_range].setText(
                 " · ".join([*said, *(["fits best"] if trial.input_range is best else [])])
             )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+
+from cnn_studio.core.percent import format_percent, format_percent_within
 
 _MINUTE = 60
 _HOUR = 3600
@@ -16,6 +19,22 @@ def format_count(number: int) -> str:
 def format_things(number: int, singular: str, plural: str = "") -> str:
     """A count with its noun: ``1 image``, ``3,670 images``."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def accuracy_in(metrics: Mapping[str, float], split: str) -> str:
+    """The accuracy of "val" or "test" among a model's figures, with its interval if that was kept; "" for none."""
+    figures = [metrics[name] for end in ("", "_low", "_high") if (name := f"{split}_accuracy{end}") in metrics]
+    if len(figures) == 3:
+        return format_percent_within(*figures)
+    return format_percent(figures[0]) if f"{split}_accuracy" in metrics else ""
+
+
+def accuracy_told(metrics: Mapping[str, float]) -> str:
+    """How good a model is by its own figures: "test accuracy 88 % (80–93 %)", without a test the validation's."""
+    for split, name in (("test", "test accuracy"), ("val", "validation accuracy")):
+        if accuracy := accuracy_in(metrics, split):
+            return f"{name} {accuracy}"
+    return ""
 
 
 def format_duration(seconds: float) -> str:

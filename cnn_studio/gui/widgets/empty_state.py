@@ -58,8 +58,8 @@ class EmptyState(QWidget):
         column.addStretch(2)
         column.addWidget(self._icon)
         column.addSpacing(theme.SPACE)
-        column.addWidget(self._title)
-        column.addWidget(self._sentence)
+        for label in (self._title, self._sentence):
+            column.addLayout(_centred(label))
         column.addSpacing(theme.SPACE)
         column.addLayout(self._row)
         column.addStretch(3)
@@ -106,3 +106,12 @@ class EmptyState(QWidget):
     def _on_clicked(self) -> None:
         if (button := self.sender()) is not None:
             self.triggered.emit(str(button.property("actionKey")))
+
+
+def _centred(label: QLabel) -> QHBoxLayout:
+    """A layout puts what may not become as wide as it to the left, or anywhere; this keeps it in the middle."""
+    row = QHBoxLayout()
+    row.addStretch(1)
+    row.addWidget(label, 1000)
+    row.addStretch(1)
+    return row

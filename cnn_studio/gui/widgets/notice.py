@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
     QApplication,
+    QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QPlainTextEdit,
     QPushButton,
     QSizePolicy,
+    QSlider,
+    QStackedWidget,
+    QTabBar,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -23,6 +30,9 @@ from cnn_studio.gui.look import theme
 
 _MOST_KEPT = 20
 _KINDS = ("info", "warning", "error")
+_CONTROLS = (QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QSlider, QTabBar)
+"""What a message is not to lie over: who reads it may want to press just that."""
+
 _LINE = 72
 """Letters of a line that is pleasant to read, about."""
 
@@ -99,10 +109,12 @@ class NoticeBar(QFrame):
         self.hide()
 
     def cover(self, covered: QWidget) -> None:
-        """Lie over the upper edge of a widget, in the middle, as large as the message needs."""
+        """Lie over a widget, as large as the message needs, and as high up as leaves its controls free."""
         self._covered = covered
         self.setParent(covered.parentWidget())
         covered.installEventFilter(self)
+        if isinstance(covered, QStackedWidget):
+            covered.currentChanged.connect(self._place)
         self.hide()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -111,6 +123,7 @@ class NoticeBar(QFrame):
             self._place()
         return False
 
+    @Slot()
     def _place(self) -> None:
         if (covered := self._covered) is None or not self._notices:
             return
@@ -121,7 +134,7 @@ class NoticeBar(QFrame):
         width = min(covered.width(), layout.totalMinimumSize().width() + text)
         room = covered.geometry()
         height = min(max(layout.totalHeightForWidth(width), layout.totalMinimumSize().height()), room.height())
-        self.setGeometry(room.left() + (room.width() - width) // 2, room.top(), width, height)
+        self.setGeometry(_free_place(covered, QSize(width, height)))
         self.raise_()
 
     def show_notice(
@@ -242,3 +255,21 @@ class NoticeBar(QFrame):
         """As high as the wrapped text needs at the present width."""
         hint = super().sizeHint()
         return QSize(hint.width(), max(hint.height(), self.heightForWidth(self.width())))
+
+
+def _free_place(covered: QWidget, size: QSize) -> QRect:
+    """The highest place over a widget that no control has, rather in the middle; its upper edge if there is none."""
+    room = covered.geometry()
+    taken = [
+        QRect(control.mapTo(covered, QPoint()) + room.topLeft(), control.size())
+        for control in covered.findChildren(QWidget)
+        if isinstance(control, _CONTROLS) and control.isVisibleTo(covered)
+    ]
+    spare = room.width() - size.width()
+    places = (
+        QRect(QPoint(room.left() + left, top), size)
+        for top in sorted({room.top(), *(each.bottom() + 1 for each in taken)})
+        for left in (spare // 2, 0, spare)
+    )
+    free = (place for place in places if room.contains(place) and not any(map(place.intersects, taken)))
+    return next(free, QRect(QPoint(room.left() + spare // 2, room.top()), size))

@@ -77,8 +77,8 @@ class DataPictureDialog(PictureDialog):
                 parts.append(f"{SPLIT_TEXT[split]} image")
             place = place_of(view.used, file.path, label)
             parts += findings_on(view, place) if place is not None else []
-        if note := self._shown.note(self.place()):
-            parts.append(note)
+        size = f"{file.width} × {file.height}"  # which stands beside the name already
+        parts += [said for said in self._shown.note(self.place()).split(" · ") if said not in {"", size}]
         return " · ".join(parts)
 
 

@@ -176,14 +176,14 @@ class EvaluatePage(QWidget):
         run = runs.run_of_model(model.path)
         parts = [f"Model of {model.title}", architecture_title(model.facts.architecture)]
         if run is not None:
-            parts.append(f"run “{run.folder.name}”")
             dataset = self._project.dataset
             if dataset is not None and str(dataset.root) != run.data_root:
                 parts.insert(0, f"Not of {dataset.name}, which is open now")
         facts = printable(" · ".join(part for part in parts if part))
+        last = [printable(f"run “{run.folder.name}”")] if run else []  # long, and the first to be cut off
         if measured is None:
             self.title.setText("How good is it?")
-            self.facts.setText(facts)
+            self.facts.setText(" · ".join([facts, *last]))
             return
         found = measured.evaluation
         self.title.setText(
@@ -198,7 +198,7 @@ class EvaluatePage(QWidget):
             *(f"top-{k} accuracy {format_percent(among)}" for k, among in found.top_k),
             f"log loss {found.loss:.3f}",
         ]
-        self.facts.setText(" · ".join([facts, *figures]))
+        self.facts.setText(" · ".join([facts, *figures, *last]))
 
     def _accuracy_name(self) -> str:
         source = self._evaluation.source

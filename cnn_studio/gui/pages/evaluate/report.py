@@ -160,10 +160,7 @@ def _few_images(found: Evaluation) -> str:
     width = found.accuracy_high - found.accuracy_low
     if width < 0.1:
         return ""
-    return (
-        f"With only {format_things(found.images, 'image')} it may be anywhere from "
-        f"{format_percent_range(found.accuracy_low, found.accuracy_high, ' to ')}: more images would narrow it down."
-    )
+    return f"{format_things(found.images, 'image')} make a wide interval: with more of them it would be narrower."
 
 
 def _link(target: str, text: str) -> str:

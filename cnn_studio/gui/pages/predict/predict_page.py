@@ -26,7 +26,6 @@ from cnn_studio.core.evaluation.input_range import INPUT_RANGE_TEXT
 from cnn_studio.core.evaluation.model_facts import ModelFacts
 from cnn_studio.core.evaluation.predictions import Prediction, predictions_csv
 from cnn_studio.core.experiment.architectures import architecture_title
-from cnn_studio.core.percent import format_percent_within
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.run import Run
 from cnn_studio.core.text import printable
@@ -34,7 +33,7 @@ from cnn_studio.gui.dialogs.export import ExportDialog
 from cnn_studio.gui.dialogs.save_file import ask_target, save_file
 from cnn_studio.gui.jobs.job_thread import JobKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_things
+from cnn_studio.gui.look.wording import accuracy_told, format_things
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.notices import NoticeKind
 from cnn_studio.gui.state.session import Session
@@ -214,9 +213,8 @@ class PredictPage(QWidget):
         parts = [format_things(model.class_count, "class", "classes"), f"{facts.width} × {facts.height} pixels"]
         if facts.architecture:
             parts.insert(0, architecture_title(facts.architecture))
-        if facts.metrics and "val_accuracy" in facts.metrics:
-            accuracy = (facts.metrics[f"val_accuracy{end}"] for end in ("", "_low", "_high"))
-            parts.append(f"validation accuracy {format_percent_within(*accuracy)}")
+        if accuracy := accuracy_told(facts.metrics or {}):
+            parts.append(accuracy.replace(" ", "\N{NO-BREAK SPACE}"))
         if facts.threshold:
             parts.append(f"says “not sure” below {100 * facts.threshold:.1f} %")
         self.range_button.setVisible(not facts.made_here)
@@ -365,9 +363,7 @@ def run_title(run: Run) -> str:
     parts = [
         datetime.fromisoformat(run.created).astimezone().strftime("%Y-%m-%d %H:%M"),
         run.data_name,
-        run.architecture,
+        architecture_title(run.architecture),
+        accuracy_told(run.metrics),
     ]
-    if "val_accuracy" in run.metrics:
-        accuracy = (run.metrics[f"val_accuracy{end}"] for end in ("", "_low", "_high"))
-        parts.append(f"validation accuracy {format_percent_within(*accuracy)}")
-    return " · ".join(parts)
+    return " · ".join(part for part in parts if part)

@@ -25,7 +25,6 @@ from PySide6.QtWidgets import (
 from cnn_studio.core.errors import CnnStudioError
 from cnn_studio.core.experiment.architectures import architecture_title
 from cnn_studio.core.job.events import EpochEnded, Event, TrainingStage
-from cnn_studio.core.percent import format_percent, format_percent_within
 from cnn_studio.core.runs import run as runs
 from cnn_studio.core.runs.history import best_epoch, read_history
 from cnn_studio.core.runs.run import Run, RunState, RunStatus
@@ -34,7 +33,7 @@ from cnn_studio.core.store.prepared import store_size
 from cnn_studio.core.text import printable
 from cnn_studio.gui.jobs.job_thread import AnyJob, JobKind
 from cnn_studio.gui.look import theme
-from cnn_studio.gui.look.wording import format_size
+from cnn_studio.gui.look.wording import accuracy_in, format_size
 from cnn_studio.gui.pages.navigation import Navigation, Page
 from cnn_studio.gui.state.session import Session
 from cnn_studio.gui.widgets.curves import CurvePlot
@@ -101,9 +100,9 @@ class RunsModel(QAbstractTableModel):
             case 2:
                 return architecture_title(run.architecture)
             case 3:
-                return _accuracy(run.metrics, "val")
+                return accuracy_in(run.metrics, "val") or _NO_FIGURE
             case 4:
-                return _accuracy(run.metrics, "test")
+                return accuracy_in(run.metrics, "test") or _NO_FIGURE
         return _ending(run, state)
 
 
@@ -128,22 +127,15 @@ def _ending(run: Run, state: RunState) -> str:
 
 def _result(run: Run) -> str:
     """What a run is and how good it became, in a line."""
-    parts = [run.data_name, run.architecture]
+    parts = [part for part in (run.data_name, architecture_title(run.architecture)) if part]
     for split, name in (("val", "validation accuracy"), ("test", "test accuracy")):
-        if (accuracy := _accuracy(run.metrics, split)) != _NO_FIGURE:
+        if accuracy := accuracy_in(run.metrics, split):
             parts.append(f"{name} {accuracy}")
     return " · ".join(parts)
 
 
 def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _accuracy(metrics: dict[str, float], split: str) -> str:
-    figures = [metrics[name] for end in ("", "_low", "_high") if (name := f"{split}_accuracy{end}") in metrics]
-    if len(figures) < 3:
-        return format_percent(figures[0]) if f"{split}_accuracy" in metrics else _NO_FIGURE
-    return format_percent_within(*figures)
 
 
 class RunsPage(QWidget):

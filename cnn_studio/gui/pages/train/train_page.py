@@ -34,6 +34,7 @@ from cnn_studio.core.experiment.table import SETTINGS
 from cnn_studio.core.job import events
 from cnn_studio.core.percent import format_percent, format_percent_within
 from cnn_studio.core.runs.trained import ENDED_TEXT, TrainedModel
+from cnn_studio.core.text import printable
 from cnn_studio.gui.dialogs.save_file import save_file
 from cnn_studio.gui.jobs.job_thread import AnyJob, JobKind
 from cnn_studio.gui.look import theme
@@ -136,6 +137,7 @@ class TrainPage(QWidget):
         self.result_title.setWordWrap(True)
         theme.set_text_size(self.result_title, theme.TextSize.TITLE)
         self.result_text = QLabel()
+        self.cautions = ElidedLabel()
         self.predict_button = QPushButton("Try it on images")
         self.predict_button.clicked.connect(lambda: self._use_model(Page.PREDICT))
         self.evaluate_button = QPushButton("See where it errs")
@@ -148,6 +150,7 @@ class TrainPage(QWidget):
         inner = QVBoxLayout(self.result)
         inner.addWidget(self.result_title)
         inner.addLayout(paragraph(self.result_text))
+        inner.addWidget(self.cautions)
         buttons = QHBoxLayout()
         buttons.addWidget(self.keep_test_button)
         buttons.addWidget(self.evaluate_button)
@@ -307,6 +310,9 @@ class TrainPage(QWidget):
             parts.append("No epoch was complete, so the model is as it was at that moment.")
         parts.append(f"It took {format_duration(trained.seconds)} on {trained.device}.")
         self.result_text.setText(breakable(" ".join(parts)))
+        self.cautions.setText(printable(f"Mind the images: {' '.join(each.text for each in trained.cautions)}"))
+        self.cautions.setToolTip("\n".join(printable(f"{each.text} {each.advice}") for each in trained.cautions))
+        self.cautions.setVisible(bool(trained.cautions))
         self.result.setVisible(True)
 
     # -- doing --------------------------------------------------------------------------------------------------
