@@ -96,7 +96,7 @@ class Face:
                 self._epochs = epochs
                 self._console.print(
                     f"{train:,} training and {validation:,} validation images, {parameters:,} parameters, "
-                    f"{steps:,} steps an epoch"
+                    f"{steps:,} {'step' if steps == 1 else 'steps'} an epoch"
                 )
             case events.TrainingStageStarted(text=text, first_epoch=first, trainable_parameters=parameters):
                 self._tell(f"{text} (from epoch {first}; {parameters:,} parameters change)")

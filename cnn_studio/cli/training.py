@@ -198,7 +198,8 @@ def evaluation_values(evaluation: Evaluation) -> dict[str, Any]:
 
 def _tell_trained(face: Face, trained: TrainedModel) -> None:
     how = ENDED_TEXT[trained.ended]
-    face.say(f"{trained.epochs} epochs in {trained.seconds:.0f} s on {trained.device}: {how}.")
+    epochs = "1 epoch" if trained.epochs == 1 else f"{trained.epochs} epochs"
+    face.say(f"{epochs} in {trained.seconds:.0f} s on {trained.device}: {how}.")
     if trained.best_epoch:
         face.say(f"Kept: the model of epoch {trained.best_epoch}, which had the lowest validation loss.")
     for evaluation in (trained.validation, trained.test):

@@ -36,6 +36,7 @@ _WEIGHTS_MEMBER = "model.weights.h5"
 _METADATA_MEMBER = "metadata.json"
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_ZIP = b"PK\x03\x04"
 _LFS_POINTER = b"version https://git-lfs"
 _BLOCK = 2**20
 
@@ -258,6 +259,13 @@ def _not_keras(path: Path, stream: io.BufferedReader | None = None) -> ModelFile
             return ModelFileError(
                 f"{path.name} is a Git LFS pointer: a note of a few lines where the model itself should be.",
                 hint="Run “git lfs pull” in its repository, or download the file itself.",
+                path=path,
+            )
+        stream.seek(0)
+        if stream.read(len(_ZIP)) == _ZIP:  # a zip's table of contents stands at its end
+            return ModelFileError(
+                f"{path.name} is incomplete: its end is missing, as after a download or copy that was cut off.",
+                hint="Download or copy it again.",
                 path=path,
             )
     hint = "Choose a file that ends in .keras or .h5."

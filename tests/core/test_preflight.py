@@ -112,6 +112,18 @@ def test_of_fine_tuning_it_is_said_where_there_is_a_second_stage():
 
 
 @pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"architecture.pooling": "none", "architecture.pool_size": [3]}, True),
+        ({"architecture.pooling": "none"}, False),
+        ({"architecture.pool_size": [3]}, False),
+    ],
+)
+def test_a_pool_size_without_pooling_is_said(changes, said):
+    assert any("no pooling" in each for each in remarks(with_values(Experiment(), changes))) is said
+
+
+@pytest.mark.parametrize(
     ("name", "side", "said"),
     [
         *(("resnet50", 32, True), ("resnet50", 64, True), ("resnet50", 96, False), ("resnet50", 224, False)),

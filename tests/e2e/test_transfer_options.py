@@ -115,6 +115,9 @@ def test_train_never_downloads_and_says_what_is_missing(command, tmp_path, monke
     [
         ("--architecture vgg16 --unfreeze conv5", "block5, block4, block3, block2, everything"),
         ("--architecture vgg16 --transfer frozen --unfreeze block5", "--transfer frozen keeps the whole backbone"),
+        ("--architecture vgg16 --transfer frozen --fine-tuning-epochs 3", "none of with transfer frozen. Leave it out"),
+        ("--architecture vgg16 --transfer one_stage --fine-tuning-rate 1e-5", "learning_rate is of the second stage"),
+        ("--preset vgg16_from_block3 --set architecture.fine_tuning.schedule=cosine", "with transfer one_stage"),
         ("--architecture vgg16 --transfer thawed", "architecture.transfer"),
         ("--architecture vgg16 --image-size 20", "at least 32 × 32"),
         ("--transfer frozen", "Small CNN is trained from scratch"),
@@ -171,6 +174,19 @@ def test_asking_for_a_depth_asks_for_fine_tuning(photographs):
     assert (architecture.fine_tuning.epochs, architecture.fine_tuning.learning_rate) == (2, 3e-6)
     last = Choices(architecture="vgg16", transfer="fine_tuned").on_data(photographs, not_asked)[0].architecture
     assert last.trained_depth == "block5"
+
+
+@pytest.mark.parametrize(
+    "second_stage",
+    [
+        {"fine_tuning_epochs": 3},
+        {"fine_tuning_rate": 3e-6},
+        {"changes": {"architecture.fine_tuning.schedule": "cosine"}},
+    ],
+)
+def test_asking_for_a_second_stage_asks_for_fine_tuning(second_stage, photographs):
+    architecture = Choices(architecture="vgg16", **second_stage).on_data(photographs, not_asked)[0].architecture
+    assert architecture.transfer == "fine_tuned"
 
 
 def test_a_depth_for_what_is_trained_at_once_stays_at_once(photographs):

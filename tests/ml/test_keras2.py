@@ -22,6 +22,9 @@ def shaken(model):
     model.set_weights(
         [np.abs(draw.normal(0.1, 0.1, weight.shape)).astype(np.float32) for weight in model.get_weights()]
     )
+    for layer in model.layers:
+        if isinstance(layer, layers.Normalization):
+            layer.finalize_state()  # it computes with what it made of its weights, and Keras does so only on loading
     return model
 
 
@@ -145,9 +148,10 @@ def write_weights(group, layer):
         owner, _, own = variable.path.rpartition("/")
         names.append(f"{owner.rpartition('/')[2]}/{own}:0")
         group[names[-1]] = np.asarray(variable)
-    if isinstance(layer, layers.Normalization):
-        names.append(f"{layer.name}/count:0")
-        group[names[-1]] = np.zeros((), np.int64)
+    count = f"{layer.name}/count:0"
+    if isinstance(layer, layers.Normalization) and count not in names:  # some versions of Keras 3 have it too
+        names.append(count)
+        group[count] = np.zeros((), np.int64)
     group.attrs["weight_names"] = [name.encode() for name in names]
 
 

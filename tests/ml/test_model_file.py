@@ -139,13 +139,24 @@ def test_no_room_to_unpack_is_not_called_damage(make_model, facts, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "name"),
-    [(b"", "a.keras"), (b"rest", "a.h5"), (b"PK\x03\x04 cut off", "a.keras"), (b"<html>", "b.keras")],
+    [(b"", "a.keras"), (b"rest", "a.h5"), (b"PK, but no zip", "a.keras"), (b"<html>", "b.keras")],
 )
 def test_what_is_no_keras_file_is_refused(tmp_path, content, name):
     path = tmp_path / name
     path.write_bytes(content)
     for read in (read_facts, load_model):
         with pytest.raises(ModelFileError, match=f"{name} is not a .keras file"):
+            read(path)
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.95])
+def test_a_file_that_was_cut_off_is_called_incomplete(make_model, facts, tmp_path, kept):
+    path = tmp_path / "model.keras"
+    save_model(make_model(), path, facts)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * len(whole))])
+    for read in (read_facts, load_model):
+        with pytest.raises(ModelFileError, match=r"model\.keras is incomplete.*again"):
             read(path)
 
 

@@ -28,6 +28,8 @@ from cnn_studio.core.experiment.settings import (
 )
 
 _FROM_DATA = ("height", "width", "colour")
+_SECOND_STAGE = "architecture.fine_tuning."
+_ONE_STAGE_ONLY = {TransferMode.FROZEN, TransferMode.ONE_STAGE}
 _OPTIMIZER, _LEARNING_RATE = "training.optimizer", "training.learning_rate"
 
 FOLLOWING = frozenset({*(f"image.{name}" for name in _FROM_DATA), _LEARNING_RATE})
@@ -134,7 +136,8 @@ class Choices:
         preset: a named experiment to start from.
         architecture: a scratch network's or backbone's name.
         transfer: "frozen", "fine_tuned" or "one_stage".
-        unfreeze: the first block that fine-tuning changes; asking for one asks for fine-tuning.
+        unfreeze: the first block that fine-tuning changes; asking for one, or for any setting of the second stage,
+            asks for fine-tuning.
         fine_tuning_epochs: of the second stage.
         fine_tuning_rate: learning rate of the second stage.
         augment: an augmentation's preset, kinds with their strengths, or both.
@@ -211,9 +214,13 @@ class Choices:
         Raises:
             ExperimentError: there is no backbone, or they do not go together.
         """
-        frozen = getattr(experiment.architecture, "transfer", None) is TransferMode.FROZEN
+        transfer = getattr(experiment.architecture, "transfer", None)
+        second_stage = [name for name in self.changes if name.startswith(_SECOND_STAGE)]
+        second_stage += [f"{_SECOND_STAGE}epochs"] * (self.fine_tuning_epochs is not None)
+        second_stage += [f"{_SECOND_STAGE}learning_rate"] * (self.fine_tuning_rate is not None)
+        meant = TransferMode.FINE_TUNED if transfer is TransferMode.FROZEN and (self.unfreeze or second_stage) else None
         asked = {
-            "architecture.transfer": self.transfer or (TransferMode.FINE_TUNED if self.unfreeze and frozen else None),
+            "architecture.transfer": self.transfer or meant,
             "architecture.unfreeze_from": self.unfreeze,
             "architecture.fine_tuning.epochs": self.fine_tuning_epochs,
             "architecture.fine_tuning.learning_rate": self.fine_tuning_rate,
@@ -231,5 +238,11 @@ class Choices:
                 "--transfer frozen keeps the whole backbone, and --unfreeze names a block to train.",
                 hint="Leave out one of them.",
                 field="architecture.unfreeze_from",
+            )
+        if second_stage and (mode := asked.get("architecture.transfer", transfer)) in _ONE_STAGE_ONLY:
+            raise ExperimentError(
+                f"{second_stage[0]} is of the second stage of training, which there is none of with transfer {mode}.",
+                hint="Leave it out, or ask for --transfer fine_tuned.",
+                field=second_stage[0],
             )
         return asked

@@ -16,7 +16,14 @@ from cnn_studio.core.errors import CnnStudioError, DatasetError, ExperimentError
 from cnn_studio.core.experiment.backbones import find_backbone
 from cnn_studio.core.experiment.experiment import Experiment
 from cnn_studio.core.experiment.layer_plan import plan_layers
-from cnn_studio.core.experiment.settings import BackboneArchitecture, SplitSettings, StageSettings, TransferMode
+from cnn_studio.core.experiment.settings import (
+    BackboneArchitecture,
+    Pooling,
+    ScratchArchitecture,
+    SplitSettings,
+    StageSettings,
+    TransferMode,
+)
 from cnn_studio.core.weights.weights import find_weights, weights_path
 
 
@@ -115,7 +122,16 @@ def remarks(experiment: Experiment) -> tuple[str, ...]:
         for name, stage in stages.items()
         if stage.warm_up_epochs > stage.epochs
     )
-    return tuple(filter(None, (too_small(experiment), *warm_ups)))
+    return tuple(filter(None, (too_small(experiment), _pool_without_pooling(experiment), *warm_ups)))
+
+
+def _pool_without_pooling(experiment: Experiment) -> str:
+    architecture = experiment.architecture
+    if isinstance(architecture, BackboneArchitecture) or architecture.pooling is not Pooling.NONE:
+        return ""
+    if architecture.pool_size == ScratchArchitecture.model_fields["pool_size"].default:
+        return ""
+    return "There is no pooling after the blocks, so its pool size changes nothing."
 
 
 def too_small(experiment: Experiment) -> str:
