@@ -162,7 +162,8 @@ def test_scan_json_of_a_hostile_folder(tmp_path):
     done = run("scan", data, "--json")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+    (said,) = map(json.loads, done.stdout.splitlines())
+    assert (said["event"], said["code"]) == ("failed", "dataset")
 
 
 @pytest.mark.parametrize(

@@ -158,8 +158,10 @@ def command_line(*arguments, home):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("on_it", ["run", "cache", "both"])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("size", "on_it"),
+    [*((size, "run") for size in SIZES), *((size, on_it) for size in SIZES[::3] for on_it in ("cache", "both"))],
+)
 def test_training_on_a_small_file_system(blobs, tmp_path, small_disk, size, on_it):
     disk = small_disk(size)
     run = (tmp_path if on_it == "cache" else disk) / "run"

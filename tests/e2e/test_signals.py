@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -35,7 +36,8 @@ def training(data, tmp_path):
     def begin(*more):
         options = ("--epochs", "9999", "--patience", "0", "--batch-size", "8", "--image-size", "16", "--json", *more)
         command = [sys.executable, "-m", "cnn_studio", "train", str(data), "--out", str(tmp_path / "run"), *options]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        with hearing_signals():
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         began.append(process)
         return process
 
@@ -43,6 +45,15 @@ def training(data, tmp_path):
     for process in began:
         process.kill()
         process.communicate()
+
+
+@contextmanager
+def hearing_signals():
+    """Whoever runs the tests may have been told to ignore them (nohup, a script's ``&``), which children inherit."""
+    before = {each: signal.signal(each, signal.SIG_DFL) for each in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
 def wait_for(process, event, count=1):

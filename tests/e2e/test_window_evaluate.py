@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFileDialog
 
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.image.decoder import read_image
+from cnn_studio.core.percent import format_percent
 from cnn_studio.core.runs import run as runs
 from cnn_studio.gui.dialogs.explained_picture import ExplanationPanel
 from cnn_studio.gui.dialogs.picture import PictureDialog
@@ -57,7 +58,7 @@ def test_from_training_to_the_report(qtbot, window, session, trained, blobs, tmp
     measured = session.evaluation.measured
     tested = [path for path, _, split in runs.read_manifest(runs.read_run(trained.run)) if split is Split.TEST]
     assert sorted(measured.paths) == sorted(tested)
-    assert page.title.text().startswith(f"Test accuracy {trained.test.accuracy:.2f} (")
+    assert page.title.text().startswith(f"Test accuracy {format_percent(trained.test.accuracy)} (")
     assert f"{len(tested)} images" in page.title.text()
     assert page.report.table.scores.rowCount() == 2 + 3
     answers = plain_keras_answers(trained.model, measured)
@@ -155,7 +156,7 @@ def test_an_earlier_run_is_evaluated_on_another_folder(qtbot, window, session, t
     assert session.evaluation.measured is not None
     page.source.setCurrentIndex(page.source.findText("Validation", Qt.MatchFlag.MatchStartsWith))
     page.source.activated.emit(page.source.currentIndex())
-    assert page.title.text().startswith(f"Validation accuracy {trained.validation.accuracy:.2f} (")
+    assert page.title.text().startswith(f"Validation accuracy {format_percent(trained.validation.accuracy)} (")
 
     # A folder with one class fewer and one that the model does not know: matched by name, the rest is told.
     (blobs / "blue").rename(blobs / "purple")
