@@ -101,6 +101,7 @@ def test_the_cost_is_measured_on_this_device(augment):
     assert cost.device
 
 
+@pytest.mark.slow
 def test_the_cost_with_a_pre_trained_network():
     settings = experiment("rotation", architecture=BackboneArchitecture(name="mobilenet_v2"))
     settings = build_experiment(settings.model_dump() | {"training": {"batch_size": 2}})
@@ -149,6 +150,7 @@ def compared(blobs, folder, augment="rotation,hue=180", report=ignore_reports, t
     return tasks.compare_augmentations(request, JobContext(report, token or CancelToken()))
 
 
+@pytest.mark.slow
 def test_each_kind_is_tried_alone_on_the_same_images(blobs, tmp_path):
     reported = []
     comparison = compared(blobs, tmp_path, report=reported.append)

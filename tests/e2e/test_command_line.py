@@ -60,6 +60,7 @@ def test_train_prints_json_lines_and_ends_with_finished(blobs_run):
     assert not (folder / "best.weights.h5").exists()
 
 
+@pytest.mark.slow
 def test_the_run_can_be_repeated_from_its_experiment_file(blobs_run, tmp_path):
     folder, data, first = blobs_run
     again = run("train", data, "--out", tmp_path / "again", "--experiment", folder / "experiment.toml", "--json")

@@ -166,6 +166,7 @@ def test_stop_keeps_the_folds_there_are_and_cancel_none(blobs, tmp_path, wish):
 # -- likely label errors -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_planted_label_errors_are_found_by_cross_validation(mislabelled):
     folder, planted = mislabelled
     dataset = scanned(folder)
@@ -197,6 +198,7 @@ def test_a_run_is_asked_about_the_images_it_was_not_trained_on(mislabelled, tmp_
     assert {"green/red 3.png": "red", "green/red 7.png": "red"}.items() <= doubted.items() <= planted.items()
 
 
+@pytest.mark.slow
 def test_an_image_that_was_decided_about_is_doubted_no_more(mislabelled):
     dataset = scanned(mislabelled[0])
     decisions = Decisions().leaving_out(["red/blue 5.png"]).putting_into("red", ["green/red 3.png"])

@@ -91,6 +91,7 @@ def test_a_model_made_elsewhere(kind, strength, pictures, tmp_path):
     assert measured.evaluation.loss == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_an_export_the_run_and_its_history(made, run, tmp_path):
     """``cnn-studio evaluate`` of an export whose logits were made large, and everything that the run itself says."""
     from cnn_studio.__main__ import main

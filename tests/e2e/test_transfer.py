@@ -190,6 +190,7 @@ def test_frozen_exports_the_whole_network_which_answers_as_the_kept_features_do(
     assert not (trained.run / "best.weights.h5").exists()
 
 
+@pytest.mark.slow
 def test_fine_tuning_changes_the_chosen_blocks_and_no_statistics(blobs, tmp_path, weights_files):
     head = {"epochs": 1, "learning_rate": 1e-30}  # so bad that fine-tuning cannot but improve it, and is kept
     trained = fine_tuned(blobs, tmp_path / "run", "resnet50", epochs=3, learning_rate=1e-3, training=head)
@@ -217,6 +218,7 @@ def test_the_second_stage_starts_where_the_first_ended(blobs, tmp_path, monkeypa
     assert trained.validation.loss == pytest.approx(best.val_loss, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_stages_are_told_and_epochs_number_on(blobs, tmp_path):
     reported = []
     trained = fine_tuned(blobs, tmp_path / "run", report=reported.append, epochs=2, unfreeze_from="block4")
@@ -245,6 +247,7 @@ def test_stages_are_told_and_epochs_number_on(blobs, tmp_path):
     assert trained.epochs == 4
 
 
+@pytest.mark.slow
 def test_a_second_experiment_on_the_same_images_runs_no_backbone(blobs, tmp_path, backbone_runs):
     fine_tuned(blobs, tmp_path / "first")
     first = sum(backbone_runs)
@@ -256,6 +259,7 @@ def test_a_second_experiment_on_the_same_images_runs_no_backbone(blobs, tmp_path
     assert again.validation.accuracy == pytest.approx(accuracy)
 
 
+@pytest.mark.slow
 def test_fine_tuning_that_makes_it_worse_is_not_kept(blobs, tmp_path, weights_files):
     reported = []
     trained = fine_tuned(blobs, tmp_path / "run", report=reported.append, learning_rate=5.0)
@@ -335,6 +339,7 @@ def test_a_disk_that_fills_up_while_features_are_written_is_told(blobs, tmp_path
     assert not list(features_folder().glob("*/features.*"))
 
 
+@pytest.mark.slow
 def test_where_features_cannot_be_kept_the_same_training_takes_longer(blobs, tmp_path, monkeypatch, backbone_runs):
     kept, plain = [], []
     fine_tuned(blobs, tmp_path / "kept", report=kept.append)
@@ -354,6 +359,7 @@ def test_where_features_cannot_be_kept_the_same_training_takes_longer(blobs, tmp
 AUGMENT = "flip_horizontal,rotation=20,brightness=0.1"
 
 
+@pytest.mark.slow
 def test_views_run_the_backbone_a_few_times_and_an_epoch_none(blobs, tmp_path, backbone_runs):
     trained = train(blobs, tmp_path / "run", augment=f"{AUGMENT},views=3", training={"epochs": 6})
     training = 24  # of 36 images; 6 each for validation and test
@@ -388,6 +394,7 @@ def test_an_export_holds_no_augmentation(blobs, tmp_path):
     assert not {name for name in names if name.startswith(("Random", "Augment")) or "Mix" in name}
 
 
+@pytest.mark.slow
 def test_where_views_cannot_be_kept_images_are_augmented_live(blobs, tmp_path, monkeypatch, backbone_runs):
     monkeypatch.setattr(features, "BUDGET_BYTES", 0)
     augmented = []
