@@ -80,7 +80,6 @@ class PredictPage(QWidget):
         session.queue.ended.connect(self._show_model)
         session.queue.ended.connect(self._show_results)
         session.models.exported.connect(self._on_exported)
-        session.models.input_range_given.connect(self._answer_again)
         if session.predictions.found:
             self.results.add_predictions(session.predictions.found)
         self._show_model()
@@ -341,14 +340,6 @@ class PredictPage(QWidget):
         text = predictions_csv([found for found in self._predictions.found if found.is_answered], model.path)
         title = "Save the answers"
         save_file(self, self._notices, title, "predictions.csv", "CSV (*.csv)", lambda target: write_text(target, text))
-
-    @Slot()
-    def _answer_again(self) -> None:
-        """Classify the images shown once more, since the model is given other values now."""
-        files = [prediction.path for prediction in self._predictions.found]
-        self.clear()
-        if files:
-            self._predictions.predict(files)
 
     @Slot()
     def clear(self) -> None:
