@@ -17,6 +17,7 @@ from cnn_studio.core.atomic_file import write_text
 from cnn_studio.core.data import dataset
 from cnn_studio.core.data.decisions import apply_decisions
 from cnn_studio.core.data.findings import Finding, examine
+from cnn_studio.core.data.groups import useless_rule
 from cnn_studio.core.data.image_file import SPLIT_TEXT
 from cnn_studio.core.data.split import count_splits, split_dataset, why_not_trainable
 from cnn_studio.core.data.split_file import split_csv
@@ -56,6 +57,7 @@ def scan(
         found = tasks.scan(folder, JobContext(ignore_reports if as_json else face.report, face.token))
     settings, _ = choices.on_data(found, lambda: False)
     found, notes = apply_decisions(found, settings.decisions)
+    notes = tuple(filter(None, (*notes, useless_rule(found.files, settings.split))))
     findings = examine(found, settings.image)
     totals = {split: sum(n) for split, n in count_splits(found, settings.split).items()}
     problem = why_not_trainable(found, settings.split)

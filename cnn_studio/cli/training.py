@@ -14,6 +14,7 @@ from cnn_studio.cli.options import Sets, asked_for, choices_of, option
 from cnn_studio.cli.wording import NO_TEST, accuracy_sentence, cross_validation_sentences
 from cnn_studio.core.advice.augmentation import AUGMENTATION_PRESETS
 from cnn_studio.core.advice.preflight import refuse, remarks
+from cnn_studio.core.data.groups import useless_rule
 from cnn_studio.core.data.image_file import Split
 from cnn_studio.core.data.split_file import read_split, with_split
 from cnn_studio.core.data.walk import passed_over_text
@@ -132,7 +133,7 @@ def train(
             for note in notes:
                 face.report(Message(note))
         settings, notes = choices.on_data(found, lambda: tasks.start_runtime(None, face.context).kind is DeviceKind.GPU)
-        for note in (*notes, *remarks(settings)):
+        for note in filter(None, (*notes, *remarks(settings), useless_rule(found.files, settings.split))):
             face.report(Message(note))
         if folds:
             validated = tasks.cross_validate(tasks.CrossValidateRequest(found, settings, out, folds), face.context)

@@ -86,7 +86,11 @@ def test_a_rule_that_would_never_end_ends(folder_of, tmp_path, capsys):
     began = time.process_time()
     assert command("scan", folder, "--experiment", experiment) == 0
     assert time.process_time() - began < 5
-    assert "12 images" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "12 images" in out
+    assert "The rule (.+)+! finds nothing in any file's name" in out
+    assert command("scan", folder, "--group-by", r"(\d+)") == 0
+    assert "finds nothing" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

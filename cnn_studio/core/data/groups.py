@@ -49,6 +49,16 @@ def groups_in_order(files: Sequence[ImageFile], members: Sequence[int], settings
     return tuple(group for _, group in sorted(ranked, key=lambda pair: pair[0]))
 
 
+def useless_rule(files: Sequence[ImageFile], settings: SplitSettings) -> str:
+    """What is to be said of a rule about file names that finds nothing in any of them; "" where it does, or is none."""
+    if not settings.group_pattern or not files:
+        return ""
+    pattern = NamePattern(settings.group_pattern)
+    if any(pattern.find(printable(composed(file.path))) for file in files):
+        return ""
+    return f"The rule {settings.group_pattern} finds nothing in any file's name, so it keeps no pictures together."
+
+
 def _groups(files: Sequence[ImageFile], members: Sequence[int], settings: SplitSettings) -> list[tuple[int, ...]]:
     pattern = NamePattern(settings.group_pattern) if settings.group_pattern else None
     leader: dict[int, int] = {}
