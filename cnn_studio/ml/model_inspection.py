@@ -24,6 +24,7 @@ from typing import IO, Any
 from cnn_studio.core.errors import CnnStudioError, ModelFileError, StorageError
 from cnn_studio.core.job.jobs import CancelToken, JobCancelled
 from cnn_studio.core.text import parsed_json
+from cnn_studio.core.weights.global_heap import has_endless_heap
 from cnn_studio.ml.keras2 import TENSORFLOWS_OWN, as_keras_3_writes, kinds_of_layers
 from cnn_studio.ml.memory import gigabytes
 
@@ -199,6 +200,8 @@ def _inspect_hdf5(path: Path, stream: io.BufferedReader, weights_to: Path | None
     """The same for a model in one HDF5 file, as Keras 2 wrote them and Keras 3 still can."""
     import h5py  # type: ignore[import-untyped]
 
+    if has_endless_heap(path):
+        raise _damaged(path)
     with h5py.File(path, "r") as root:
         text = root.attrs.get("model_config")
         if text is None or not isinstance(root.get("model_weights", getlink=True), h5py.HardLink):
@@ -414,6 +417,8 @@ def _check_weights(path: Path, file: Path, cancel: CancelToken) -> int:
     # Keras's files are trees. Sixty groups with two links each to the next have more paths than anyone can walk.
     seen: set[Any] = set()
     until = time.monotonic() + _MOST_SECONDS
+    if has_endless_heap(file):
+        raise _damaged(path)
     with h5py.File(file, "r") as root:
         waiting = [(root, 0)]
         seen.add(h5py.h5o.get_info(root.id).addr)

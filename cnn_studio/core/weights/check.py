@@ -12,6 +12,7 @@ from typing import Any
 
 from cnn_studio.core.errors import WeightsError
 from cnn_studio.core.experiment.backbones import BACKBONES, Backbone
+from cnn_studio.core.weights.global_heap import has_endless_heap
 
 Shape = tuple[int, ...]
 
@@ -146,6 +147,8 @@ def _read_arrays(path: Path) -> _Arrays:
 
     arrays: list[Any] = []
     try:
+        if has_endless_heap(path):
+            raise _not_keras(path)
         with h5py.File(path, "r") as file:
             root = file["model_weights"] if "layer_names" not in file.attrs and "model_weights" in file else file
             if "layer_names" not in root.attrs:
