@@ -146,6 +146,16 @@ def test_many_versions_of_one_picture_are_found():
     assert groups([*versions, scene(2), scene(3)]) == [1] * len(versions) + [0, 0]
 
 
+def test_shrunk_copies_stand_in_a_crowd_of_their_like(shared_data):
+    """Shirts of 28 pixels are all alike once each is laid upon the other, and a shrunk copy comes no nearer."""
+    shirts = [Image.open(path) for path in sorted((shared_data / "fashion_mnist/train/shirt").iterdir())[:120]]
+    copies = [shirt.resize((18, 18)) for shirt in shirts[::3]]
+    found = find_pairs(rows_of(shirts + copies), JobContext())
+    pairs = {(min(a, b), max(a, b)) for a, b, _ in found.tolist()}
+    assert sum((3 * number, 120 + number) in pairs for number in range(40)) >= 39
+    assert sum(b < 120 for _, b in pairs) <= 2
+
+
 def test_copies_of_copies_stay_together_but_are_not_shown_as_one():
     wide = scene(1, 120, 240)
     chain = [wide.crop((start, 0, start + 120, 120)) for start in (0, 30, 60, 90, 120)]

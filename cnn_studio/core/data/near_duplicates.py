@@ -22,7 +22,7 @@ from cnn_studio.core.job.events import Stage, StageStarted
 from cnn_studio.core.job.jobs import CancelToken, JobContext
 from cnn_studio.core.job.threads import ProgressMeter
 
-NEAR_DUPLICATES_VERSION = 2
+NEAR_DUPLICATES_VERSION = 3
 """Raised whenever the same fingerprints would make other pairs."""
 
 # The difference of two aligned pictures is the share of their contrast that is left between them, plus what their
@@ -42,6 +42,15 @@ _STANDS_OUT = 0.6
 
 _GAP = 0.4
 """Or than the next one: a picture may have more versions than make a crowd, and then comes nothing for a while."""
+
+_SURELY_ALIKE = 0.99
+"""Cosine of the low frequencies of two whole pictures from which alike ones need not stand out.
+
+Pictures of 28 pixels that were shrunk lose so much that a crowd of shirts comes as near once each is aligned; as they
+lie, none does: two pairs in 900 of Fashion-MNIST, none in 900 flowers or hands.
+"""
+
+_LOW = 8  # frequencies of height and of width
 
 _UNKNOWN, _ALL_KNOWN = 0.2, 9
 """Difference of the nearest picture that was not found, where fewer than so many were; more may be the best of many."""
@@ -111,7 +120,11 @@ def find_pairs(fingerprints: NDArray[np.uint8], context: JobContext) -> _Ints:
     if len(distinct) < 2:
         return equal
     first, second, difference, same = _differences(distinct, context)
-    alike = same | ((difference <= _ALIKE) & _stand_out(len(distinct), first, second, difference))
+    alike = difference <= _ALIKE
+    alike &= _stand_out(len(distinct), first, second, difference)
+    near = np.flatnonzero(~alike & (difference <= _ALIKE))
+    alike[near] = _are_surely_alike(brightness(distinct), first[near], second[near])
+    alike |= same
     likeness = np.where(same, Likeness.SAME, Likeness.ALIKE)
     found = np.stack([places[first], places[second], likeness], axis=1)[alike]
     return np.concatenate([equal, found])
@@ -251,6 +264,24 @@ def _stand_out(count: int, first: _Ints, second: _Ints, difference: _Floats) -> 
     before_gap = value <= _GAP * following
     np.maximum.at(limit, picture[before_gap], value[before_gap])
     return difference <= np.minimum(limit[first], limit[second])
+
+
+def _are_surely_alike(bright: NDArray[np.uint8], first: _Ints, second: _Ints) -> NDArray[np.bool_]:
+    """Which pairs of whole pictures have the same low frequencies, in some orientation."""
+    frequency, place = np.arange(_LOW, dtype=np.float32)[:, None], np.arange(SIDE)[None]
+    transform = np.cos(np.pi * frequency * (2 * place + 1) / (2 * SIDE)).astype(np.float32)
+    transform[0] /= np.sqrt(2)
+    raised = np.hypot(frequency, frequency.T)  # in photographs strength falls off with frequency
+    signs = np.where(np.arange(_LOW) % 2, -1, 1)
+    surely = np.zeros(len(first), np.bool_)
+    for start in range(0, len(first), _PAIRS):
+        part = slice(start, start + _PAIRS)
+        a, b = (raised * (transform @ bright[which[part]] @ transform.T) for which in (first, second))
+        products = np.stack([a * b, a * b.swapaxes(1, 2)])
+        across, down = products * signs, products * signs[:, None]
+        best = np.stack([products, across, down, across * signs[:, None]]).sum(axis=(3, 4)).max(axis=(0, 1))
+        surely[part] = best >= _SURELY_ALIKE * np.linalg.norm(a, axis=(1, 2)) * np.linalg.norm(b, axis=(1, 2))
+    return surely
 
 
 # -- groups --------------------------------------------------------------------------------------------------------
